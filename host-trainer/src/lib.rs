@@ -1,0 +1,1 @@
+//! Trains GRUs for grulet.

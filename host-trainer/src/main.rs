@@ -1,0 +1,2 @@
+//! `grulet`, the command line.
+fn main() {}

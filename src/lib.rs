@@ -1,0 +1,6 @@
+//! grulet
+#![no_std]
+#[cfg(feature = "alloc")]
+extern crate alloc;
+
+pub mod spec;
