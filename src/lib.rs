@@ -1,6 +1,49 @@
 //! grulet
 #![no_std]
+
 #[cfg(feature = "alloc")]
 extern crate alloc;
+#[cfg(test)]
+extern crate std;
 
+#[cfg(all(target_arch = "x86", not(target_feature = "sse2")))]
+compile_error!("x87 arithmetic rounds differently: build for x86 with SSE2");
+
+pub mod any;
+pub mod blob;
+mod cast;
+pub mod error;
+pub mod format;
+pub mod hash;
+pub mod kernel;
+pub mod layer;
+pub mod math;
+pub mod model;
+pub mod network;
 pub mod spec;
+
+pub use any::{AnyModel, AnyStream};
+pub use blob::{Blob, Header, fits};
+pub use cast::{Aligned, Line};
+pub use error::Error;
+#[cfg(feature = "micromath")]
+pub use format::Fast;
+pub use format::{Exact, Format};
+pub use hash::BitHash;
+pub use layer::{
+    Dense, Gru, HardSigmoid, Layer, Linear, Relu, ResetAfter, ResetBefore, Sigmoid, Softmax, Tanh, Weights,
+};
+pub use model::{Model, Stream};
+pub use network::Network;
+pub use spec::LayerSpec;
+
+/// The bytes of a model file, aligned as [`Model::from_blob`] wants them, in the flash of the program.
+///
+/// The path is relative to the file that the macro is called in, as with `include_bytes!`.
+#[macro_export]
+macro_rules! include_model {
+    ($path:expr $(,)?) => {{
+        const MODEL: &$crate::Aligned<[u8]> = &$crate::Aligned(*include_bytes!($path));
+        MODEL
+    }};
+}

@@ -4,7 +4,11 @@
 //! Every type here is part of the blob format (postcard numbers the variants in the order written): append, never
 //! reorder.
 
+use core::fmt;
+
 use serde::{Deserialize, Serialize};
+
+use crate::hash::BitHash;
 
 /// The most layers that a network may have.
 pub const MAX_LAYERS: usize = 8;
@@ -133,4 +137,84 @@ pub enum Output {
     EveryStep,
     /// The output at the last timestep of a series or window only.
     LastStep,
+}
+
+/// How a blob stores its weights.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[non_exhaustive]
+pub enum Storage {
+    /// IEEE 754 single precision, for the formats [`Exact`](crate::Exact) and `Fast`.
+    F32,
+}
+
+/// One matrix with its bias among a layer's tensors.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Matrix {
+    /// Rows of the product's result.
+    pub outputs: usize,
+    /// Elements of the vector it is multiplied with.
+    pub inputs: usize,
+}
+
+impl Matrix {
+    /// The 16-byte lines that it takes in a blob; as `u64`, because a hostile header's product may not fit a `usize`.
+    pub const fn lines(&self, storage: Storage) -> u64 {
+        match storage {
+            Storage::F32 => (self.outputs as u64 * (1 + self.inputs as u64)).div_ceil(4),
+        }
+    }
+}
+
+impl LayerSpec {
+    /// The layer's matrices in the order in which a blob holds them; unused places are empty.
+    ///
+    /// A GRU has `[z; r]` on `[x; h]` and then its candidate: `c` on `[x; r⊙h]` ([`Reset::Before`]), or `U` on `h` and `W`
+    /// on `x` apart ([`Reset::After`]).
+    pub const fn matrices(&self) -> [Matrix; 3] {
+        const NONE: Matrix = Matrix { outputs: 0, inputs: 0 };
+        let (i, o) = (self.inputs(), self.outputs());
+        let gates = Matrix { outputs: 2 * o, inputs: i + o };
+        match self {
+            LayerSpec::Gru { reset: Reset::Before, .. } => [gates, Matrix { outputs: o, inputs: i + o }, NONE],
+            LayerSpec::Gru { reset: Reset::After, .. } => {
+                [gates, Matrix { outputs: o, inputs: o }, Matrix { outputs: o, inputs: i }]
+            }
+            LayerSpec::Dense { .. } => [Matrix { outputs: o, inputs: i }, NONE, NONE],
+        }
+    }
+
+    /// The 16-byte lines that the layer's tensors take in a blob.
+    pub const fn lines(&self, storage: Storage) -> u64 {
+        let [a, b, c] = self.matrices();
+        a.lines(storage) + b.lines(storage) + c.lines(storage)
+    }
+}
+
+/// A hash of everything in a network that decides whether a blob fits it: storage, layers, sizes, variants, activations.
+pub const fn fingerprint(storage: Storage, layers: &[LayerSpec]) -> u64 {
+    let mut hash = BitHash::new().word(storage as u32).word(layers.len() as u32);
+    let mut i = 0;
+    while i < layers.len() {
+        let (kind, variant) = match layers[i] {
+            LayerSpec::Gru { reset, gate, candidate, .. } => {
+                (0, (reset as u32) | (gate as u32) << 8 | (candidate as u32) << 16)
+            }
+            LayerSpec::Dense { activation, .. } => (1, activation as u32),
+        };
+        let sizes = layers[i].inputs() as u32 | (layers[i].outputs() as u32) << 16;
+        hash = hash.word(kind).word(sizes).word(variant);
+        i += 1;
+    }
+    hash.finish()
+}
+
+impl fmt::Display for LayerSpec {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            LayerSpec::Gru { inputs, hidden, reset, gate, candidate } => {
+                write!(f, "Gru<{inputs}, {hidden}> (reset {reset:?}, gates {gate:?}, candidate {candidate:?})")
+            }
+            LayerSpec::Dense { inputs, outputs, activation } => write!(f, "Dense<{inputs}, {outputs}, {activation:?}>"),
+        }
+    }
 }

@@ -1,0 +1,192 @@
+//! A model whose shape is known only at run time, in streams of fixed capacity: same kernels, same bits as
+//! [`Model`](crate::Model).
+
+use core::marker::PhantomData;
+
+use crate::blob::{Affine, Blob, Header};
+use crate::cast::Line;
+use crate::error::Error;
+use crate::format::{Exact, Format};
+use crate::hash::BitHash;
+use crate::layer::{dense, gru, take};
+use crate::spec::LayerSpec;
+
+/// A checked model of any chain of layers, borrowed from the bytes of its blob.
+#[derive(Clone, Debug)]
+pub struct AnyModel<'a, F = Exact> {
+    blob: Blob<'a>,
+    format: PhantomData<F>,
+}
+
+impl<'a, F: Format<Unit = f32, Sum = f32>> AnyModel<'a, F> {
+    /// Checks the bytes of a blob, from end to end. No part of them is copied.
+    pub fn from_blob<B: AsRef<[u8]> + ?Sized>(blob: &'a B) -> Result<Self, Error> {
+        let blob = Blob::parse(blob.as_ref())?;
+        blob.expect_storage::<F>()?;
+        blob.header().expect_chain()?;
+        Ok(Self { blob, format: PhantomData })
+    }
+
+    /// What the blob says of itself.
+    pub fn header(&self) -> &Header<'a> {
+        self.blob.header()
+    }
+
+    /// The capacity that a stream of this model needs.
+    pub fn capacity(&self) -> usize {
+        let Sizes { state, width, scratch } = self.sizes();
+        state + 2 * width + scratch
+    }
+
+    /// A stream that has seen nothing; an error that names the capacity needed if `CAP` is too small.
+    pub fn stream<const CAP: usize>(&self) -> Result<AnyStream<'_, 'a, heapless::Vec<f32, CAP>, F>, Error> {
+        let mut memory = heapless::Vec::new();
+        if memory.resize(self.capacity(), 0.0).is_err() {
+            return Err(Error::Capacity { needed: self.capacity(), found: CAP });
+        }
+        Ok(self.stream_in(memory))
+    }
+
+    /// A stream with memory from the heap: any model fits.
+    #[cfg(feature = "alloc")]
+    pub fn heap_stream(&self) -> AnyStream<'_, 'a, alloc::vec::Vec<f32>, F> {
+        self.stream_in(alloc::vec![0.0; self.capacity()])
+    }
+
+    /// `memory` holds [`capacity`](Self::capacity) zeros.
+    fn stream_in<M>(&self, memory: M) -> AnyStream<'_, 'a, M, F> {
+        AnyStream { model: self, affine: self.blob.affine(), tensors: self.blob.regions().layers, memory }
+    }
+
+    /// Runs the inputs that the blob brings, and compares the bits of the outputs with those that the exporter saw.
+    pub fn self_test<const CAP: usize>(&self) -> Result<(), Error> {
+        let expected = F::golden(&self.header().golden).ok_or(Error::NoSelfTest)?;
+        let found = self.golden_hash(self.stream::<CAP>()?)?;
+        if expected == found { Ok(()) } else { Err(Error::SelfTest { expected, found }) }
+    }
+
+    /// The hash of the outputs' bits over the inputs that the blob brings, in a fresh stream.
+    pub(crate) fn golden_hash<M: AsMut<[f32]>>(&self, mut stream: AnyStream<'_, 'a, M, F>) -> Result<u64, Error> {
+        let mut hash = BitHash::new();
+        for x in self.blob.golden_inputs().chunks_exact(self.header().inputs()) {
+            hash.update(stream.step(x)?);
+        }
+        Ok(hash.finish())
+    }
+
+    fn sizes(&self) -> Sizes {
+        let layers = &self.header().layers;
+        let largest = |size: fn(&LayerSpec) -> usize| layers.iter().map(size).max().unwrap_or(0);
+        Sizes {
+            state: layers.iter().map(LayerSpec::state).sum(),
+            width: largest(|layer| layer.inputs().max(layer.outputs())),
+            scratch: largest(|layer| match layer {
+                LayerSpec::Gru { hidden, .. } => 4 * usize::from(*hidden),
+                LayerSpec::Dense { outputs, .. } => usize::from(*outputs),
+            }),
+        }
+    }
+}
+
+/// How a stream's memory is divided: all states, two frames (a layer's inputs and outputs), and a layer's scratch.
+struct Sizes {
+    state: usize,
+    width: usize,
+    scratch: usize,
+}
+
+/// One run of an [`AnyModel`] over time, in memory `M`: a [`heapless::Vec`], or a `Vec`.
+#[derive(Clone, Debug)]
+pub struct AnyStream<'m, 'a, M, F = Exact> {
+    model: &'m AnyModel<'a, F>,
+    affine: Affine<'a>,
+    tensors: &'a [Line],
+    memory: M,
+}
+
+impl<M: AsMut<[f32]>, F: Format<Unit = f32, Sum = f32>> AnyStream<'_, '_, M, F> {
+    /// One step: a sample in real sensor units to outputs in real units.
+    pub fn step(&mut self, sample: &[f32]) -> Result<&[f32], Error> {
+        let header = self.model.header();
+        if sample.len() != header.inputs() {
+            return Err(Error::Length { what: "sample", expected: header.inputs(), found: sample.len() });
+        }
+        let Sizes { state, width, .. } = self.model.sizes();
+        let Some((mut states, rest)) = self.memory.as_mut().split_at_mut_checked(state) else {
+            return Ok(&[]);
+        };
+        let Some((mut x, rest)) = rest.split_at_mut_checked(width) else {
+            return Ok(&[]);
+        };
+        let Some((mut y, scratch)) = rest.split_at_mut_checked(width) else {
+            return Ok(&[]);
+        };
+        let (affine, mut tensors) = (self.affine, self.tensors);
+
+        for (((unit, &sample), &mean), &scale) in x.iter_mut().zip(sample).zip(affine.mean).zip(affine.scale) {
+            *unit = F::from_real(sample, mean, scale);
+        }
+        for layer in &header.layers {
+            let weights = take(&mut tensors, layer.lines(F::STORAGE) as usize);
+            let (Some(inputs), Some(outputs)) = (x.get(..layer.inputs()), y.get_mut(..layer.outputs())) else {
+                return Ok(&[]);
+            };
+            match *layer {
+                LayerSpec::Gru { reset, gate, candidate, .. } => {
+                    let kind = gru::Kind { reset, gate, candidate };
+                    let Some((h, rest)) = states.split_at_mut_checked(outputs.len()) else {
+                        return Ok(&[]);
+                    };
+                    let Some((sums, rest_of_scratch)) = scratch.split_at_mut_checked(2 * h.len()) else {
+                        return Ok(&[]);
+                    };
+                    let Some(gates) = rest_of_scratch.get_mut(..2 * h.len()) else {
+                        return Ok(&[]);
+                    };
+                    gru::step::<F>(weights, kind, h, inputs, sums, gates);
+                    outputs.copy_from_slice(h);
+                    states = rest;
+                }
+                LayerSpec::Dense { activation, .. } => {
+                    let Some(sums) = scratch.get_mut(..outputs.len()) else {
+                        return Ok(&[]);
+                    };
+                    dense::step::<F>(weights, activation, inputs, sums, outputs);
+                }
+            }
+            core::mem::swap(&mut x, &mut y);
+        }
+        let outputs = x.get_mut(..header.outputs()).unwrap_or_default();
+        for ((unit, &scale), &offset) in outputs.iter_mut().zip(affine.output_scale).zip(affine.output_offset) {
+            *unit = F::to_real(*unit, scale, offset);
+        }
+        Ok(outputs)
+    }
+
+    /// Forgets all samples.
+    pub fn reset(&mut self) {
+        self.memory.as_mut().fill(0.0);
+    }
+
+    /// The states of all GRU layers, one after the other.
+    pub fn state(&mut self) -> &[f32] {
+        self.own_state()
+    }
+
+    /// Continues from `state`. NaN becomes 0, infinities ±2⁶⁴.
+    pub fn set_state(&mut self, state: &[f32]) -> Result<(), Error> {
+        let own = self.own_state();
+        if own.len() != state.len() {
+            return Err(Error::Length { what: "state", expected: own.len(), found: state.len() });
+        }
+        for (own, &given) in own.iter_mut().zip(state) {
+            *own = F::sanitize(given);
+        }
+        Ok(())
+    }
+
+    fn own_state(&mut self) -> &mut [f32] {
+        let length = self.model.sizes().state;
+        self.memory.as_mut().get_mut(..length).unwrap_or_default()
+    }
+}

@@ -1,0 +1,149 @@
+//! The part of a blob that describes it, encoded by postcard.
+
+use serde::{Deserialize, Serialize};
+
+use crate::error::Error;
+use crate::spec::{LayerSpec, MAX_LAYERS, Output, Storage};
+
+/// What a model says of itself. Fields are encoded in this order; see `docs/FORMAT.md`.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Header<'a> {
+    /// How the weights are stored.
+    pub storage: Storage,
+    /// The layers, in order.
+    pub layers: heapless::Vec<LayerSpec, MAX_LAYERS>,
+    /// Whether the network was trained on its outputs at every step or at the last one.
+    pub output: Output,
+    /// The model's name.
+    #[serde(borrow)]
+    pub name: &'a str,
+    /// Names of the outputs: the classes of a classifier, the quantities of a regression. May be empty.
+    #[serde(borrow)]
+    pub outputs: Names<'a>,
+    /// Names of the input channels. May be empty.
+    #[serde(borrow)]
+    pub channels: Names<'a>,
+    /// Units of the input channels. May be empty.
+    #[serde(borrow)]
+    pub units: Names<'a>,
+    /// Samples per second that the model was trained on; 0 if unknown.
+    pub sample_rate: f32,
+    /// Steps per window, after which a stream is reset; 0 for a stream without end.
+    pub window: u32,
+    /// How many steps ahead of the input the output lies.
+    pub horizon: u32,
+    /// Where the model comes from.
+    #[serde(borrow)]
+    pub provenance: Provenance<'a>,
+    /// The self-test.
+    pub golden: Golden,
+}
+
+/// Where a model comes from.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct Provenance<'a> {
+    /// The program that made it, with its version.
+    pub tool: &'a str,
+    /// The data that it was trained on.
+    pub data: &'a str,
+    /// The seed of the training.
+    pub seed: u64,
+    /// The epoch that the weights are from.
+    pub epoch: u32,
+    /// The name of the metric that chose this epoch.
+    pub metric: &'a str,
+    /// The value of that metric.
+    pub value: f32,
+}
+
+/// The self-test: inputs are stored among the tensors, and these are the hashes of the outputs' bits.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Golden {
+    /// Steps, from a zero state.
+    pub steps: u32,
+    /// The [`BitHash`](crate::BitHash) of all outputs in format [`Exact`](crate::Exact).
+    pub exact: Option<u64>,
+    /// The same in format `Fast`.
+    pub fast: Option<u64>,
+}
+
+/// A list of names, stored with a line feed after each: it is read in place and costs no memory.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Names<'a>(&'a str);
+
+impl<'a> Names<'a> {
+    /// From names that each end in a line feed.
+    pub const fn new(lines: &'a str) -> Self {
+        Self(lines)
+    }
+
+    /// The names, in order.
+    pub fn iter(&self) -> impl Iterator<Item = &'a str> + use<'a> {
+        self.0.split_terminator('\n')
+    }
+
+    /// The name at `index`, if there is one.
+    pub fn get(&self, index: usize) -> Option<&'a str> {
+        self.iter().nth(index)
+    }
+
+    /// How many names there are.
+    pub fn len(&self) -> usize {
+        self.iter().count()
+    }
+
+    /// Whether there are none.
+    pub fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+}
+
+impl Header<'_> {
+    /// Inputs of the first layer.
+    pub fn inputs(&self) -> usize {
+        self.layers.first().map_or(0, LayerSpec::inputs)
+    }
+
+    /// Outputs of the last layer.
+    pub fn outputs(&self) -> usize {
+        self.layers.last().map_or(0, LayerSpec::outputs)
+    }
+
+    /// Trainable parameters.
+    pub fn parameters(&self) -> usize {
+        self.layers.iter().map(LayerSpec::parameters).sum()
+    }
+
+    /// Multiply-accumulates per step.
+    pub fn macs(&self) -> usize {
+        self.layers.iter().map(LayerSpec::macs).sum()
+    }
+
+    /// What postcard cannot know: sizes are not 0, and there are as many names as things to name.
+    pub(super) fn check(&self) -> Result<(), Error> {
+        let named = |names: &Names, count: usize| names.is_empty() || names.len() == count;
+        let what = if self.layers.is_empty() {
+            "it has no layers"
+        } else if self.layers.iter().any(|layer| layer.inputs() == 0 || layer.outputs() == 0) {
+            "a layer has no inputs or no outputs"
+        } else if !named(&self.outputs, self.outputs()) {
+            "there are not as many output names as outputs"
+        } else if !named(&self.channels, self.inputs()) || !named(&self.units, self.inputs()) {
+            "there are not as many channel names or units as inputs"
+        } else {
+            return Ok(());
+        };
+        Err(Error::Header { what })
+    }
+
+    /// Refuses layers that do not form a chain.
+    pub(crate) fn expect_chain(&self) -> Result<(), Error> {
+        let neighbours = self.layers.iter().zip(self.layers.iter().skip(1));
+        match neighbours.enumerate().find(|(_, (before, after))| before.outputs() != after.inputs()) {
+            Some((i, (before, after))) => {
+                Err(Error::NotAChain { layer: i + 1, expected: before.outputs(), found: after.inputs() })
+            }
+            None => Ok(()),
+        }
+    }
+}

@@ -1,0 +1,264 @@
+//! A model as bytes: reader, and (feature `alloc`) writer. `docs/FORMAT.md` describes the format byte by byte.
+//!
+//! **If** [`Blob::parse`] gives `Ok` **then** the bytes are complete and undamaged, their tensors have the sizes that
+//! their layers state, and every weight is finite: running the model can neither panic nor leave the finite numbers.
+//! Any other byte string gives an [`Error`].
+
+mod header;
+#[cfg(feature = "alloc")]
+mod write;
+
+use crc::{CRC_32_ISCSI, Crc, NoTable};
+
+pub use header::{Golden, Header, Names, Provenance};
+#[cfg(feature = "alloc")]
+pub use write::{AlignedBytes, Contents, LayerWeights, WriteError, write};
+
+use crate::cast::{self, Aligned, Line};
+use crate::error::Error;
+use crate::layer::{Layer, Weights, take};
+use crate::math::WEIGHT_LIMIT;
+use crate::network::Network;
+use crate::spec::fingerprint;
+
+/// The first eight bytes of every model; not text, so that a transfer in text mode is noticed.
+pub const MAGIC: [u8; 8] = *b"\x89grulet\n";
+/// The version of the format that this crate reads and writes.
+pub const VERSION: u32 = 1;
+/// Bytes of the preamble: magic, version, header length, fingerprint, total length, four zeros.
+pub const PREAMBLE: usize = 32;
+/// Bytes of the checksum at the end.
+pub const CHECKSUM: usize = 4;
+
+/// CRC-32C (Castagnoli): finds every change of up to 3 bits, and every burst of up to 32, at these lengths.
+pub fn checksum(bytes: &[u8]) -> u32 {
+    // Without a table: 100 bytes of flash instead of 1 KiB, for something done once at start-up.
+    Crc::<u32, NoTable>::new(&CRC_32_ISCSI).checksum(bytes)
+}
+
+/// A checked model: its header, and its tensors in place.
+#[derive(Clone, Debug)]
+pub struct Blob<'a> {
+    header: Header<'a>,
+    encoded: &'a [u8],
+    tensors: &'a [Line],
+}
+
+/// The scales and offsets between real units and the network's.
+#[derive(Clone, Copy, Debug)]
+pub struct Affine<'a> {
+    /// Subtracted from each input channel.
+    pub mean: &'a [f32],
+    /// Multiplied with each input channel afterwards: `1/σ` for z-scores.
+    pub scale: &'a [f32],
+    /// Multiplied with each output.
+    pub output_scale: &'a [f32],
+    /// Added to each output afterwards.
+    pub output_offset: &'a [f32],
+}
+
+/// The bytes' tensor region, cut in the order in which it is written: `mean`, `scale`, `output_scale`, `output_offset`,
+/// layers, golden inputs; each starting on a new line.
+#[derive(Clone, Copy)]
+pub(crate) struct Regions<'a> {
+    pub affine: Affine<'a>,
+    pub layers: &'a [Line],
+    pub golden: &'a [Line],
+}
+
+impl<'a> Regions<'a> {
+    /// `tensors` of a network with so many inputs, outputs, and lines of layers.
+    #[inline(always)]
+    pub fn cut(mut tensors: &'a [Line], inputs: usize, outputs: usize, layers: usize) -> Self {
+        let mut channel = |elements| {
+            let floats = cast::floats(take(&mut tensors, elements_to_lines(elements)));
+            floats.get(..elements).unwrap_or(floats)
+        };
+        let affine = Affine {
+            mean: channel(inputs),
+            scale: channel(inputs),
+            output_scale: channel(outputs),
+            output_offset: channel(outputs),
+        };
+        Self { affine, layers: take(&mut tensors, layers), golden: tensors }
+    }
+}
+
+/// Lines for so many 4-byte elements.
+const fn elements_to_lines(elements: usize) -> usize {
+    elements.div_ceil(4)
+}
+
+/// A little-endian field of the preamble; 0 beyond its end.
+const fn field(bytes: &[u8], at: usize) -> u32 {
+    let mut value = 0;
+    let mut i = 4;
+    while i > 0 {
+        i -= 1;
+        value = value << 8 | if at + i < bytes.len() { bytes[at + i] as u32 } else { 0 };
+    }
+    value
+}
+
+/// Whether `blob` is of this format's version, complete, and made for network `N`. For use in a `const` assertion; what
+/// else may be wrong with it, [`Model::from_blob`](crate::Model::from_blob) finds at start-up.
+pub const fn fits<N: Network>(blob: &Aligned<[u8]>) -> bool {
+    let bytes = &blob.0;
+    let mut i = 0;
+    while i < MAGIC.len() {
+        if i >= bytes.len() || bytes[i] != MAGIC[i] {
+            return false;
+        }
+        i += 1;
+    }
+    let print = field(bytes, 16) as u64 | (field(bytes, 20) as u64) << 32;
+    field(bytes, 8) == VERSION && field(bytes, 24) as usize == bytes.len() && print == N::FINGERPRINT
+}
+
+impl<'a> Blob<'a> {
+    /// Checks `bytes`, from end to end.
+    pub fn parse(bytes: &'a [u8]) -> Result<Self, Error> {
+        let offset = bytes.as_ptr().addr() % align_of::<Line>();
+        let Some(lines) = cast::lines(bytes) else {
+            return Err(Error::Misaligned { offset });
+        };
+        if !bytes.starts_with(&MAGIC) {
+            // A cut-off magic is still a truncated model.
+            return Err(if MAGIC.starts_with(bytes) && !bytes.is_empty() {
+                Error::Truncated { expected: PREAMBLE + CHECKSUM, found: bytes.len() }
+            } else {
+                Error::NotAModel
+            });
+        }
+        if bytes.len() < PREAMBLE + CHECKSUM {
+            return Err(Error::Truncated { expected: PREAMBLE + CHECKSUM, found: bytes.len() });
+        }
+        let version = field(bytes, 8);
+        if version != VERSION {
+            return Err(Error::Version { found: version });
+        }
+        let total = field(bytes, 24) as usize;
+        if total > bytes.len() {
+            return Err(Error::Truncated { expected: total, found: bytes.len() });
+        }
+        if total < bytes.len() {
+            return Err(Error::TrailingBytes { expected: total, found: bytes.len() });
+        }
+        let Some((content, _)) = bytes.split_last_chunk::<CHECKSUM>() else {
+            return Err(Error::NotAModel);
+        };
+        let (stored, computed) = (field(bytes, content.len()), checksum(content));
+        if stored != computed {
+            return Err(Error::Checksum { stored, computed });
+        }
+        Self::checked(content, lines)
+    }
+
+    /// Everything after the checksum; `lines` are those of `content` and perhaps one more.
+    fn checked(content: &'a [u8], lines: &'a [Line]) -> Result<Self, Error> {
+        let wrong = |what| Err(Error::Header { what });
+        let length = field(content, 12) as usize;
+        let Some(encoded) = content.get(PREAMBLE..).and_then(|rest| rest.get(..length)) else {
+            return wrong("it is longer than the model");
+        };
+        let Ok((header, rest)) = postcard::take_from_bytes::<Header<'a>>(encoded) else {
+            return wrong("it is not what postcard wrote");
+        };
+        if !rest.is_empty() {
+            return wrong("it is shorter than its length says");
+        }
+        header.check()?;
+        if field(content, 28) != 0 {
+            return wrong("its reserved field is not 0");
+        }
+        if fingerprint(header.storage, &header.layers)
+            != (field(content, 16) as u64 | (field(content, 20) as u64) << 32)
+        {
+            return wrong("the fingerprint is not that of its layers");
+        }
+
+        // Lines that must be there, in `u64`, because a hostile header's sizes may not fit a 32-bit `usize`.
+        let (inputs, outputs) = (header.inputs(), header.outputs());
+        let of_layers: u64 = header.layers.iter().map(|layer| layer.lines(header.storage)).sum();
+        let of_affine = 2 * (elements_to_lines(inputs) + elements_to_lines(outputs)) as u64;
+        let of_golden = (u64::from(header.golden.steps) * inputs as u64).div_ceil(4);
+        let before = (PREAMBLE + length).div_ceil(Line::BYTES);
+        let expected = (before as u64 + of_affine + of_layers + of_golden) * Line::BYTES as u64;
+        if expected != content.len() as u64 {
+            return wrong("its layers do not add up to the model's length");
+        }
+        let tensors = lines.get(before..).unwrap_or(&[]);
+        let weights = cast::floats(tensors.get(..(of_affine + of_layers) as usize).unwrap_or(&[]));
+        for (i, &weight) in weights.iter().enumerate() {
+            // A NaN is in no range.
+            if !(-WEIGHT_LIMIT..=WEIGHT_LIMIT).contains(&weight) {
+                return Err(Error::Weight { offset: before * Line::BYTES + i * 4, found: weight });
+            }
+        }
+        Ok(Self { header, encoded, tensors })
+    }
+
+    /// What the blob says of itself.
+    pub fn header(&self) -> &Header<'a> {
+        &self.header
+    }
+
+    /// The scales and offsets between real units and the network's.
+    pub fn affine(&self) -> Affine<'a> {
+        self.regions().affine
+    }
+
+    /// The inputs of the golden self-test, in real units: `(steps, inputs)`.
+    pub fn golden_inputs(&self) -> &'a [f32] {
+        let inputs = cast::floats(self.regions().golden);
+        inputs.get(..self.header.golden.steps as usize * self.header.inputs()).unwrap_or(inputs)
+    }
+
+    /// The weights of layer `index`, for wiring a graph by hand.
+    pub fn layer<L: Layer>(&self, index: usize) -> Result<Weights<'a, L>, Error> {
+        let found = self.header.layers.get(index).copied();
+        self.expect_storage::<L::Format>()?;
+        if found != Some(L::SPEC) {
+            return Err(Error::Layer { layer: index, expected: Some(L::SPEC), found });
+        }
+        let lines =
+            |layers: &[crate::LayerSpec]| layers.iter().map(|l| l.lines(self.header.storage)).sum::<u64>() as usize;
+        let mut tensors = self.regions().layers;
+        take(&mut tensors, lines(self.header.layers.get(..index).unwrap_or(&[])));
+        Ok(Weights::new(take(&mut tensors, L::SPEC.lines(self.header.storage) as usize)))
+    }
+
+    /// Refuses weights that are stored for another format.
+    pub(crate) fn expect_storage<F: crate::Format>(&self) -> Result<(), Error> {
+        if self.header.storage != F::STORAGE {
+            return Err(Error::Storage { expected: F::STORAGE, found: self.header.storage });
+        }
+        Ok(())
+    }
+
+    /// Refuses another network than `expected`, naming the first layer that differs.
+    pub(crate) fn expect_layers(&self, expected: &[crate::LayerSpec]) -> Result<(), Error> {
+        for layer in 0..expected.len().max(self.header.layers.len()) {
+            let (expected, found) = (expected.get(layer).copied(), self.header.layers.get(layer).copied());
+            if expected != found {
+                return Err(Error::Layer { layer, expected, found });
+            }
+        }
+        Ok(())
+    }
+
+    /// The encoded header, and all tensors.
+    pub(crate) fn parts(&self) -> (&'a [u8], &'a [Line]) {
+        (self.encoded, self.tensors)
+    }
+
+    pub(crate) fn regions(&self) -> Regions<'a> {
+        let layers: u64 = self.header.layers.iter().map(|layer| layer.lines(self.header.storage)).sum();
+        Regions::cut(self.tensors, self.header.inputs(), self.header.outputs(), layers as usize)
+    }
+}
+
+/// The header that [`Blob::parts`] gave.
+pub(crate) fn decode(encoded: &[u8]) -> Result<Header<'_>, Error> {
+    postcard::from_bytes(encoded).map_err(|_| Error::Header { what: "it is not what postcard wrote" })
+}

@@ -1,0 +1,259 @@
+//! Writing a model: the only place that turns trained weights into the layout of the kernels.
+
+use alloc::string::String;
+use alloc::vec;
+use alloc::vec::Vec;
+use core::fmt;
+
+use super::{CHECKSUM, Golden, Header, MAGIC, PREAMBLE, VERSION, checksum};
+use crate::any::AnyModel;
+use crate::cast::{self, Line};
+use crate::error::Error;
+use crate::format::Exact;
+use crate::kernel;
+use crate::math::WEIGHT_LIMIT;
+use crate::spec::{LayerSpec, Reset, fingerprint};
+
+/// One layer's weights as Keras lays them out, row-major.
+#[derive(Clone, Copy, Debug)]
+pub struct LayerWeights<'a> {
+    /// GRU `(I, 3H)`, gates in the order z, r, c; dense `(I, O)`.
+    pub kernel: &'a [f32],
+    /// GRU `(H, 3H)`; empty for a dense layer.
+    pub recurrent: &'a [f32],
+    /// GRU `(3H)`, or `(2, 3H)` with the reset gate after the matmul: the input's bias, then the recurrent one. Dense `(O)`.
+    pub bias: &'a [f32],
+}
+
+/// Everything that goes into a blob. Empty slices of the affine parts mean "as it is": mean 0, scale 1, offset 0.
+#[derive(Clone, Debug)]
+pub struct Contents<'a> {
+    /// The description. Its golden self-test is filled in by [`write`].
+    pub header: Header<'a>,
+    /// One for each layer of the header.
+    pub layers: &'a [LayerWeights<'a>],
+    /// Subtracted from each input channel.
+    pub mean: &'a [f32],
+    /// Multiplied with each input channel afterwards.
+    pub scale: &'a [f32],
+    /// Multiplied with each output.
+    pub output_scale: &'a [f32],
+    /// Added to each output afterwards.
+    pub output_offset: &'a [f32],
+    /// Inputs of the self-test in real units, `(steps, inputs)`.
+    pub golden: &'a [f32],
+}
+
+/// Why a model cannot be written.
+#[derive(Clone, Debug, PartialEq)]
+#[non_exhaustive]
+pub enum WriteError {
+    /// A tensor has another number of elements than its layer says.
+    Shape {
+        /// Which tensor.
+        tensor: String,
+        /// Elements expected.
+        expected: usize,
+        /// Elements found.
+        found: usize,
+    },
+    /// A weight is NaN, infinite or beyond ±2⁴⁰.
+    Weight {
+        /// Which tensor.
+        tensor: String,
+        /// Which element of it.
+        index: usize,
+        /// The value.
+        found: f32,
+    },
+    /// The model is larger than 4 GiB.
+    TooLarge,
+    /// What was written would not be read: the header is at fault.
+    Unreadable(Error),
+}
+
+impl fmt::Display for WriteError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            WriteError::Shape { tensor, expected, found } => {
+                write!(
+                    f,
+                    "{tensor}: expected {expected} elements, found {found}: pass weights of the network in the header"
+                )
+            }
+            WriteError::Weight { tensor, index, found } => {
+                write!(f, "{tensor}[{index}] is {found}, beyond ±2^40: train with a smaller learning rate or clipping")
+            }
+            WriteError::TooLarge => f.write_str("the model is larger than 4 GiB: use smaller layers"),
+            WriteError::Unreadable(error) => write!(f, "the model cannot be written: {error}"),
+        }
+    }
+}
+
+impl core::error::Error for WriteError {}
+
+/// A model's bytes on the heap, aligned as [`Model::from_blob`](crate::Model::from_blob) wants them.
+#[derive(Clone, Debug)]
+pub struct AlignedBytes {
+    lines: Vec<Line>,
+    length: usize,
+}
+
+impl AlignedBytes {
+    /// A copy of `bytes`.
+    pub fn new(bytes: &[u8]) -> Self {
+        let mut lines = vec![Line::default(); bytes.len().div_ceil(Line::BYTES)];
+        cast::bytes_mut(&mut lines)[..bytes.len()].copy_from_slice(bytes);
+        Self { lines, length: bytes.len() }
+    }
+}
+
+impl AsRef<[u8]> for AlignedBytes {
+    fn as_ref(&self) -> &[u8] {
+        &cast::bytes(&self.lines)[..self.length]
+    }
+}
+
+/// Writes a model, with the self-test's hashes computed by running it.
+pub fn write(contents: &Contents<'_>) -> Result<AlignedBytes, WriteError> {
+    let mut contents = contents.clone();
+    let inputs = contents.header.inputs().max(1);
+    contents.header.golden = Golden { steps: (contents.golden.len() / inputs) as u32, exact: None, fast: None };
+    let draft = encode(&contents)?;
+    if contents.header.golden.steps > 0 && contents.header.expect_chain().is_ok() {
+        contents.header.golden.exact = Some(golden_hash::<Exact>(&draft)?);
+        #[cfg(feature = "micromath")]
+        {
+            contents.header.golden.fast = Some(golden_hash::<crate::format::Fast>(&draft)?);
+        }
+    }
+    let blob = encode(&contents)?;
+    super::Blob::parse(blob.as_ref()).map_err(WriteError::Unreadable)?;
+    Ok(blob)
+}
+
+fn golden_hash<F: crate::Format<Unit = f32, Sum = f32>>(draft: &AlignedBytes) -> Result<u64, WriteError> {
+    let model = AnyModel::<F>::from_blob(draft).map_err(WriteError::Unreadable)?;
+    model.golden_hash(model.heap_stream()).map_err(WriteError::Unreadable)
+}
+
+fn encode(contents: &Contents<'_>) -> Result<AlignedBytes, WriteError> {
+    let header = &contents.header;
+    let encoded = postcard::to_allocvec(header)
+        .map_err(|_| WriteError::Unreadable(Error::Header { what: "postcard cannot encode it" }))?;
+    let mut bytes = Vec::new();
+    bytes.extend(MAGIC);
+    bytes.extend(VERSION.to_le_bytes());
+    bytes.extend((encoded.len() as u32).to_le_bytes());
+    bytes.extend(fingerprint(header.storage, &header.layers).to_le_bytes());
+    bytes.extend([0; 8]);
+    debug_assert_eq!(bytes.len(), PREAMBLE);
+    bytes.extend(&encoded);
+    pad(&mut bytes);
+
+    let (inputs, outputs) = (header.inputs(), header.outputs());
+    affine(&mut bytes, "mean", contents.mean, inputs, 0.0)?;
+    affine(&mut bytes, "scale", contents.scale, inputs, 1.0)?;
+    affine(&mut bytes, "output scale", contents.output_scale, outputs, 1.0)?;
+    affine(&mut bytes, "output offset", contents.output_offset, outputs, 0.0)?;
+    expect("the list of layers", contents.layers.len(), header.layers.len())?;
+    for (index, (spec, weights)) in header.layers.iter().zip(contents.layers).enumerate() {
+        layer(&mut bytes, index, spec, weights)?;
+    }
+    expect("golden inputs", contents.golden.len(), header.golden.steps as usize * inputs)?;
+    floats(&mut bytes, contents.golden.iter().copied());
+    pad(&mut bytes);
+
+    let total = u32::try_from(bytes.len() + CHECKSUM).map_err(|_| WriteError::TooLarge)?;
+    bytes[24..28].copy_from_slice(&total.to_le_bytes());
+    let sum = checksum(&bytes);
+    bytes.extend(sum.to_le_bytes());
+    Ok(AlignedBytes::new(&bytes))
+}
+
+/// Zeros up to the next line.
+fn pad(bytes: &mut Vec<u8>) {
+    bytes.resize(bytes.len().next_multiple_of(Line::BYTES), 0);
+}
+
+fn floats(bytes: &mut Vec<u8>, values: impl Iterator<Item = f32>) {
+    bytes.extend(values.flat_map(f32::to_le_bytes));
+}
+
+fn expect(tensor: &str, found: usize, expected: usize) -> Result<(), WriteError> {
+    if found != expected {
+        return Err(WriteError::Shape { tensor: tensor.into(), expected, found });
+    }
+    Ok(())
+}
+
+fn expect_weights(tensor: &str, weights: &[f32], expected: usize) -> Result<(), WriteError> {
+    expect(tensor, weights.len(), expected)?;
+    match weights.iter().position(|weight| weight.is_nan() || weight.abs() > WEIGHT_LIMIT) {
+        Some(index) => Err(WriteError::Weight { tensor: tensor.into(), index, found: weights[index] }),
+        None => Ok(()),
+    }
+}
+
+fn affine(bytes: &mut Vec<u8>, name: &str, values: &[f32], length: usize, default: f32) -> Result<(), WriteError> {
+    if values.is_empty() {
+        floats(bytes, core::iter::repeat_n(default, length));
+    } else {
+        expect_weights(name, values, length)?;
+        floats(bytes, values.iter().copied());
+    }
+    pad(bytes);
+    Ok(())
+}
+
+/// A layer's matrices, in the order of [`LayerSpec::matrices`].
+fn layer(bytes: &mut Vec<u8>, index: usize, spec: &LayerSpec, weights: &LayerWeights<'_>) -> Result<(), WriteError> {
+    let (i, o) = (spec.inputs(), spec.outputs());
+    let LayerWeights { kernel, recurrent, bias } = *weights;
+    let (gates, biases) = match spec {
+        LayerSpec::Gru { reset: Reset::Before, .. } => (3, 1),
+        LayerSpec::Gru { reset: Reset::After, .. } => (3, 2),
+        LayerSpec::Dense { .. } => (1, 1),
+    };
+    let name = |tensor| alloc::format!("layer {index}: {tensor}");
+    let columns = gates * o;
+    expect_weights(&name("kernel"), kernel, i * columns)?;
+    expect_weights(&name("recurrent kernel"), recurrent, if spec.state() > 0 { o * columns } else { 0 })?;
+    expect_weights(&name("bias"), bias, biases * columns)?;
+
+    // Column `o` of the whole (gates, units) axis: its weight for input `i` of the kernel, of the recurrent kernel.
+    let w = |o: usize, i: usize| kernel[i * columns + o];
+    let u = |o: usize, i: usize| recurrent[i * columns + o];
+    let wu = |o: usize, k: usize| if k < i { w(o, k) } else { u(o, k - i) };
+    match spec {
+        LayerSpec::Gru { reset: Reset::Before, .. } => {
+            matrix(bytes, 0..2 * o, i + o, |o| bias[o], wu);
+            matrix(bytes, 2 * o..3 * o, i + o, |o| bias[o], wu);
+        }
+        LayerSpec::Gru { reset: Reset::After, .. } => {
+            matrix(bytes, 0..2 * o, i + o, |o| bias[o] + bias[columns + o], wu);
+            matrix(bytes, 2 * o..3 * o, o, |o| bias[columns + o], u);
+            matrix(bytes, 2 * o..3 * o, i, |o| bias[o], w);
+        }
+        LayerSpec::Dense { .. } => matrix(bytes, 0..o, i, |o| bias[o], w),
+    }
+    Ok(())
+}
+
+/// A matrix of the given columns in blocks, as [`kernel`] describes.
+fn matrix(
+    bytes: &mut Vec<u8>,
+    columns: core::ops::Range<usize>,
+    inputs: usize,
+    bias: impl Fn(usize) -> f32,
+    weight: impl Fn(usize, usize) -> f32,
+) {
+    for (first, width) in kernel::blocks(columns.len()) {
+        let block = columns.start + first..columns.start + first + width;
+        floats(bytes, block.clone().map(&bias));
+        for input in 0..inputs {
+            floats(bytes, block.clone().map(|column| weight(column, input)));
+        }
+    }
+    pad(bytes);
+}

@@ -1,0 +1,26 @@
+//! Matrix × vector, and the order in which a matrix is stored.
+//!
+//! A matrix of `O` outputs and `K` inputs, with its bias, is cut into **blocks** of neighbouring outputs: as many of 16
+//! as fit, then one each of 8, 4, 2 and 1 as the rest needs. A block of width `W` is one stream of `W·(1 + K)` weights:
+//! its `W` biases, then for each input in turn its `W` weights. A kernel keeps a block's sums in registers, reads the
+//! stream once from front to back, and never pads.
+//!
+//! [`portable`] defines the bits: each sum starts at its bias and adds its products one by one in the order of the
+//! inputs, multiply then add, never fused. Others may compute several outputs at once, which changes no sum.
+
+mod portable;
+
+pub use portable::product;
+
+/// The widths of blocks, widest first.
+pub const WIDTHS: [usize; 5] = [16, 8, 4, 2, 1];
+
+/// The blocks of a matrix of `outputs` outputs, in order: the first output of each, and its width.
+pub fn blocks(outputs: usize) -> impl Iterator<Item = (usize, usize)> {
+    let mut first = 0;
+    core::iter::from_fn(move || {
+        let width = WIDTHS.into_iter().find(|width| outputs - first >= *width)?;
+        first += width;
+        Some((first - width, width))
+    })
+}

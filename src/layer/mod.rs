@@ -1,0 +1,166 @@
+//! Layers: what they compute, on slices ([`gru::step`], [`dense::step`]), and as types that carry their sizes.
+//!
+//! A layer type such as [`Gru<6, 32>`](Gru) is never instantiated: it names a computation. Its weights are a [`Weights`],
+//! borrowed in place from a blob; its state is a plain array that the caller owns.
+
+mod activation;
+pub mod dense;
+pub mod gru;
+
+use core::marker::PhantomData;
+
+pub use activation::{
+    CandidateActivation, DenseActivation, GateActivation, HardSigmoid, Linear, Relu, ResetAfter, ResetBefore,
+    ResetVariant, Sigmoid, Softmax, Tanh,
+};
+pub use dense::Dense;
+pub use gru::Gru;
+
+use crate::cast::Line;
+use crate::format::Format;
+use crate::spec::{LayerSpec, Matrix};
+
+pub(crate) mod sealed {
+    pub trait Sealed {}
+}
+
+/// A layer with its sizes in its type.
+pub trait Layer: sealed::Sealed + 'static {
+    /// The numbers it computes in.
+    type Format: Format;
+    /// One step's inputs: an array of units.
+    type Input: Frame<Self::Format>;
+    /// One step's outputs: an array of units.
+    type Output: Frame<Self::Format>;
+    /// What it keeps from one step to the next; all zeros at the start.
+    type State: State<Self::Format>;
+    /// The same layer as data.
+    const SPEC: LayerSpec;
+
+    /// One step. `tensors` holds [`LayerSpec::lines`] lines, in the blob's layout.
+    fn step(tensors: &[Line], state: &mut Self::State, x: &Self::Input) -> Self::Output;
+}
+
+/// The weights of one layer `L`, borrowed from a blob: what a graph that is no chain is wired from.
+///
+/// ```
+/// # fn wired(encoder: grulet::Weights<grulet::Gru<3, 8>>, decoder: grulet::Weights<grulet::Gru<2, 8>>) {
+/// let mut h = [0.0; 8];
+/// for x in [[0.1, 0.2, 0.3], [0.4, 0.5, 0.6]] {
+///     encoder.step(&mut h, &x);
+/// }
+/// let first = decoder.step(&mut h, &[1.0, 0.0]); // starts from the encoder's state
+/// # }
+/// ```
+pub struct Weights<'a, L> {
+    tensors: &'a [Line],
+    layer: PhantomData<L>,
+}
+
+impl<L> Clone for Weights<'_, L> {
+    fn clone(&self) -> Self {
+        *self
+    }
+}
+
+impl<L> Copy for Weights<'_, L> {}
+
+impl<'a, L: Layer> Weights<'a, L> {
+    /// `tensors` must have been checked against `L::SPEC`.
+    pub(crate) fn new(tensors: &'a [Line]) -> Self {
+        Self { tensors, layer: PhantomData }
+    }
+
+    /// One step on native units. Neither `x` nor `state` may hold a NaN or infinity: nothing cleans them here.
+    pub fn step(&self, state: &mut L::State, x: &L::Input) -> L::Output {
+        L::step(self.tensors, state, x)
+    }
+}
+
+/// An array of units: one step's inputs or outputs.
+pub trait Frame<F: Format>: Copy + sealed::Sealed {
+    /// The same in real units: `[f32; N]`.
+    type Real: Copy + AsRef<[f32]> + core::fmt::Debug;
+    /// Elements.
+    const LEN: usize;
+
+    /// Each of the `LEN` inputs through its channel's `mean` and `scale` (see [`Format::from_real`]).
+    fn from_real(x: &[f32], mean: &[f32], scale: &[f32]) -> Self;
+    /// Each output through its `scale` and `offset` (see [`Format::to_real`]).
+    fn to_real(&self, scale: &[f32], offset: &[f32]) -> Self::Real;
+}
+
+impl<U, const N: usize> sealed::Sealed for [U; N] {}
+
+impl<F: Format<Unit = U>, U: Copy + Default, const N: usize> Frame<F> for [U; N] {
+    type Real = [f32; N];
+    const LEN: usize = N;
+
+    #[inline(always)]
+    fn from_real(x: &[f32], mean: &[f32], scale: &[f32]) -> Self {
+        let mut frame = [U::default(); N];
+        for (((unit, &x), &mean), &scale) in frame.iter_mut().zip(x).zip(mean).zip(scale) {
+            *unit = F::from_real(x, mean, scale);
+        }
+        frame
+    }
+
+    #[inline(always)]
+    fn to_real(&self, scale: &[f32], offset: &[f32]) -> [f32; N] {
+        let mut real = [0.0; N];
+        for (((real, &unit), &scale), &offset) in real.iter_mut().zip(self).zip(scale).zip(offset) {
+            *real = F::to_real(unit, scale, offset);
+        }
+        real
+    }
+}
+
+/// What layers keep between steps: an array of units, nothing, or a tuple of these.
+pub trait State<F: Format>: Copy + core::fmt::Debug {
+    /// The state of a stream that has seen nothing.
+    const ZERO: Self;
+    /// Makes a state from outside safe to compute with.
+    fn sanitize(&mut self);
+}
+
+impl<F: Format> State<F> for () {
+    const ZERO: Self = ();
+    fn sanitize(&mut self) {}
+}
+
+impl<F: Format<Unit = U>, U: Zero + core::fmt::Debug, const N: usize> State<F> for [U; N] {
+    const ZERO: Self = [U::ZERO; N];
+    fn sanitize(&mut self) {
+        *self = self.map(F::sanitize);
+    }
+}
+
+/// A unit's zero, as a constant.
+pub trait Zero: Copy {
+    /// Zero.
+    const ZERO: Self;
+}
+
+impl Zero for f32 {
+    const ZERO: Self = 0.0;
+}
+
+/// The first `matrix.lines()` lines of `tensors`, which moves on past them.
+#[inline(always)]
+pub(crate) fn cut<'a, F: Format>(tensors: &mut &'a [Line], matrix: Matrix) -> &'a [Line] {
+    take(tensors, matrix.lines(F::STORAGE) as usize)
+}
+
+/// The first `count` lines of `tensors`, which moves on past them; all of them if there are fewer.
+#[inline(always)]
+pub(crate) fn take<'a>(tensors: &mut &'a [Line], count: usize) -> &'a [Line] {
+    let (head, rest) = tensors.split_at_checked(count).unwrap_or((tensors, &[]));
+    *tensors = rest;
+    head
+}
+
+/// A size as the blob states it.
+pub(crate) const fn size(n: usize) -> u16 {
+    assert!(n > 0 && n <= u16::MAX as usize, "a layer's sizes lie between 1 and 65,535");
+    n as u16
+}

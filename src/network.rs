@@ -1,0 +1,89 @@
+//! A network: a tuple of layer types whose sizes fit, each running on the outputs of the one before.
+
+use crate::cast::Line;
+use crate::format::Format;
+use crate::layer::{Frame, Layer, State, sealed::Sealed, take};
+use crate::spec::{LayerSpec, fingerprint};
+
+/// A tuple of 1 to 8 [layers](Layer) of one format, in which each layer takes what the one before it gives.
+#[diagnostic::on_unimplemented(
+    message = "`{Self}` is not a network",
+    note = "a network is a tuple of 1 to 8 layers, such as `(Gru<6, 32>, Dense<32, 4, Softmax>)`; a single layer is `(Gru<6, 32>,)`",
+    note = "all its layers have one format, and each takes as many inputs as the one before it gives outputs"
+)]
+pub trait Network: Sealed + 'static {
+    /// The numbers that all its layers compute in.
+    type Format: Format;
+    /// The first layer's inputs.
+    type Input: Frame<Self::Format>;
+    /// The last layer's outputs.
+    type Output: Frame<Self::Format>;
+    /// All layers' states, a tuple with one element for each layer: all the RAM that a stream needs.
+    type State: State<Self::Format>;
+    /// The layers as data.
+    const SPECS: &'static [LayerSpec];
+    /// The 16-byte lines that the layers' tensors take.
+    const LINES: usize;
+    /// What a blob for this network carries in its preamble.
+    const FINGERPRINT: u64 = fingerprint(Self::Format::STORAGE, Self::SPECS);
+
+    /// One step through all layers. `tensors` holds the layers' lines one after the other.
+    fn step(tensors: &[Line], state: &mut Self::State, x: &Self::Input) -> Self::Output;
+}
+
+/// One step in real units.
+pub(crate) type RealInput<N> = <<N as Network>::Input as Frame<<N as Network>::Format>>::Real;
+/// One step's outputs in real units.
+pub(crate) type RealOutput<N> = <<N as Network>::Output as Frame<<N as Network>::Format>>::Real;
+
+macro_rules! network {
+    ($First:ident $first:tt $(, $Layer:ident $layer:tt after $Before:ident)*; last $Last:ident) => {
+        impl<$First: Layer $(, $Layer: Layer<Format = $First::Format, Input = $Before::Output>)*> Sealed
+            for ($First, $($Layer,)*) {}
+
+        impl<$First: Layer $(, $Layer: Layer<Format = $First::Format, Input = $Before::Output>)*> Network
+            for ($First, $($Layer,)*)
+        where
+            ($First::State, $($Layer::State,)*): State<$First::Format>,
+        {
+            type Format = $First::Format;
+            type Input = $First::Input;
+            type Output = $Last::Output;
+            type State = ($First::State, $($Layer::State,)*);
+            const SPECS: &'static [LayerSpec] = &[$First::SPEC, $($Layer::SPEC,)*];
+            const LINES: usize = (
+                $First::SPEC.lines($First::Format::STORAGE) $(+ $Layer::SPEC.lines($First::Format::STORAGE))*
+            ) as usize;
+
+            #[inline]
+            #[allow(unused_mut)]
+            fn step(mut tensors: &[Line], state: &mut Self::State, x: &Self::Input) -> Self::Output {
+                let lines = const { $First::SPEC.lines($First::Format::STORAGE) as usize };
+                let y = $First::step(take(&mut tensors, lines), &mut state.$first, x);
+                $(
+                    let lines = const { $Layer::SPEC.lines($First::Format::STORAGE) as usize };
+                    let y = $Layer::step(take(&mut tensors, lines), &mut state.$layer, &y);
+                )*
+                y
+            }
+        }
+
+        impl<X: Format, $First: State<X> $(, $Layer: State<X>)*> State<X> for ($First, $($Layer,)*)
+        {
+            const ZERO: Self = ($First::ZERO, $($Layer::ZERO,)*);
+            fn sanitize(&mut self) {
+                self.$first.sanitize();
+                $(self.$layer.sanitize();)*
+            }
+        }
+    };
+}
+
+network!(A 0; last A);
+network!(A 0, B 1 after A; last B);
+network!(A 0, B 1 after A, C 2 after B; last C);
+network!(A 0, B 1 after A, C 2 after B, D 3 after C; last D);
+network!(A 0, B 1 after A, C 2 after B, D 3 after C, E 4 after D; last E);
+network!(A 0, B 1 after A, C 2 after B, D 3 after C, E 4 after D, G 5 after E; last G);
+network!(A 0, B 1 after A, C 2 after B, D 3 after C, E 4 after D, G 5 after E, H 6 after G; last H);
+network!(A 0, B 1 after A, C 2 after B, D 3 after C, E 4 after D, G 5 after E, H 6 after G, I 7 after H; last I);
