@@ -1,1 +1,3 @@
 //! Trains GRUs for grulet.
+
+pub mod nn;

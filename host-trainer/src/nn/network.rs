@@ -1,0 +1,185 @@
+//! A network: its layers and all its parameters in one flat vector.
+
+use std::ops::Range;
+
+use grulet::spec::{LayerSpec, MAX_LAYERS, Output, Reset};
+
+use super::init::{glorot_uniform, orthogonal};
+use super::rng::Rng;
+use super::{Error, Real};
+
+/// One named tensor of a network, in the layout of Keras.
+///
+/// | tensor | shape |
+/// |---|---|
+/// | `gru.kernel` | (I, 3H), gates z, r, c along the last axis |
+/// | `gru.recurrent_kernel` | (H, 3H) |
+/// | `gru.bias` | (3H) for [`Reset::Before`]; (2, 3H) for [`Reset::After`]: row 0 for the inputs, row 1 for the state |
+/// | `dense.kernel` | (I, O) |
+/// | `dense.bias` | (O) |
+///
+/// The second layer of a kind is `gru_1` or `dense_1`, and so on.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Tensor {
+    /// Its name.
+    pub name: String,
+    /// Index of its layer.
+    pub layer: usize,
+    /// Its shape, outermost dimension first.
+    pub shape: Vec<usize>,
+    /// Where it lies in the parameters, and its gradient in the gradients.
+    pub range: Range<usize>,
+}
+
+/// A chain of GRU and dense layers with its parameters.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Network<R> {
+    layers: Vec<LayerSpec>,
+    output: Output,
+    tensors: Vec<Tensor>,
+    params: Vec<R>,
+}
+
+impl<R: Real> Network<R> {
+    /// A network with fresh weights: Glorot-uniform kernels, orthogonal recurrent kernels, biases of zero.
+    ///
+    /// Weights are drawn in `f64` and rounded, so that both number types start alike. Every tensor has a random stream of
+    /// its own: a layer added at the end leaves the weights before it as they were.
+    ///
+    /// # Errors
+    /// Where the layers do not form a chain.
+    pub fn new(layers: &[LayerSpec], output: Output, seed: u64) -> Result<Self, Error> {
+        let tensors = tensors(layers)?;
+        let mut params = vec![R::ZERO; tensors.last().map_or(0, |last| last.range.end)];
+        for (stream, tensor) in tensors.iter().enumerate() {
+            let mut rng = Rng::new(seed, stream as u64);
+            let values = match (tensor.shape.as_slice(), tensor.name.split_once('.')) {
+                (&[rows, columns], Some((_, "kernel"))) => glorot_uniform(rows, columns, &mut rng),
+                (&[rows, columns], Some((_, "recurrent_kernel"))) => orthogonal(rows, columns, &mut rng),
+                _ => continue,
+            };
+            for (param, value) in params[tensor.range.clone()].iter_mut().zip(values) {
+                *param = R::from_f64(value);
+            }
+        }
+        Ok(Self { layers: layers.to_vec(), output, tensors, params })
+    }
+
+    /// A network with given parameters, in the order of [`Network::tensors`].
+    ///
+    /// # Errors
+    /// Where the layers do not form a chain, or where it has another number of parameters.
+    pub fn from_params(layers: &[LayerSpec], output: Output, params: Vec<R>) -> Result<Self, Error> {
+        let tensors = tensors(layers)?;
+        let expected = tensors.last().map_or(0, |last| last.range.end);
+        if params.len() != expected {
+            return Err(Error::ParameterCount { expected, found: params.len() });
+        }
+        Ok(Self { layers: layers.to_vec(), output, tensors, params })
+    }
+
+    /// The layers, in the order that data passes them.
+    pub fn layers(&self) -> &[LayerSpec] {
+        &self.layers
+    }
+
+    /// Which outputs count.
+    pub fn output(&self) -> Output {
+        self.output
+    }
+
+    /// Inputs per step.
+    pub fn inputs(&self) -> usize {
+        self.layers[0].inputs()
+    }
+
+    /// Outputs per step.
+    pub fn outputs(&self) -> usize {
+        self.layers[self.layers.len() - 1].outputs()
+    }
+
+    /// Elements of state of all layers together.
+    pub fn state_len(&self) -> usize {
+        self.layers.iter().map(LayerSpec::state).sum()
+    }
+
+    /// The table of tensors, in the order of the parameters.
+    pub fn tensors(&self) -> &[Tensor] {
+        &self.tensors
+    }
+
+    /// All parameters.
+    pub fn params(&self) -> &[R] {
+        &self.params
+    }
+
+    /// All parameters, to change them.
+    pub fn params_mut(&mut self) -> &mut [R] {
+        &mut self.params
+    }
+
+    /// The parameters of one tensor.
+    pub fn tensor(&self, name: &str) -> Option<&[R]> {
+        let tensor = self.tensors.iter().find(|tensor| tensor.name == name)?;
+        Some(&self.params[tensor.range.clone()])
+    }
+
+    /// Index of the first layer that runs on the last step of a series only: those after the last GRU.
+    pub(super) fn first_head_layer(&self) -> usize {
+        match self.output {
+            Output::EveryStep => self.layers.len(),
+            Output::LastStep => self.layers.iter().rposition(|layer| layer.state() > 0).map_or(0, |last| last + 1),
+        }
+    }
+}
+
+/// The table of tensors of a chain of layers, which is checked on the way.
+fn tensors(layers: &[LayerSpec]) -> Result<Vec<Tensor>, Error> {
+    if layers.is_empty() {
+        return Err(Error::NoLayers);
+    }
+    if layers.len() > MAX_LAYERS {
+        return Err(Error::TooManyLayers { found: layers.len(), max: MAX_LAYERS });
+    }
+    let mut tensors: Vec<Tensor> = Vec::new();
+    let (mut grus, mut denses) = (0, 0);
+    for (index, layer) in layers.iter().enumerate() {
+        let (inputs, outputs) = (layer.inputs(), layer.outputs());
+        if inputs == 0 || outputs == 0 {
+            return Err(Error::EmptyLayer { layer: index, inputs, outputs });
+        }
+        if index > 0 && layers[index - 1].outputs() != inputs {
+            let expected = layers[index - 1].outputs();
+            return Err(Error::SizeMismatch { layer: index, expected, found: inputs });
+        }
+        let (name, shapes) = match *layer {
+            LayerSpec::Gru { reset, .. } => {
+                let gates = 3 * outputs;
+                let bias = match reset {
+                    Reset::Before => vec![gates],
+                    Reset::After => vec![2, gates],
+                };
+                let shapes =
+                    vec![("kernel", vec![inputs, gates]), ("recurrent_kernel", vec![outputs, gates]), ("bias", bias)];
+                (numbered("gru", &mut grus), shapes)
+            }
+            LayerSpec::Dense { .. } => {
+                let shapes = vec![("kernel", vec![inputs, outputs]), ("bias", vec![outputs])];
+                (numbered("dense", &mut denses), shapes)
+            }
+            _ => return Err(Error::UnknownLayer { layer: index }),
+        };
+        for (tensor, shape) in shapes {
+            let start = tensors.last().map_or(0, |last| last.range.end);
+            let range = start..start + shape.iter().product::<usize>();
+            tensors.push(Tensor { name: format!("{name}.{tensor}"), layer: index, shape, range });
+        }
+    }
+    Ok(tensors)
+}
+
+/// `name`, `name_1`, `name_2`, …
+fn numbered(name: &str, count: &mut usize) -> String {
+    *count += 1;
+    if *count == 1 { name.to_owned() } else { format!("{name}_{}", *count - 1) }
+}

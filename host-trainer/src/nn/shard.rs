@@ -1,0 +1,465 @@
+//! One pass of a whole network over a shard of a batch: forward, loss, and back.
+
+use grulet::spec::{LayerSpec, Output};
+
+use super::dense::Dense;
+use super::gru::{Extent, Gru, GruTape, grow};
+use super::{Batch, Loss, Metrics, Network, Real};
+
+/// Series that are computed together. It is fixed, because the order of the sums over a batch follows from it.
+pub(super) const SHARD_ROWS: usize = 8;
+
+/// A layer with its place in the parameters, in the packed weights and in the state of the whole network.
+#[derive(Clone, Debug)]
+pub(super) struct Layer {
+    kind: Kind,
+    params: std::ops::Range<usize>,
+    packed: std::ops::Range<usize>,
+    state: usize,
+}
+
+#[derive(Clone, Debug)]
+enum Kind {
+    Gru(Gru),
+    Dense(Dense),
+}
+
+impl Layer {
+    fn inputs(&self) -> usize {
+        match &self.kind {
+            Kind::Gru(gru) => gru.inputs,
+            Kind::Dense(dense) => dense.inputs,
+        }
+    }
+
+    fn outputs(&self) -> usize {
+        match &self.kind {
+            Kind::Gru(gru) => gru.hidden,
+            Kind::Dense(dense) => dense.outputs,
+        }
+    }
+}
+
+/// A network as the passes see it.
+#[derive(Clone, Debug)]
+pub(super) struct Plan {
+    layers: Vec<Layer>,
+    output: Output,
+    /// Layers from here on run on the last step only.
+    head: usize,
+    pub packed_len: usize,
+    pub params_len: usize,
+    pub state_len: usize,
+}
+
+impl Plan {
+    pub fn new<R: Real>(network: &Network<R>) -> Self {
+        let (mut params, mut packed, mut state) = (0, 0, 0);
+        let layers = network
+            .layers()
+            .iter()
+            .map(|spec| {
+                let (kind, packed_len) = match *spec {
+                    LayerSpec::Gru { inputs, hidden, reset, gate, candidate } => {
+                        let gru = Gru { inputs: inputs.into(), hidden: hidden.into(), reset, gate, candidate };
+                        (Kind::Gru(gru), gru.packed_len())
+                    }
+                    LayerSpec::Dense { inputs, outputs, activation } => {
+                        let dense = Dense { inputs: inputs.into(), outputs: outputs.into(), activation };
+                        (Kind::Dense(dense), dense.packed_len())
+                    }
+                    _ => unreachable!("a network is made of layers that it knows"),
+                };
+                let layer = Layer {
+                    kind,
+                    params: params..params + spec.parameters(),
+                    packed: packed..packed + packed_len,
+                    state,
+                };
+                (params, packed, state) = (layer.params.end, layer.packed.end, state + spec.state());
+                layer
+            })
+            .collect();
+        let (output, head) = (network.output(), network.first_head_layer());
+        Self { layers, output, head, packed_len: packed, params_len: params, state_len: state }
+    }
+
+    pub fn inputs(&self) -> usize {
+        self.layers[0].inputs()
+    }
+
+    pub fn outputs(&self) -> usize {
+        self.layers[self.layers.len() - 1].outputs()
+    }
+
+    /// Steps that have an output.
+    pub fn output_steps(&self, steps: usize) -> usize {
+        match self.output {
+            Output::EveryStep => steps,
+            Output::LastStep => 1,
+        }
+    }
+
+    /// Whether a series of that length has an output at step `t`.
+    pub fn is_valid(&self, t: usize, length: usize) -> bool {
+        self.output == Output::LastStep || t < length
+    }
+
+    /// Lays all parameters out for the products.
+    pub fn pack<R: Real>(&self, params: &[R], packed: &mut [R]) {
+        for layer in &self.layers {
+            let (params, packed) = (&params[layer.params.clone()], &mut packed[layer.packed.clone()]);
+            match &layer.kind {
+                Kind::Gru(gru) => gru.pack(params, packed),
+                Kind::Dense(dense) => dense.pack(params, packed),
+            }
+        }
+    }
+
+    /// Whether the layer's rows are last steps only.
+    fn in_head(&self, layer: usize) -> bool {
+        layer >= self.head
+    }
+}
+
+/// What to do with a batch.
+#[derive(Clone, Copy)]
+pub(super) enum Task<'a, R> {
+    /// Outputs only.
+    Forward,
+    /// And loss and metrics.
+    Evaluate { loss: Loss, scale: f64 },
+    /// And gradients.
+    Gradient { loss: Loss, scale: f64 },
+    /// Gradients from those of the outputs (T, B, O) or (B, O), without a loss.
+    Pullback { d_outputs: &'a [R] },
+}
+
+/// Everything that all shards of a batch share.
+#[derive(Clone, Copy)]
+pub(super) struct Job<'a, R> {
+    pub plan: &'a Plan,
+    pub params: &'a [R],
+    pub packed: &'a [R],
+    pub batch: &'a Batch<R>,
+    pub task: Task<'a, R>,
+    pub want_d_x: bool,
+}
+
+/// What a shard leaves.
+#[derive(Debug, Default)]
+pub(super) struct Shard<R> {
+    /// Steps of its longest series.
+    pub steps: usize,
+    pub gradients: Vec<R>,
+    pub metrics: Metrics,
+    /// (steps, rows, O), or (rows, O).
+    pub outputs: Vec<R>,
+    /// (steps, rows, C).
+    pub d_x: Vec<R>,
+    /// For each layer (rows, H), one after the other.
+    pub d_state: Vec<R>,
+}
+
+impl<R: Real> Shard<R> {
+    /// The gradient by the state before the first step of one series, layer by layer.
+    pub fn d_state_of(&self, plan: &Plan, rows: usize, row: usize) -> impl Iterator<Item = R> {
+        plan.layers.iter().flat_map(move |layer| {
+            let width = match &layer.kind {
+                Kind::Gru(gru) => gru.hidden,
+                Kind::Dense(_) => 0,
+            };
+            self.d_state[layer.state * rows + row * width..][..width].iter().copied()
+        })
+    }
+}
+
+/// What a layer leaves for the way back.
+#[derive(Debug)]
+enum Tape<R> {
+    Gru(GruTape<R>),
+    /// Outputs (rows, O).
+    Dense(Vec<R>),
+}
+
+/// The buffers of one thread. They grow to the largest shard and are used again and again.
+#[derive(Debug)]
+pub(super) struct Worker<R> {
+    /// Inputs (steps, rows, C), zero in the padding.
+    input: Vec<R>,
+    tapes: Vec<Tape<R>>,
+    /// Inputs of the head (rows, width).
+    last: Vec<R>,
+    /// Sums before the last activation.
+    sums: Vec<R>,
+    /// Gradient by the output of a layer.
+    d: Vec<R>,
+    /// Gradient by its input.
+    d_next: Vec<R>,
+}
+
+impl<R: Real> Worker<R> {
+    pub fn new(plan: &Plan) -> Self {
+        let tapes = plan.layers.iter().map(|layer| match &layer.kind {
+            Kind::Gru(_) => Tape::Gru(GruTape::default()),
+            Kind::Dense(_) => Tape::Dense(Vec::new()),
+        });
+        Self {
+            input: Vec::new(),
+            tapes: tapes.collect(),
+            last: Vec::new(),
+            sums: Vec::new(),
+            d: Vec::new(),
+            d_next: Vec::new(),
+        }
+    }
+
+    /// Computes shard number `index` of the batch.
+    pub fn run(&mut self, job: &Job<'_, R>, index: usize, shard: &mut Shard<R>) {
+        let from = index * SHARD_ROWS;
+        let lengths = &job.batch.lengths[from..];
+        let lengths = &lengths[..lengths.len().min(SHARD_ROWS)];
+        let steps = lengths.iter().copied().max().unwrap_or(0);
+        let extent = Extent { steps, lengths };
+        shard.steps = steps;
+
+        self.read_input(job, from, extent);
+        self.forward(job, from, extent);
+        self.write_output(job.plan, extent, shard);
+        match job.task {
+            Task::Forward => {}
+            Task::Evaluate { loss, scale } => self.loss(job, from, extent, loss, scale, shard),
+            Task::Gradient { loss, scale } => {
+                self.loss(job, from, extent, loss, scale, shard);
+                self.backward(job, extent, loss.is_classification(), shard);
+            }
+            Task::Pullback { d_outputs } => {
+                self.read_d_outputs(job, from, extent, d_outputs);
+                self.backward(job, extent, false, shard);
+            }
+        }
+    }
+
+    fn read_input(&mut self, job: &Job<'_, R>, from: usize, extent: Extent<'_>) {
+        let (rows, width) = (extent.rows(), job.plan.inputs());
+        grow(&mut self.input, extent.steps * rows * width);
+        for t in 0..extent.steps {
+            let source = &job.batch.x[(t * job.batch.rows() + from) * width..][..rows * width];
+            let target = &mut self.input[t * rows * width..][..rows * width];
+            target.copy_from_slice(source);
+            for (x, &length) in target.chunks_exact_mut(width).zip(extent.lengths) {
+                if t >= length {
+                    x.fill(R::ZERO);
+                }
+            }
+        }
+    }
+
+    fn forward(&mut self, job: &Job<'_, R>, from: usize, extent: Extent<'_>) {
+        let plan = job.plan;
+        let (rows, all) = (extent.rows(), extent.rows() * extent.steps);
+        for (index, layer) in plan.layers.iter().enumerate() {
+            let (params, packed) = (&job.params[layer.params.clone()], &job.packed[layer.packed.clone()]);
+            let (before, now) = self.tapes.split_at_mut(index);
+            let mut input = body_output(plan, before, &self.input, index, extent);
+            if index == plan.head {
+                gather_last(input, layer.inputs(), extent, &mut self.last);
+            }
+            let mut count = all;
+            if plan.in_head(index) {
+                count = rows;
+                input = if index == plan.head { &self.last } else { dense_output(before) };
+            }
+            match (&layer.kind, &mut now[0]) {
+                (Kind::Gru(gru), Tape::Gru(tape)) => {
+                    let state = &job.batch.state;
+                    gru.begin(extent, tape, |row| {
+                        let start = (from + row) * plan.state_len + layer.state;
+                        (!state.is_empty()).then(|| &state[start..][..gru.hidden])
+                    });
+                    gru.forward(params, packed, extent, input, tape);
+                }
+                (Kind::Dense(dense), Tape::Dense(out)) => {
+                    let len = count * dense.outputs;
+                    grow(out, len);
+                    let out = &mut out[..len];
+                    dense.sums(params, packed, count, input, out);
+                    if index + 1 == plan.layers.len() {
+                        grow(&mut self.sums, len);
+                        self.sums[..len].copy_from_slice(out);
+                    }
+                    dense.activate(out);
+                }
+                _ => unreachable!("tapes are made for their layers"),
+            }
+        }
+        if plan.head == plan.layers.len() && plan.output == Output::LastStep {
+            let output = body_output(plan, &self.tapes, &self.input, plan.layers.len(), extent);
+            gather_last(output, plan.outputs(), extent, &mut self.last);
+        }
+    }
+
+    /// Outputs of the last layer: (steps, rows, O), or (rows, O).
+    fn output(&self, plan: &Plan, extent: Extent<'_>) -> &[R] {
+        let len = plan.output_steps(extent.steps) * extent.rows() * plan.outputs();
+        let layers = plan.layers.len();
+        let all = match plan.output {
+            Output::EveryStep => body_output(plan, &self.tapes, &self.input, layers, extent),
+            Output::LastStep if plan.head == layers => &self.last,
+            Output::LastStep => dense_output(&self.tapes),
+        };
+        &all[..len]
+    }
+
+    fn write_output(&self, plan: &Plan, extent: Extent<'_>, shard: &mut Shard<R>) {
+        let output = self.output(plan, extent);
+        grow(&mut shard.outputs, output.len());
+        shard.outputs[..output.len()].copy_from_slice(output);
+    }
+
+    fn loss(&mut self, job: &Job<'_, R>, from: usize, extent: Extent<'_>, loss: Loss, scale: f64, shard: &mut Shard<R>) {
+        let plan = job.plan;
+        let (rows, width) = (extent.rows(), plan.outputs());
+        let target_width = loss.target_len(width);
+        let scale = R::from_f64(scale);
+        let mut d = std::mem::take(&mut self.d);
+        grow(&mut d, plan.output_steps(extent.steps) * rows * width);
+        let output = self.output(plan, extent);
+        let sites = (0..plan.output_steps(extent.steps)).flat_map(|t| {
+            extent.lengths.iter().enumerate().map(move |(row, &length)| {
+                let site = t * rows + row;
+                let target = (t * job.batch.rows() + from + row) * target_width;
+                (site, plan.is_valid(t, length).then(|| &job.batch.targets[target..][..target_width]))
+            })
+        });
+        let metrics = &mut shard.metrics;
+        metrics.clear();
+        for (site, target) in sites.clone() {
+            let d = &mut d[site * width..][..width];
+            let Some(target) = target else {
+                d.fill(R::ZERO);
+                continue;
+            };
+            let out = &output[site * width..][..width];
+            let sums = if loss.is_classification() { &self.sums[site * width..][..width] } else { out };
+            metrics.add_loss(loss.evaluate(out, sums, target, scale, d), loss.elements(width));
+        }
+        let pairs = sites.filter_map(|(site, target)| Some((&output[site * width..][..width], target?)));
+        metrics.add(loss, width, pairs);
+        self.d = d;
+    }
+
+    fn read_d_outputs(&mut self, job: &Job<'_, R>, from: usize, extent: Extent<'_>, d_outputs: &[R]) {
+        let (rows, width) = (extent.rows(), job.plan.outputs());
+        let steps = job.plan.output_steps(extent.steps);
+        grow(&mut self.d, steps * rows * width);
+        for t in 0..steps {
+            for (row, &length) in extent.lengths.iter().enumerate() {
+                let d = &mut self.d[(t * rows + row) * width..][..width];
+                if job.plan.is_valid(t, length) {
+                    d.copy_from_slice(&d_outputs[(t * job.batch.rows() + from + row) * width..][..width]);
+                } else {
+                    d.fill(R::ZERO);
+                }
+            }
+        }
+    }
+
+    /// From `self.d`, the gradient by the outputs (or by the last layer's sums), to all others.
+    fn backward(&mut self, job: &Job<'_, R>, extent: Extent<'_>, d_is_of_sums: bool, shard: &mut Shard<R>) {
+        let plan = job.plan;
+        let (rows, all) = (extent.rows(), extent.rows() * extent.steps);
+        grow(&mut shard.gradients, plan.params_len);
+        shard.gradients.fill(R::ZERO);
+        grow(&mut shard.d_state, rows * plan.state_len);
+        shard.d_state.fill(R::ZERO);
+
+        if plan.output == Output::LastStep && plan.head == plan.layers.len() {
+            self.spread_last(plan.outputs(), extent);
+        }
+        for (index, layer) in plan.layers.iter().enumerate().rev() {
+            let packed = &job.packed[layer.packed.clone()];
+            let gradients = &mut shard.gradients[layer.params.clone()];
+            let (before, now) = self.tapes.split_at_mut(index);
+            let (count, input) = if !plan.in_head(index) {
+                (all, body_output(plan, before, &self.input, index, extent))
+            } else if index == plan.head {
+                (rows, &self.last[..])
+            } else {
+                (rows, dense_output(before))
+            };
+            grow(&mut self.d_next, count * layer.inputs());
+            let d_input = (index > 0 || job.want_d_x).then_some(&mut self.d_next[..]);
+            match (&layer.kind, &mut now[0]) {
+                (Kind::Gru(gru), Tape::Gru(tape)) => {
+                    let d_state = &mut shard.d_state[layer.state * rows..][..rows * gru.hidden];
+                    gru.backward(packed, extent, input, tape, &self.d, d_state, d_input, gradients);
+                }
+                (Kind::Dense(dense), Tape::Dense(out)) => {
+                    let len = count * dense.outputs;
+                    if !(d_is_of_sums && index + 1 == plan.layers.len()) {
+                        dense.activation_gradient(&out[..len], &mut self.d[..len]);
+                    }
+                    dense.backward(packed, count, input, &self.d[..len], d_input, gradients);
+                }
+                _ => unreachable!("tapes are made for their layers"),
+            }
+            std::mem::swap(&mut self.d, &mut self.d_next);
+            if index == plan.head && (index > 0 || job.want_d_x) {
+                self.spread_last(layer.inputs(), extent);
+            }
+        }
+        if job.want_d_x {
+            let len = all * plan.inputs();
+            grow(&mut shard.d_x, len);
+            shard.d_x[..len].copy_from_slice(&self.d[..len]);
+        }
+    }
+
+    /// Turns a gradient by last steps (rows, width) into one by all steps (steps, rows, width).
+    fn spread_last(&mut self, width: usize, extent: Extent<'_>) {
+        let rows = extent.rows();
+        let len = extent.steps * rows * width;
+        grow(&mut self.d_next, len);
+        self.d_next[..len].fill(R::ZERO);
+        for (row, &length) in extent.lengths.iter().enumerate() {
+            let last = (length - 1) * rows + row;
+            self.d_next[last * width..][..width].copy_from_slice(&self.d[row * width..][..width]);
+        }
+        std::mem::swap(&mut self.d, &mut self.d_next);
+    }
+}
+
+/// What the layer before `index` gave for every step, or the inputs.
+fn body_output<'a, R: Real>(
+    plan: &Plan,
+    tapes: &'a [Tape<R>],
+    input: &'a [R],
+    index: usize,
+    extent: Extent<'_>,
+) -> &'a [R] {
+    let Some(previous) = index.checked_sub(1) else { return input };
+    let hidden = plan.layers[previous].outputs();
+    match &tapes[previous] {
+        Tape::Gru(tape) => tape.output(extent.rows(), hidden, extent.steps * extent.rows() * hidden),
+        Tape::Dense(out) => out,
+    }
+}
+
+/// What the last of these layers, which is dense, gave.
+fn dense_output<R>(tapes: &[Tape<R>]) -> &[R] {
+    match tapes.last() {
+        Some(Tape::Dense(out)) => out,
+        _ => unreachable!("only dense layers follow the last GRU"),
+    }
+}
+
+/// Copies each series' last step from (steps, rows, width) to (rows, width).
+fn gather_last<R: Real>(all: &[R], width: usize, extent: Extent<'_>, last: &mut Vec<R>) {
+    let rows = extent.rows();
+    grow(last, rows * width);
+    for (row, &length) in extent.lengths.iter().enumerate() {
+        let site = (length - 1) * rows + row;
+        last[row * width..][..width].copy_from_slice(&all[site * width..][..width]);
+    }
+}

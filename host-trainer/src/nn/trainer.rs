@@ -1,0 +1,296 @@
+//! Gradients of whole batches, on several threads, with the same bits for any number of them.
+
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Mutex, PoisonError};
+
+use rayon::iter::{IndexedParallelIterator, IntoParallelRefMutIterator, ParallelIterator};
+
+use super::batch::check_len;
+use super::shard::{Job, Plan, SHARD_ROWS, Shard, Task, Worker};
+use super::{Batch, Error, Loss, Metrics, Network, Real};
+
+/// A network with what its training needs: a loss, gradients, buffers and threads.
+///
+/// A batch is cut into shards of eight series. Each shard has gradients of its own, which are summed in the order of the
+/// shards: threads change the time that it takes and nothing else.
+///
+/// ```
+/// use grulet::spec::{Activation, Candidate, Gate, LayerSpec, Output, Reset};
+/// use grulet_trainer::nn::{Adam, Batch, Epsilon, Loss, Network, Trainer, clip_by_norm};
+///
+/// let gru =
+///     LayerSpec::Gru { inputs: 1, hidden: 4, reset: Reset::Before, gate: Gate::Sigmoid, candidate: Candidate::Tanh };
+/// let dense = LayerSpec::Dense { inputs: 4, outputs: 1, activation: Activation::Linear };
+/// let network = Network::<f32>::new(&[gru, dense], Output::LastStep, 7)?;
+/// let mut trainer = Trainer::new(network, Loss::MeanSquaredError, 1)?;
+/// let mut adam = Adam::new(trainer.network().params().len(), Epsilon::Keras);
+///
+/// // Two series, the second one step shorter; the target is their first value.
+/// let batch = Batch {
+///     steps: 3,
+///     lengths: vec![3, 2],
+///     x: vec![0.5, -0.5, 0.1, 0.2, 0.3, f32::NAN],
+///     targets: vec![0.5, -0.5],
+///     ..Batch::default()
+/// };
+/// let before = trainer.evaluate(&batch)?.loss();
+/// for _ in 0..200 {
+///     trainer.gradient(&batch)?;
+///     let (params, gradients) = trainer.params_and_gradients();
+///     clip_by_norm(gradients, 1.0);
+///     adam.step(params, gradients, 0.01);
+/// }
+/// assert!(trainer.evaluate(&batch)?.loss() < 0.01 * before);
+/// # Ok::<(), grulet_trainer::nn::Error>(())
+/// ```
+#[derive(Debug)]
+pub struct Trainer<R> {
+    network: Network<R>,
+    loss: Loss,
+    plan: Plan,
+    packed: Vec<R>,
+    gradients: Vec<R>,
+    metrics: Metrics,
+    want_d_x: bool,
+    workers: Vec<Worker<R>>,
+    shards: Vec<Mutex<Shard<R>>>,
+    /// None for one thread, which is the caller's.
+    pool: Option<rayon::ThreadPool>,
+    /// Steps and lengths of the batch that the shards hold.
+    last: (usize, Vec<usize>),
+}
+
+impl<R: Real> Trainer<R> {
+    /// Prepares `network` to be trained with `loss` on so many threads.
+    ///
+    /// # Errors
+    /// Where the loss does not fit the last layer, or where there are no threads.
+    pub fn new(network: Network<R>, loss: Loss, threads: usize) -> Result<Self, Error> {
+        loss.check(&network.layers()[network.layers().len() - 1])?;
+        let pool = match threads {
+            0 => return Err(Error::NoThreads),
+            1 => None,
+            _ => Some(
+                rayon::ThreadPoolBuilder::new()
+                    .num_threads(threads)
+                    .build()
+                    .map_err(|error| Error::ThreadPool { threads, reason: error.to_string() })?,
+            ),
+        };
+        let plan = Plan::new(&network);
+        Ok(Self {
+            packed: vec![R::ZERO; plan.packed_len],
+            gradients: vec![R::ZERO; plan.params_len],
+            workers: (0..threads).map(|_| Worker::new(&plan)).collect(),
+            shards: Vec::new(),
+            metrics: Metrics::default(),
+            want_d_x: false,
+            last: (0, Vec::new()),
+            network,
+            loss,
+            plan,
+            pool,
+        })
+    }
+
+    /// The network.
+    pub fn network(&self) -> &Network<R> {
+        &self.network
+    }
+
+    /// The network, to change its parameters.
+    pub fn network_mut(&mut self) -> &mut Network<R> {
+        &mut self.network
+    }
+
+    /// The network, without the rest.
+    pub fn into_network(self) -> Network<R> {
+        self.network
+    }
+
+    /// The loss.
+    pub fn loss(&self) -> Loss {
+        self.loss
+    }
+
+    /// The gradients of the last [`Trainer::gradient`] or [`Trainer::pull_back`], in the order of the parameters.
+    pub fn gradients(&self) -> &[R] {
+        &self.gradients
+    }
+
+    /// Parameters and gradients, for an optimiser.
+    pub fn params_and_gradients(&mut self) -> (&mut [R], &mut [R]) {
+        (self.network.params_mut(), &mut self.gradients)
+    }
+
+    /// Whether gradients by the inputs are computed too, for [`Trainer::d_x`].
+    pub fn keep_d_x(&mut self, keep: bool) {
+        self.want_d_x = keep;
+    }
+
+    /// The outputs of the network: (T, B, O) with zeros in the padding, or (B, O).
+    ///
+    /// # Errors
+    /// Where the batch does not fit the network.
+    pub fn forward(&mut self, batch: &Batch<R>) -> Result<Vec<R>, Error> {
+        batch.check(self.plan.inputs(), self.plan.state_len)?;
+        self.run(batch, Task::Forward);
+        Ok(self.outputs())
+    }
+
+    /// Loss and metrics of a batch.
+    ///
+    /// # Errors
+    /// Where the batch does not fit the network or its targets the loss.
+    pub fn evaluate(&mut self, batch: &Batch<R>) -> Result<&Metrics, Error> {
+        let scale = self.check_targets(batch)?;
+        self.run(batch, Task::Evaluate { loss: self.loss, scale });
+        Ok(self.sum_metrics())
+    }
+
+    /// Loss and metrics of a batch, and the gradient of the loss by all parameters.
+    ///
+    /// # Errors
+    /// Where the batch does not fit the network or its targets the loss.
+    pub fn gradient(&mut self, batch: &Batch<R>) -> Result<&Metrics, Error> {
+        let scale = self.check_targets(batch)?;
+        self.run(batch, Task::Gradient { loss: self.loss, scale });
+        self.sum_gradients();
+        Ok(self.sum_metrics())
+    }
+
+    /// The gradients that follow from `d_outputs`, those of the outputs, shaped as [`Trainer::forward`] gives them: how a
+    /// network that feeds another one is trained.
+    ///
+    /// # Errors
+    /// Where the batch or `d_outputs` does not fit the network.
+    pub fn pull_back(&mut self, batch: &Batch<R>, d_outputs: &[R]) -> Result<(), Error> {
+        batch.check(self.plan.inputs(), self.plan.state_len)?;
+        let expected = self.plan.output_steps(batch.steps) * batch.rows() * self.plan.outputs();
+        check_len("output gradients", "([steps,] series, outputs)", expected, d_outputs.len())?;
+        self.run(batch, Task::Pullback { d_outputs });
+        self.sum_gradients();
+        Ok(())
+    }
+
+    /// The outputs for the last batch, shaped as [`Trainer::forward`] gives them.
+    pub fn outputs(&self) -> Vec<R> {
+        let width = self.plan.outputs();
+        self.gather(self.plan.output_steps(self.last.0), width, |shard| &shard.outputs)
+    }
+
+    /// The gradient by the inputs (T, B, C) of the last batch, if [`Trainer::keep_d_x`] was asked for.
+    pub fn d_x(&self) -> Option<Vec<R>> {
+        self.want_d_x.then(|| self.gather(self.last.0, self.plan.inputs(), |shard| &shard.d_x))
+    }
+
+    /// The gradient by the state before the first step (B, S) of the last batch, laid out as [`Batch::state`].
+    pub fn d_state(&self) -> Vec<R> {
+        let rows = self.last.1.len();
+        let mut all = Vec::with_capacity(rows * self.plan.state_len);
+        for (index, shard) in self.shards[..rows.div_ceil(SHARD_ROWS)].iter().enumerate() {
+            let shard = shard.lock().unwrap_or_else(PoisonError::into_inner);
+            let rows = SHARD_ROWS.min(rows - index * SHARD_ROWS);
+            (0..rows).for_each(|row| all.extend(shard.d_state_of(&self.plan, rows, row)));
+        }
+        all
+    }
+
+    /// Puts values (steps, rows, width) of all shards together, with zeros in the padding.
+    fn gather(&self, steps: usize, width: usize, values: impl Fn(&Shard<R>) -> &[R]) -> Vec<R> {
+        let (_, lengths) = &self.last;
+        let mut all = vec![R::ZERO; steps * lengths.len() * width];
+        for (index, shard) in self.shards[..lengths.len().div_ceil(SHARD_ROWS)].iter().enumerate() {
+            let shard = shard.lock().unwrap_or_else(PoisonError::into_inner);
+            let from = index * SHARD_ROWS;
+            let rows = SHARD_ROWS.min(lengths.len() - from);
+            for t in 0..steps.min(shard.steps) {
+                for row in 0..rows {
+                    // One output per series has no padding.
+                    if steps == 1 || t < lengths[from + row] {
+                        let value = &values(&shard)[(t * rows + row) * width..][..width];
+                        all[(t * lengths.len() + from + row) * width..][..width].copy_from_slice(value);
+                    }
+                }
+            }
+        }
+        all
+    }
+
+    /// Checks a batch with its targets; returns 1 / (elements that the mean loss is over).
+    fn check_targets(&self, batch: &Batch<R>) -> Result<f64, Error> {
+        batch.check(self.plan.inputs(), self.plan.state_len)?;
+        let outputs = self.plan.outputs();
+        let (rows, width) = (batch.rows(), self.loss.target_len(outputs));
+        let steps = self.plan.output_steps(batch.steps);
+        check_len("targets", "([steps,] series, target)", steps * rows * width, batch.targets.len())?;
+        let mut sites = 0;
+        for (site, target) in batch.targets.chunks_exact(width).enumerate() {
+            let (step, row) = (site / rows, site % rows);
+            if !self.plan.is_valid(step, batch.lengths[row]) {
+                continue;
+            }
+            sites += 1;
+            for (element, value) in target.iter().enumerate() {
+                if let Some(needs) = self.loss.refuses(value.to_f64(), outputs) {
+                    return Err(Error::Target { row, step, element, found: value.to_f64(), loss: self.loss, needs });
+                }
+            }
+        }
+        Ok(1.0 / (sites * self.loss.elements(outputs)) as f64)
+    }
+
+    /// Computes all shards. Each thread takes the next shard that nobody has taken.
+    fn run(&mut self, batch: &Batch<R>, task: Task<'_, R>) {
+        let count = batch.rows().div_ceil(SHARD_ROWS);
+        while self.shards.len() < count {
+            self.shards.push(Mutex::new(Shard::default()));
+        }
+        self.last.0 = batch.steps;
+        self.last.1.clear();
+        self.last.1.extend_from_slice(&batch.lengths);
+        self.plan.pack(self.network.params(), &mut self.packed);
+
+        let (plan, params, packed, want_d_x) = (&self.plan, self.network.params(), &self.packed[..], self.want_d_x);
+        let job = Job { plan, params, packed, batch, task, want_d_x };
+        let next = AtomicUsize::new(0);
+        let shards = &self.shards[..count];
+        let work = |worker: &mut Worker<R>| {
+            while let Some(shard) = {
+                let index = next.fetch_add(1, Ordering::Relaxed);
+                shards.get(index).map(|shard| (index, shard))
+            } {
+                let (index, shard) = shard;
+                worker.run(&job, index, &mut shard.lock().unwrap_or_else(PoisonError::into_inner));
+            }
+        };
+        match &self.pool {
+            Some(pool) if count > 1 => {
+                let workers = &mut self.workers;
+                pool.install(|| workers.par_iter_mut().with_max_len(1).for_each(work));
+            }
+            _ => work(&mut self.workers[0]),
+        }
+    }
+
+    fn sum_gradients(&mut self) {
+        let count = self.last.1.len().div_ceil(SHARD_ROWS);
+        for (index, shard) in self.shards[..count].iter_mut().enumerate() {
+            let shard = shard.get_mut().unwrap_or_else(PoisonError::into_inner);
+            if index == 0 {
+                self.gradients.copy_from_slice(&shard.gradients);
+            } else {
+                self.gradients.iter_mut().zip(&shard.gradients).for_each(|(sum, &g)| *sum += g);
+            }
+        }
+    }
+
+    fn sum_metrics(&mut self) -> &Metrics {
+        let count = self.last.1.len().div_ceil(SHARD_ROWS);
+        self.metrics.clear();
+        for shard in &mut self.shards[..count] {
+            self.metrics.merge(&shard.get_mut().unwrap_or_else(PoisonError::into_inner).metrics);
+        }
+        &self.metrics
+    }
+}
