@@ -1,1 +1,4 @@
 //! Trains GRUs for grulet.
+
+pub mod config;
+pub mod data;
