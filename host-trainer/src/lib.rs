@@ -1,3 +1,17 @@
 //! Trains GRUs for grulet.
+//!
+//! In the order that things pass: [`config`] and [`data`] (files to examples) → [`nn`] (gradients and Adam) → [`run`] (epochs,
+//! and the folder of a run) → [`checkpoint`] → [`export`] (a model for the chip) → [`evaluate`] (the runtime crate on it),
+//! with [`baseline`] beside it. [`cli`] is the command line over these.
 
+pub mod baseline;
+pub mod checkpoint;
+pub mod cli;
+pub mod config;
+pub mod data;
+pub mod evaluate;
+pub mod export;
+pub mod files;
 pub mod nn;
+pub mod run;
+pub mod summary;

@@ -1,0 +1,266 @@
+//! Values that parse but cannot work.
+
+use std::path::Path;
+
+use grulet::spec::{Activation, MAX_LAYERS, Output};
+
+use super::{Config, LayerConfig, Loss, Names, NpzKeys, TargetTransform, Task};
+
+/// The key at fault, and what is wrong with it and what to write instead.
+type Problem = (&'static str, String);
+
+fn ensure(ok: bool, key: &'static str, problem: impl Into<String>) -> Result<(), Problem> {
+    if ok {
+        Ok(())
+    } else {
+        Err((key, problem.into()))
+    }
+}
+
+fn positive(value: f64, key: &'static str, example: &str) -> Result<(), Problem> {
+    let ok = value.is_finite() && value > 0.0;
+    ensure(
+        ok,
+        key,
+        format!("is {value}, but must be a number above 0, such as {example}"),
+    )
+}
+
+fn not_zero(value: usize, key: &'static str) -> Result<(), Problem> {
+    ensure(value > 0, key, "is 0, but must be at least 1")
+}
+
+impl Config {
+    pub(super) fn check(&self) -> Result<(), Problem> {
+        self.check_train()?;
+        self.check_data()?;
+        self.check_validation()?;
+        self.check_model()
+    }
+
+    fn check_train(&self) -> Result<(), Problem> {
+        let train = &self.train;
+        positive(train.learning_rate, "train.learning_rate", "0.001")?;
+        not_zero(train.epochs, "train.epochs")?;
+        not_zero(train.batch_size, "train.batch_size")?;
+        if let Some(norm) = train.clip_norm {
+            positive(norm, "train.clip_norm", "1.0")?;
+        }
+        if let Some(threads) = train.threads {
+            not_zero(threads, "train.threads")?;
+        }
+        let noise = train.input_noise;
+        ensure(
+            noise.is_finite() && noise >= 0.0,
+            "train.input_noise",
+            format!("is {noise}, but must be 0 or a number above 0, such as 0.1"),
+        )
+    }
+
+    fn check_data(&self) -> Result<(), Problem> {
+        let (data, regression) = (&self.data, self.task() == Task::Regression);
+        if let Some(rate) = data.sample_rate {
+            positive(rate, "data.sample_rate", "50.0")?;
+        }
+        if let Some(window) = data.window {
+            not_zero(window, "data.window")?;
+        }
+        if let Some(stride) = data.stride {
+            not_zero(stride, "data.stride")?;
+            ensure(
+                data.window.is_some(),
+                "data.stride",
+                "needs `data.window`: the stride is between windows",
+            )?;
+        }
+        let loss = "the loss is a cross-entropy; use `train.loss = \"mse\"`, or leave this out";
+        ensure(
+            regression || !data.normalize_targets,
+            "data.normalize_targets",
+            format!("is true, but {loss}"),
+        )?;
+        ensure(
+            regression || data.target_transform == TargetTransform::None,
+            "data.target_transform",
+            format!("makes real values, but {loss}"),
+        )?;
+        ensure(
+            data.horizon == 0 || self.model.output == Output::EveryStep,
+            "data.horizon",
+            "needs a target per step; set `model.output = \"every_step\"`, or leave the horizon out",
+        )?;
+        let classes_use = "names classes, but the loss is for real values; \
+                           use `train.loss = \"sparse_categorical_crossentropy\"`, or leave the names out";
+        ensure(
+            data.classes.is_none() || !regression,
+            "data.classes",
+            classes_use,
+        )?;
+        for (names, key) in [
+            (&data.channels, "data.channels"),
+            (&data.units, "data.units"),
+            (&data.classes, "data.classes"),
+        ] {
+            if let Some(Names::List(names)) = names {
+                ensure(
+                    !names.is_empty(),
+                    key,
+                    "is an empty list; name every one, or leave the key out",
+                )?;
+            }
+        }
+        for (names, key) in [
+            (&data.channels, "data.channels"),
+            (&data.classes, "data.classes"),
+        ] {
+            if let Some(Names::List(names)) = names {
+                let twice = names
+                    .iter()
+                    .enumerate()
+                    .find(|(index, name)| names[..*index].contains(name));
+                ensure(
+                    twice.is_none(),
+                    key,
+                    format!("has {:?} twice", twice.map_or("", |(_, name)| name)),
+                )?;
+            }
+        }
+        let features = data.csv.features.as_deref();
+        ensure(
+            features != Some(&[]),
+            "data.csv.features",
+            "is an empty list; name at least one column",
+        )?;
+        if let (Some(features), Some(label), 0) = (features, &data.csv.label, data.horizon) {
+            let shared = label
+                .as_slice()
+                .iter()
+                .find(|label| features.contains(label));
+            ensure(
+                shared.is_none(),
+                "data.csv.label",
+                format!(
+                    "column {:?} is both input and target of the same step; \
+                     set `data.horizon = 1` to forecast it, or take it out of `data.csv.features`",
+                    shared.map_or("", String::as_str)
+                ),
+            )?;
+        }
+        let same_file = data.test.as_ref() == Some(&data.train);
+        let same_keys = data.npz_test == NpzKeys::default() || data.npz_test == data.npz;
+        ensure(
+            !(same_file && same_keys),
+            "data.test",
+            "is the training data; name another file, or other keys of the same .npz in [data.npz_test]",
+        )
+    }
+
+    fn check_validation(&self) -> Result<(), Problem> {
+        let Some(validation) = &self.data.validation else {
+            return Ok(());
+        };
+        let given = [
+            validation.fraction.is_some(),
+            validation.file.is_some(),
+            validation.groups.is_some(),
+        ];
+        ensure(
+            given.into_iter().filter(|&given| given).count() == 1,
+            "data.validation",
+            "needs exactly one of `fraction`, `file` and `groups`",
+        )?;
+        if let Some(fraction) = validation.fraction {
+            let ok = fraction > 0.0 && fraction < 1.0;
+            let problem = format!("is {fraction}, but must lie between 0 and 1, such as 0.1");
+            ensure(ok, "data.validation.fraction", problem)?;
+        }
+        let same = |path: &Path| validation.file.as_deref() == Some(path);
+        ensure(
+            !same(&self.data.train) && !self.data.test.as_deref().is_some_and(same),
+            "data.validation.file",
+            "is the training or the test file; name another, or use `fraction`",
+        )?;
+        if let Some(groups) = &validation.groups {
+            ensure(
+                !groups.is_empty(),
+                "data.validation.groups",
+                "is an empty list; name at least one group",
+            )?;
+            let column = self.data.npz.group.is_some() || self.data.csv.group.is_some();
+            ensure(
+                column,
+                "data.validation.groups",
+                "needs to know each series' group; set `data.npz.group` or `data.csv.group`",
+            )?;
+        }
+        Ok(())
+    }
+
+    fn check_model(&self) -> Result<(), Problem> {
+        let layers = &self.model.layers;
+        let Some(last) = layers.last() else {
+            return Err((
+                "model.layers",
+                "is empty; a network has at least one layer".to_owned(),
+            ));
+        };
+        ensure(
+            layers.len() <= MAX_LAYERS,
+            "model.layers",
+            format!(
+                "has {} layers, but at most {MAX_LAYERS} are possible",
+                layers.len()
+            ),
+        )?;
+        for (index, layer) in layers.iter().enumerate() {
+            let problem = format!("layer {} has 0 units; give it at least 1", index + 1);
+            ensure(layer.units() > 0, "model.layers", problem)?;
+        }
+        let inner_softmax = layers[..layers.len() - 1].iter().position(is_softmax);
+        ensure(
+            inner_softmax.is_none(),
+            "model.layers",
+            format!(
+                "layer {} is a softmax, which only the last layer can be; use another activation",
+                inner_softmax.unwrap_or(0) + 1
+            ),
+        )?;
+        match self.train.loss {
+            Loss::SparseCategoricalCrossentropy | Loss::CategoricalCrossentropy => {
+                ensure(
+                    is_softmax(last),
+                    "model.layers",
+                    "this loss needs `activation = \"softmax\"` in the last layer",
+                )?;
+                ensure(
+                    last.units() > 1,
+                    "model.layers",
+                    "a softmax of one unit is always 1; give it a unit per class",
+                )
+            }
+            Loss::BinaryCrossentropy => {
+                let sigmoid = matches!(
+                    last,
+                    LayerConfig::Dense {
+                        activation: Activation::Sigmoid | Activation::HardSigmoid,
+                        ..
+                    }
+                );
+                let fix = "binary_crossentropy needs `activation = \"sigmoid\"` in the last layer; \
+                           for a softmax use `train.loss = \"sparse_categorical_crossentropy\"`";
+                ensure(sigmoid, "model.layers", fix)
+            }
+            Loss::Mse | Loss::Mae | Loss::Huber => Ok(()),
+        }
+    }
+}
+
+fn is_softmax(layer: &LayerConfig) -> bool {
+    matches!(
+        layer,
+        LayerConfig::Dense {
+            activation: Activation::Softmax,
+            ..
+        }
+    )
+}

@@ -1,0 +1,100 @@
+//! What can be wrong with a configuration.
+
+use std::fmt;
+use std::path::PathBuf;
+
+/// Where a setting stands.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Place {
+    /// A line of the file, counted from 1.
+    Line(PathBuf, usize),
+    /// The file as a whole, where a setting is missing.
+    File(PathBuf),
+    /// The text after `--set`.
+    Set(String),
+}
+
+impl fmt::Display for Place {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Place::Line(path, line) => write!(f, "{}:{line}", path.display()),
+            Place::File(path) => write!(f, "{}", path.display()),
+            Place::Set(text) => write!(f, "--set {text}"),
+        }
+    }
+}
+
+/// Why a configuration was refused.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum ConfigError {
+    /// The file cannot be read.
+    #[error("{}: cannot read the configuration: {source}; check the path and its permissions", path.display())]
+    Read {
+        /// The file.
+        path: PathBuf,
+        /// What the system said.
+        source: std::io::Error,
+    },
+    /// The text is not TOML.
+    #[error("{place}: not valid TOML: {message}")]
+    Syntax {
+        /// Where.
+        place: Place,
+        /// What the parser expected.
+        message: String,
+    },
+    /// A key that the schema does not have.
+    #[error("{place}: unknown key `{key}`{}", hint(.nearest))]
+    UnknownKey {
+        /// Where.
+        place: Place,
+        /// The key with its tables, such as `train.epoch`.
+        key: String,
+        /// The known key that looks most like it.
+        nearest: Option<String>,
+    },
+    /// A value of the wrong type, a word that is no choice, or a missing key.
+    #[error("{place}: {}{message}", of_key(.key))]
+    Value {
+        /// Where.
+        place: Place,
+        /// The key with its tables; empty for the file as a whole.
+        key: String,
+        /// What was expected.
+        message: String,
+    },
+    /// A value that cannot work, alone or with another.
+    #[error("{place}: `{key}`: {problem}")]
+    Invalid {
+        /// Where.
+        place: Place,
+        /// The key with its tables.
+        key: &'static str,
+        /// What is wrong, and what to write instead.
+        problem: String,
+    },
+    /// An override that is not `key.path=value`.
+    #[error("--set {text}: {problem}; write --set key.path=value, such as --set train.epochs=10")]
+    Set {
+        /// The text after `--set`.
+        text: String,
+        /// What is wrong with it.
+        problem: String,
+    },
+}
+
+fn hint(nearest: &Option<String>) -> String {
+    match nearest {
+        Some(key) => format!("; did you mean `{key}`?"),
+        None => "; docs/CONFIG.md lists the keys".to_owned(),
+    }
+}
+
+fn of_key(key: &str) -> String {
+    if key.is_empty() {
+        String::new()
+    } else {
+        format!("`{key}`: ")
+    }
+}

@@ -1,0 +1,112 @@
+//! The schema's keys, and the nearest one to a wrong key.
+
+/// Every key of the configuration with its tables, in the order of `docs/CONFIG.md`.
+pub const KEYS: &[&str] = &[
+    "name",
+    "seed",
+    "data.train",
+    "data.test",
+    "data.channels",
+    "data.units",
+    "data.sample_rate",
+    "data.classes",
+    "data.window",
+    "data.stride",
+    "data.normalize",
+    "data.normalize_targets",
+    "data.horizon",
+    "data.target_transform",
+    "data.npz.x",
+    "data.npz.y",
+    "data.npz.lengths",
+    "data.npz.group",
+    "data.npz.x_scale",
+    "data.npz.y_scale",
+    "data.npz_test.x",
+    "data.npz_test.y",
+    "data.npz_test.lengths",
+    "data.npz_test.group",
+    "data.npz_test.x_scale",
+    "data.npz_test.y_scale",
+    "data.csv.series",
+    "data.csv.time",
+    "data.csv.label",
+    "data.csv.features",
+    "data.csv.group",
+    "data.validation.fraction",
+    "data.validation.file",
+    "data.validation.groups",
+    "model.output",
+    "model.layers.type",
+    "model.layers.units",
+    "model.layers.reset",
+    "model.layers.gate",
+    "model.layers.candidate",
+    "model.layers.activation",
+    "train.loss",
+    "train.epochs",
+    "train.batch_size",
+    "train.learning_rate",
+    "train.schedule",
+    "train.epsilon",
+    "train.clip_norm",
+    "train.input_noise",
+    "train.threads",
+    "train.shuffle",
+    "train.run_dir",
+];
+
+/// What a path is in the schema.
+pub(super) enum Kind {
+    /// A key with a value.
+    Key,
+    /// A table of keys; `model.layers` is a list of such tables.
+    Table,
+    /// Not in the schema.
+    Unknown,
+}
+
+pub(super) fn kind(path: &str) -> Kind {
+    if KEYS.contains(&path) {
+        Kind::Key
+    } else if KEYS.iter().any(|key| {
+        key.strip_prefix(path)
+            .is_some_and(|rest| rest.starts_with('.'))
+    }) {
+        Kind::Table
+    } else {
+        Kind::Unknown
+    }
+}
+
+/// The key that was probably meant by the unknown `path`: a known key of the same name in another table, else the one
+/// with the fewest letters changed, if at most a third are.
+pub(super) fn nearest(path: &str) -> Option<String> {
+    let last = |key: &str| key.rsplit('.').next().unwrap_or(key).to_owned();
+    let tables = KEYS
+        .iter()
+        .flat_map(|key| key.match_indices('.').map(|(at, _)| &key[..at]));
+    let mut known: Vec<&str> = KEYS.iter().copied().chain(tables).collect();
+    known.dedup();
+    let distance = |key: &&str| strsim::damerau_levenshtein(key, path);
+    let same_name = known
+        .iter()
+        .copied()
+        .filter(|key| last(key) == last(path))
+        .min_by_key(distance);
+    let close = |key: &&str| {
+        let (key, wrong) = (last(key), last(path));
+        strsim::damerau_levenshtein(&key, &wrong) <= key.len().max(wrong.len()).div_ceil(3)
+    };
+    same_name
+        .or_else(|| {
+            let similar = known.iter().copied().filter(close);
+            similar.min_by_key(|key| {
+                (
+                    strsim::damerau_levenshtein(&last(key), &last(path)),
+                    distance(key),
+                )
+            })
+        })
+        .map(str::to_owned)
+}

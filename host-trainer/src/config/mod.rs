@@ -1,0 +1,412 @@
+//! The configuration of a training run: one TOML file, read strictly.
+//!
+//! [`Config::load`] parses the file (`load`), lays `--set key=value` over it, refuses every key that is not in the schema
+//! (`keys`), deserialises, checks the values against each other (`check`), and resolves paths. If any of these fails,
+//! the error names the file, the line, the key and what to write instead. `docs/CONFIG.md` describes every key.
+
+mod check;
+mod error;
+mod keys;
+mod load;
+mod names;
+
+use std::path::PathBuf;
+
+use grulet::spec::{Activation, Candidate, Gate, LayerSpec, Output, Reset};
+use serde::{Deserialize, Serialize};
+
+pub use error::{ConfigError, Place};
+pub use keys::KEYS;
+use names::{LayerTable, OutputName};
+
+/// A whole training run.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Config {
+    /// Name of the run; the stem of the file's name unless given.
+    #[serde(default)]
+    pub name: String,
+    /// Seed of everything random: initial weights, split, order of the batches, noise.
+    #[serde(default = "default_seed")]
+    pub seed: u64,
+    /// Where the examples come from and how they are prepared.
+    pub data: DataConfig,
+    /// The network.
+    pub model: ModelConfig,
+    /// The optimisation.
+    pub train: TrainConfig,
+}
+
+/// `[data]`: files, names and preparation.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct DataConfig {
+    /// The training file, `.npz` or `.csv`.
+    pub train: PathBuf,
+    /// A file held out for the final report; never used for a choice.
+    pub test: Option<PathBuf>,
+    /// One name per input channel.
+    pub channels: Option<Names>,
+    /// One unit per input channel.
+    pub units: Option<Names>,
+    /// Samples per second, in Hz.
+    pub sample_rate: Option<f64>,
+    /// Class names, in the order of their indices.
+    pub classes: Option<Names>,
+    /// Steps per window; series are used whole without it.
+    pub window: Option<usize>,
+    /// Steps between the starts of neighbouring windows; the window's length unless given.
+    pub stride: Option<usize>,
+    /// How the inputs are normalised.
+    #[serde(default)]
+    pub normalize: Normalize,
+    /// Whether real-valued targets are z-scored for training (undone at the output).
+    #[serde(default)]
+    pub normalize_targets: bool,
+    /// How many steps ahead the target lies.
+    #[serde(default)]
+    pub horizon: usize,
+    /// What is done to the target's values before training.
+    #[serde(default)]
+    pub target_transform: TargetTransform,
+    /// Keys inside the training `.npz`.
+    #[serde(default)]
+    pub npz: NpzKeys,
+    /// Keys inside the test `.npz`, where they differ from `npz`.
+    #[serde(default)]
+    pub npz_test: NpzKeys,
+    /// Columns of a `.csv`.
+    #[serde(default)]
+    pub csv: CsvColumns,
+    /// What validation is done on; none without it.
+    pub validation: Option<Validation>,
+}
+
+/// A list of names, or the key of an array of strings inside the `.npz`.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(
+    untagged,
+    expecting = "expected a list of strings, or the key of an array of strings in the .npz"
+)]
+pub enum Names {
+    /// The names themselves.
+    List(Vec<String>),
+    /// The key of a string array.
+    Key(String),
+}
+
+/// A factor on an array's values.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(
+    untagged,
+    expecting = "expected a number, a list of numbers, or the key of an array in the .npz"
+)]
+pub enum Scale {
+    /// One factor for all.
+    Number(f64),
+    /// One factor per column.
+    List(Vec<f64>),
+    /// The key of an array with one element, or one per column.
+    Key(String),
+}
+
+/// One name, or several.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(untagged, expecting = "expected a string or a list of strings")]
+pub enum OneOrMany {
+    /// One name.
+    One(String),
+    /// Several names.
+    Many(Vec<String>),
+}
+
+impl OneOrMany {
+    /// The names as a slice.
+    pub fn as_slice(&self) -> &[String] {
+        match self {
+            OneOrMany::One(name) => std::slice::from_ref(name),
+            OneOrMany::Many(names) => names,
+        }
+    }
+}
+
+/// `[data.npz]`: which arrays of the archive are what. `x` and `y` are called that unless told otherwise.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct NpzKeys {
+    /// Inputs, `(N, T, C)` or `(rows, C)`.
+    pub x: Option<String>,
+    /// Targets per step, `(N, T)`, `(N, T, D)`, `(rows)` or `(rows, D)`; per sequence, `(N)` or `(N, D)`.
+    pub y: Option<String>,
+    /// Steps of each series, `(N)`.
+    pub lengths: Option<String>,
+    /// Group of each series, `(N)`, numbers or strings.
+    pub group: Option<String>,
+    /// Factor on the inputs.
+    pub x_scale: Option<Scale>,
+    /// Factor on the targets.
+    pub y_scale: Option<Scale>,
+}
+
+/// `[data.csv]`: which columns of a long table are what.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct CsvColumns {
+    /// Which series a row belongs to; `series` if there is such a column, else the file is one series.
+    pub series: Option<String>,
+    /// Time of a row; `t` if there is such a column.
+    pub time: Option<String>,
+    /// Target of a row; `label` unless given.
+    pub label: Option<OneOrMany>,
+    /// Input columns; all others unless given.
+    pub features: Option<Vec<String>>,
+    /// Group of the row's series.
+    pub group: Option<String>,
+}
+
+/// `[data.validation]`: exactly one of its keys.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Validation {
+    /// Part of the series, chosen by the seed; the last part in time if there is only one series.
+    pub fraction: Option<f64>,
+    /// A file of its own, read with the keys of the training file.
+    pub file: Option<PathBuf>,
+    /// All series of these groups.
+    pub groups: Option<Vec<Group>>,
+}
+
+/// The name of a group: a number or a word.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(untagged, expecting = "expected a whole number or a string")]
+pub enum Group {
+    /// A whole number.
+    Number(i64),
+    /// A word.
+    Word(String),
+}
+
+impl std::fmt::Display for Group {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Group::Number(number) => number.fmt(f),
+            Group::Word(word) => word.fmt(f),
+        }
+    }
+}
+
+/// How the inputs are normalised.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Normalize {
+    /// To mean 0 and standard deviation 1 over the training part, per channel.
+    #[default]
+    Zscore,
+    /// Not at all.
+    None,
+}
+
+/// What is done to the target's values before training.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum TargetTransform {
+    /// Nothing.
+    #[default]
+    None,
+    /// An angle in radians becomes its sine and cosine, so that ±π meet.
+    SinCos,
+}
+
+/// `[model]`: the network without its input size, which the data give.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ModelConfig {
+    /// Which outputs are trained.
+    #[serde(with = "OutputName")]
+    pub output: Output,
+    /// The layers from input to output.
+    pub layers: Vec<LayerConfig>,
+}
+
+/// One entry of `model.layers`.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(try_from = "LayerTable", into = "LayerTable")]
+pub enum LayerConfig {
+    /// `type = "gru"`.
+    Gru {
+        /// Hidden units.
+        units: u16,
+        /// Where the reset gate acts; `after` is the default, as in Keras and PyTorch.
+        reset: Reset,
+        /// Activation of the gates.
+        gate: Gate,
+        /// Activation of the candidate.
+        candidate: Candidate,
+    },
+    /// `type = "dense"`.
+    Dense {
+        /// Outputs.
+        units: u16,
+        /// Activation of the outputs.
+        activation: Activation,
+    },
+}
+
+/// `[train]`: the optimisation, by Adam.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct TrainConfig {
+    /// What is minimised.
+    pub loss: Loss,
+    /// Passes over the training part.
+    pub epochs: usize,
+    /// Examples (series or windows) per step.
+    #[serde(default = "default_batch_size")]
+    pub batch_size: usize,
+    /// Adam's step size at the start.
+    #[serde(default = "default_learning_rate")]
+    pub learning_rate: f64,
+    /// How the learning rate changes during training.
+    #[serde(default)]
+    pub schedule: Schedule,
+    /// Where Adam adds its epsilon.
+    #[serde(default)]
+    pub epsilon: Epsilon,
+    /// Upper bound of the gradient's Euclidean norm over all weights.
+    pub clip_norm: Option<f64>,
+    /// Standard deviation of Gaussian noise on the normalised training inputs.
+    #[serde(default)]
+    pub input_noise: f64,
+    /// Threads; all cores unless given. The result does not depend on it.
+    pub threads: Option<usize>,
+    /// Whether the examples are shuffled anew in every epoch.
+    #[serde(default = "default_shuffle")]
+    pub shuffle: bool,
+    /// Folder of the run's results; `runs/<name>` beside the file unless given.
+    #[serde(default)]
+    pub run_dir: PathBuf,
+}
+
+/// What training minimises.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Loss {
+    /// Targets in 0..=1, last layer sigmoid.
+    BinaryCrossentropy,
+    /// Targets one-hot or class indices, last layer softmax.
+    CategoricalCrossentropy,
+    /// Targets class indices, last layer softmax.
+    SparseCategoricalCrossentropy,
+    /// Mean squared error.
+    Mse,
+    /// Mean absolute error.
+    Mae,
+    /// Squared below an error of 1, linear above.
+    Huber,
+}
+
+/// How the learning rate changes during training.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Schedule {
+    /// Not at all.
+    #[default]
+    Constant,
+    /// Half a cosine from `learning_rate` to 0 at the end of training.
+    Cosine,
+}
+
+/// Where Adam adds its epsilon.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Epsilon {
+    /// 1e-7, added to the root of the uncorrected second moment.
+    #[default]
+    Keras,
+    /// 1e-8, added to the root of the bias-corrected second moment.
+    Pytorch,
+}
+
+const fn default_seed() -> u64 {
+    1
+}
+
+const fn default_batch_size() -> usize {
+    32
+}
+
+const fn default_learning_rate() -> f64 {
+    1e-3
+}
+
+const fn default_shuffle() -> bool {
+    true
+}
+
+impl Config {
+    /// The layers with all their sizes, for data with `inputs` channels.
+    pub fn layer_specs(&self, inputs: u16) -> Vec<LayerSpec> {
+        let mut inputs = inputs;
+        let mut specs = Vec::with_capacity(self.model.layers.len());
+        for layer in &self.model.layers {
+            let spec = match *layer {
+                LayerConfig::Gru {
+                    units,
+                    reset,
+                    gate,
+                    candidate,
+                } => LayerSpec::Gru {
+                    inputs,
+                    hidden: units,
+                    reset,
+                    gate,
+                    candidate,
+                },
+                LayerConfig::Dense { units, activation } => LayerSpec::Dense {
+                    inputs,
+                    outputs: units,
+                    activation,
+                },
+            };
+            inputs = layer.units();
+            specs.push(spec);
+        }
+        specs
+    }
+
+    /// What kind of answer the loss asks for.
+    pub fn task(&self) -> Task {
+        self.train.loss.task()
+    }
+}
+
+/// What kind of answer a network gives.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Task {
+    /// Real values.
+    Regression,
+    /// Independent probabilities, one per output.
+    Binary,
+    /// One of several classes.
+    Classes,
+}
+
+impl Loss {
+    /// What kind of answer the loss asks for.
+    pub const fn task(self) -> Task {
+        match self {
+            Loss::BinaryCrossentropy => Task::Binary,
+            Loss::CategoricalCrossentropy | Loss::SparseCategoricalCrossentropy => Task::Classes,
+            Loss::Mse | Loss::Mae | Loss::Huber => Task::Regression,
+        }
+    }
+}
+
+impl LayerConfig {
+    /// Outputs per step.
+    pub const fn units(&self) -> u16 {
+        match *self {
+            LayerConfig::Gru { units, .. } | LayerConfig::Dense { units, .. } => units,
+        }
+    }
+}

@@ -1,0 +1,144 @@
+//! How the network's parts are spelled in TOML. The parts themselves belong to the runtime, whose own serde form is the
+//! binary blob.
+
+use grulet::spec::{Activation, Candidate, Gate, Output, Reset};
+use serde::{Deserialize, Serialize};
+
+use super::LayerConfig;
+
+#[derive(Serialize, Deserialize)]
+#[serde(remote = "Output", rename_all = "snake_case")]
+pub(super) enum OutputName {
+    EveryStep,
+    LastStep,
+}
+
+#[derive(Serialize, Deserialize)]
+#[serde(remote = "Reset", rename_all = "snake_case")]
+pub(super) enum ResetName {
+    Before,
+    After,
+}
+
+#[derive(Serialize, Deserialize)]
+#[serde(remote = "Gate", rename_all = "snake_case")]
+pub(super) enum GateName {
+    Sigmoid,
+    HardSigmoid,
+}
+
+#[derive(Serialize, Deserialize)]
+#[serde(remote = "Candidate", rename_all = "snake_case")]
+pub(super) enum CandidateName {
+    Tanh,
+    Relu,
+    Linear,
+}
+
+#[derive(Serialize, Deserialize)]
+#[serde(remote = "Activation", rename_all = "snake_case")]
+pub(super) enum ActivationName {
+    Linear,
+    Sigmoid,
+    HardSigmoid,
+    Tanh,
+    Relu,
+    Softmax,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+enum LayerType {
+    Gru,
+    Dense,
+}
+
+// A remote form serves plain fields only; these carry it into an `Option`.
+#[derive(Serialize, Deserialize)]
+struct Reset1(#[serde(with = "ResetName")] Reset);
+#[derive(Serialize, Deserialize)]
+struct Gate1(#[serde(with = "GateName")] Gate);
+#[derive(Serialize, Deserialize)]
+struct Candidate1(#[serde(with = "CandidateName")] Candidate);
+#[derive(Serialize, Deserialize)]
+struct Activation1(#[serde(with = "ActivationName")] Activation);
+
+/// A layer as the file writes it. One flat table, and not an enum tagged by `type`, because serde buffers tagged enums
+/// and the line of an error is lost in the buffer.
+#[derive(Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct LayerTable {
+    #[serde(rename = "type")]
+    kind: LayerType,
+    units: u16,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    reset: Option<Reset1>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    gate: Option<Gate1>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    candidate: Option<Candidate1>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    activation: Option<Activation1>,
+}
+
+impl TryFrom<LayerTable> for LayerConfig {
+    type Error = &'static str;
+
+    fn try_from(table: LayerTable) -> Result<Self, Self::Error> {
+        let LayerTable {
+            kind,
+            units,
+            reset,
+            gate,
+            candidate,
+            activation,
+        } = table;
+        match kind {
+            LayerType::Gru if activation.is_some() => Err(
+                "a gru layer has no `activation`: it has `gate` (sigmoid) and `candidate` (tanh)",
+            ),
+            LayerType::Gru => Ok(LayerConfig::Gru {
+                units,
+                reset: reset.map_or(Reset::After, |Reset1(reset)| reset),
+                gate: gate.map_or(Gate::Sigmoid, |Gate1(gate)| gate),
+                candidate: candidate.map_or(Candidate::Tanh, |Candidate1(candidate)| candidate),
+            }),
+            LayerType::Dense if reset.is_some() || gate.is_some() || candidate.is_some() => Err(
+                "a dense layer has no `reset`, `gate` or `candidate`: it has `activation` (linear)",
+            ),
+            LayerType::Dense => Ok(LayerConfig::Dense {
+                units,
+                activation: activation
+                    .map_or(Activation::Linear, |Activation1(activation)| activation),
+            }),
+        }
+    }
+}
+
+impl From<LayerConfig> for LayerTable {
+    fn from(layer: LayerConfig) -> Self {
+        match layer {
+            LayerConfig::Gru {
+                units,
+                reset,
+                gate,
+                candidate,
+            } => LayerTable {
+                kind: LayerType::Gru,
+                units,
+                reset: Some(Reset1(reset)),
+                gate: Some(Gate1(gate)),
+                candidate: Some(Candidate1(candidate)),
+                activation: None,
+            },
+            LayerConfig::Dense { units, activation } => LayerTable {
+                kind: LayerType::Dense,
+                units,
+                reset: None,
+                gate: None,
+                candidate: None,
+                activation: Some(Activation1(activation)),
+            },
+        }
+    }
+}

@@ -1,0 +1,464 @@
+//! What can be wrong with data.
+
+use std::fmt;
+use std::path::PathBuf;
+
+use crate::config::ConfigError;
+
+/// Why data were refused. Every message says which file, where in it, and what to do.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum DataError {
+    /// The file cannot be opened or read.
+    #[error("{}: cannot read the file: {source}; check the path and its permissions", path.display())]
+    Read {
+        /// The file.
+        path: PathBuf,
+        /// What the system said.
+        source: std::io::Error,
+    },
+    /// The file's name ends in neither `.npz` nor `.csv`.
+    #[error("{}: unknown kind of file; give a .npz or a .csv", path.display())]
+    UnknownExtension {
+        /// The file.
+        path: PathBuf,
+    },
+    /// There is no data in the file.
+    #[error("{}: there is no data in the file; {fix}", path.display())]
+    Empty {
+        /// The file.
+        path: PathBuf,
+        /// What a file needs.
+        fix: &'static str,
+    },
+    /// The bytes are not what the file's kind asks for.
+    #[error("{}: {}damaged or of another format: {problem}; write the file again", path.display(), of_array(.array))]
+    Corrupt {
+        /// The file.
+        path: PathBuf,
+        /// The array in it, empty for the file as a whole.
+        array: String,
+        /// What is wrong.
+        problem: String,
+    },
+    /// An array that the configuration names is not in the archive.
+    #[error("{}: there is no array {key:?}; the file has {}{}; set `{setting}`",
+        path.display(), list(.keys), meant(.nearest))]
+    MissingKey {
+        /// The file.
+        path: PathBuf,
+        /// The key that was looked for.
+        key: String,
+        /// The configuration's key that names it.
+        setting: &'static str,
+        /// All keys of the archive.
+        keys: Vec<String>,
+        /// The one most like `key`.
+        nearest: Option<String>,
+    },
+    /// A column that the configuration names is not in the header.
+    #[error("{}: there is no column {column:?}; the header has {}{}; set `{setting}`",
+        path.display(), list(.columns), meant(.nearest))]
+    MissingColumn {
+        /// The file.
+        path: PathBuf,
+        /// The column that was looked for.
+        column: String,
+        /// The configuration's key that names it.
+        setting: &'static str,
+        /// All columns.
+        columns: Vec<String>,
+        /// The one most like `column`.
+        nearest: Option<String>,
+    },
+    /// No column is left for the inputs.
+    #[error("{}: no column is left for the inputs; name them in `data.csv.features`", path.display())]
+    NoFeatures {
+        /// The file.
+        path: PathBuf,
+    },
+    /// Two columns have one name.
+    #[error("{}: two columns are called {column:?}; rename one in the header", path.display())]
+    DuplicateColumn {
+        /// The file.
+        path: PathBuf,
+        /// The name.
+        column: String,
+    },
+    /// A row with more or fewer cells than the header.
+    #[error("{}:{line}: the row has {found} cells, but the header has {expected}; complete or remove the row",
+        path.display())]
+    RaggedRow {
+        /// The file.
+        path: PathBuf,
+        /// The line, from 1.
+        line: u64,
+        /// Cells of the header.
+        expected: usize,
+        /// Cells of the row.
+        found: usize,
+    },
+    /// A cell that should be a number.
+    #[error("{}:{line}: column {column:?} holds {found:?}, which is not a number; correct the cell{}",
+        path.display(), decimal_comma(.found))]
+    NotANumber {
+        /// The file.
+        path: PathBuf,
+        /// The line, from 1.
+        line: u64,
+        /// The column's name.
+        column: String,
+        /// The cell.
+        found: String,
+    },
+    /// A NaN or an infinity, or a value beyond the range of f32.
+    #[error("{}: {at} is {value}; remove or interpolate such values before training", path.display())]
+    NotFinite {
+        /// The file.
+        path: PathBuf,
+        /// Where in the file.
+        at: String,
+        /// The value as it was read.
+        value: String,
+    },
+    /// A time that does not lie behind the one before it in its series.
+    #[error("{}:{line}: series {series:?}: time {time:?} does not come after {previous:?}; \
+        sort the rows of each series by time and remove doubled ones", path.display())]
+    TimeOrder {
+        /// The file.
+        path: PathBuf,
+        /// The line, from 1.
+        line: u64,
+        /// The series.
+        series: String,
+        /// The time at fault.
+        time: String,
+        /// The time before it.
+        previous: String,
+    },
+    /// A time that is neither a number nor an ISO 8601 time stamp.
+    #[error("{}:{line}: time {time:?} is neither a number nor like 2026-03-20T11:00:00; \
+        rewrite the column, or name another in `data.csv.time`", path.display())]
+    Time {
+        /// The file.
+        path: PathBuf,
+        /// The line, from 1.
+        line: u64,
+        /// The cell.
+        time: String,
+    },
+    /// An array of a shape that does not fit the others.
+    #[error("{}: array {array:?} has the shape {found:?}, but {expected}", path.display())]
+    Shape {
+        /// The file.
+        path: PathBuf,
+        /// The array's key.
+        array: String,
+        /// Its shape.
+        found: Vec<usize>,
+        /// Which shape is needed and why.
+        expected: String,
+    },
+    /// An array of a type that cannot be used here.
+    #[error("{}: array {array:?} holds {found}, but {expected}", path.display())]
+    ArrayType {
+        /// The file.
+        path: PathBuf,
+        /// The array's key.
+        array: String,
+        /// The type it has.
+        found: String,
+        /// The type that is needed.
+        expected: &'static str,
+    },
+    /// Lengths that do not fit the rows.
+    #[error("{}: array {array:?}: {problem}", path.display())]
+    Lengths {
+        /// The file.
+        path: PathBuf,
+        /// The array's key.
+        array: String,
+        /// What does not fit.
+        problem: String,
+    },
+    /// A series without a step.
+    #[error("{}: series {series:?} has no steps; remove it", path.display())]
+    EmptySeries {
+        /// The file.
+        path: PathBuf,
+        /// The series.
+        series: String,
+    },
+    /// A list of names or factors of another length than what it names.
+    #[error("{}: `{setting}` has {found} entries, but there are {expected} {what}; give one for each", path.display())]
+    Count {
+        /// The file.
+        path: PathBuf,
+        /// The configuration's key.
+        setting: &'static str,
+        /// Entries it has.
+        found: usize,
+        /// Entries it should have.
+        expected: usize,
+        /// What is counted.
+        what: &'static str,
+    },
+    /// A class index that is no whole number, negative or too large.
+    #[error("{}: {at} is {value}, but a class index is a whole number from 0 to {max}; correct it, or set `data.classes`",
+        path.display())]
+    ClassIndex {
+        /// The file.
+        path: PathBuf,
+        /// Where in the file.
+        at: String,
+        /// The value.
+        value: f64,
+        /// The largest index there is.
+        max: usize,
+    },
+    /// A label that is no class.
+    #[error("{}: {at} is {label:?}, which is none of the classes {}{}; correct it, or set `data.classes`",
+        path.display(), list(.classes), meant(.nearest))]
+    UnknownClass {
+        /// The file.
+        path: PathBuf,
+        /// Where in the file.
+        at: String,
+        /// The label.
+        label: String,
+        /// All classes.
+        classes: Vec<String>,
+        /// The class most like it.
+        nearest: Option<String>,
+    },
+    /// More kinds of labels than there can be classes.
+    #[error("{}: the labels have {found} different values, but at most {max} classes are possible; \
+        for real values use `train.loss = \"mse\"`", path.display())]
+    TooManyClasses {
+        /// The file.
+        path: PathBuf,
+        /// Different labels.
+        found: usize,
+        /// The most there may be.
+        max: usize,
+    },
+    /// A class that the training part has no example of.
+    #[error("{}: class {class:?} has no example in the training part; \
+        add some, remove the class from `data.classes`, or choose another `data.validation`", path.display())]
+    EmptyClass {
+        /// The training file.
+        path: PathBuf,
+        /// The class.
+        class: String,
+    },
+    /// A target outside 0..=1 under binary cross-entropy, or a row that is no one-hot vector.
+    #[error("{}: {at} is {found}, but {expected}", path.display())]
+    Target {
+        /// The file.
+        path: PathBuf,
+        /// Where in the file.
+        at: String,
+        /// The value.
+        found: String,
+        /// What the loss needs.
+        expected: &'static str,
+    },
+    /// A label that changes inside a series although the network gives one answer per series.
+    #[error("{}:{line}: series {series:?} changes its label from {before:?} to {after:?}; \
+        set `model.output = \"every_step\"` for labels per step, or cut the series where the label changes",
+        path.display())]
+    LabelChanges {
+        /// The file.
+        path: PathBuf,
+        /// The line, from 1.
+        line: u64,
+        /// The series.
+        series: String,
+        /// The label so far.
+        before: String,
+        /// The label on this line.
+        after: String,
+    },
+    /// A group that changes inside a series.
+    #[error("{}:{line}: series {series:?} changes its group from {before:?} to {after:?}; \
+        give every series one group", path.display())]
+    GroupChanges {
+        /// The file.
+        path: PathBuf,
+        /// The line, from 1.
+        line: u64,
+        /// The series.
+        series: String,
+        /// The group so far.
+        before: String,
+        /// The group on this line.
+        after: String,
+    },
+    /// A target further ahead than the series goes on.
+    #[error("{}: series {series:?} has {steps} steps, of which none has a target {horizon} steps ahead; \
+        lower `data.horizon`, or remove the series", path.display())]
+    HorizonTooLong {
+        /// The file.
+        path: PathBuf,
+        /// The series.
+        series: String,
+        /// Its steps.
+        steps: usize,
+        /// `data.horizon`.
+        horizon: usize,
+    },
+    /// A group to validate on that no series has.
+    #[error("{}: no series is of group {group:?}; the groups are {}; correct `data.validation.groups`",
+        path.display(), list(.groups))]
+    UnknownGroup {
+        /// The file.
+        path: PathBuf,
+        /// The group.
+        group: String,
+        /// The groups there are.
+        groups: Vec<String>,
+    },
+    /// A split that leaves one side without data.
+    #[error("{}: {problem}", path.display())]
+    Split {
+        /// The file.
+        path: PathBuf,
+        /// Which side, and what to change.
+        problem: &'static str,
+    },
+    /// Too little to take a standard deviation of.
+    #[error("{}: the training part has {rows} step(s), too few to normalise by; \
+        add data, or set `data.normalize = \"none\"`", path.display())]
+    TooFewRows {
+        /// The training file.
+        path: PathBuf,
+        /// Steps of the training part.
+        rows: usize,
+    },
+    /// Two files that should hold the same kind of data.
+    #[error("{}: {problem}", path.display())]
+    Mismatch {
+        /// The file that differs.
+        path: PathBuf,
+        /// How it differs from the training file, and what to do.
+        problem: String,
+    },
+    /// A last layer that does not give what the data ask for.
+    #[error(
+        "`model.layers`: the last layer has {units} units, but {reason}; set its `units` to {needed}"
+    )]
+    OutputUnits {
+        /// Units it has.
+        units: usize,
+        /// Units it needs.
+        needed: usize,
+        /// Why.
+        reason: String,
+    },
+    /// More input channels than a network may have.
+    #[error("{}: {found} input channels are too many; at most {max} are possible", path.display(), max = u16::MAX)]
+    TooManyChannels {
+        /// The file.
+        path: PathBuf,
+        /// Channels found.
+        found: usize,
+    },
+    /// A configuration that cannot be used.
+    #[error(transparent)]
+    Config(#[from] ConfigError),
+}
+
+/// What is odd but usable in the data.
+#[derive(Clone, Debug, PartialEq)]
+#[non_exhaustive]
+pub enum Warning {
+    /// A channel with one value throughout the training part, which therefore says nothing. It is centred, not scaled.
+    ConstantChannel {
+        /// The channel's name.
+        channel: String,
+        /// Its only value.
+        value: f32,
+    },
+    /// Series shorter than the window, which are used whole.
+    ShortSeries {
+        /// How many.
+        count: usize,
+        /// `data.window`.
+        window: usize,
+    },
+}
+
+impl fmt::Display for Warning {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Warning::ConstantChannel { channel, value } => write!(
+                f,
+                "channel {channel:?} is {value} throughout the training part: it says nothing and could be left out"
+            ),
+            Warning::ShortSeries { count, window } => {
+                write!(
+                    f,
+                    "{count} series are shorter than `data.window = {window}` and are used whole"
+                )
+            }
+        }
+    }
+}
+
+/// The candidate with the fewest letters to change, if that is at most half of them.
+pub(crate) fn nearest<'a>(
+    word: &str,
+    candidates: impl IntoIterator<Item = &'a str>,
+) -> Option<String> {
+    let word = word.to_lowercase();
+    candidates
+        .into_iter()
+        .map(|candidate| {
+            (
+                strsim::damerau_levenshtein(&candidate.to_lowercase(), &word),
+                candidate,
+            )
+        })
+        .min_by_key(|(distance, _)| *distance)
+        .filter(|(distance, candidate)| {
+            2 * distance <= candidate.chars().count().max(word.chars().count())
+        })
+        .map(|(_, candidate)| candidate.to_owned())
+}
+
+/// Names as a list, cut where it grows too long to read.
+fn list(names: &[String]) -> String {
+    const SHOWN: usize = 24;
+    let mut text: Vec<String> = names
+        .iter()
+        .take(SHOWN)
+        .map(|name| format!("{name:?}"))
+        .collect();
+    if names.len() > SHOWN {
+        text.push(format!("… ({} in all)", names.len()));
+    }
+    text.join(", ")
+}
+
+fn meant(nearest: &Option<String>) -> String {
+    nearest
+        .as_ref()
+        .map_or_else(String::new, |name| format!(" (did you mean {name:?}?)"))
+}
+
+fn of_array(array: &str) -> String {
+    if array.is_empty() {
+        String::new()
+    } else {
+        format!("array {array:?}: ")
+    }
+}
+
+fn decimal_comma(found: &str) -> &'static str {
+    let comma = found.contains(',') && found.replace(',', ".").parse::<f64>().is_ok();
+    if comma {
+        " (write the decimal comma as a point)"
+    } else {
+        ""
+    }
+}

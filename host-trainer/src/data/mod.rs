@@ -1,0 +1,71 @@
+//! From files to batches.
+//!
+//! In the order that data pass them: a file is read (`npz`, `csv`) into a [`Dataset`] of whole series → [`prepare()`]
+//! splits it into training and validation, moves the target `horizon` steps ahead, transforms the target, normalises by
+//! the training part alone, and cuts windows → [`Batches`] shuffles the examples and gathers them time-major.
+//!
+//! If a file cannot be used, whatever its bytes, the error is a [`DataError`] that names the file, the place in it and
+//! what to do; nothing is repaired silently. What is odd but usable comes back as a [`Warning`].
+
+mod batches;
+mod error;
+
+pub use batches::{Batch, Batches};
+pub use error::{DataError, Warning};
+
+use grulet::spec::Output;
+
+/// A set of series with their targets.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Dataset {
+    /// The series, in the order of the file.
+    pub series: Vec<Series>,
+    /// One name per input channel.
+    pub channels: Vec<String>,
+    /// One unit per input channel; empty where unknown.
+    pub units: Vec<String>,
+    /// Class names in the order of their indices; empty for regression.
+    pub classes: Vec<String>,
+    /// Samples per second, in Hz.
+    pub sample_rate: Option<f64>,
+    /// Whether a target belongs to every step or to the whole series.
+    pub output: Output,
+    /// Values per target, `D`. A class index is one value.
+    pub target_width: usize,
+}
+
+/// One series, or one window of a series.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Series {
+    /// What the file calls it, else its number.
+    pub name: String,
+    /// The group that the split may go by.
+    pub group: Option<String>,
+    /// Where a window starts in its series, in steps.
+    pub start: usize,
+    /// Inputs `(T, C)`, row-major.
+    pub x: Vec<f32>,
+    /// Targets, `(T, D)` per step or `(D)` per sequence.
+    pub targets: Vec<f32>,
+}
+
+impl Dataset {
+    /// Input channels, `C`.
+    pub fn inputs(&self) -> usize {
+        self.channels.len()
+    }
+
+    /// Steps of series `index`, `T`.
+    pub fn steps(&self, index: usize) -> usize {
+        self.series[index].x.len() / self.inputs()
+    }
+
+    /// Steps of all series together.
+    pub fn total_steps(&self) -> usize {
+        self.series
+            .iter()
+            .map(|series| series.x.len())
+            .sum::<usize>()
+            / self.inputs()
+    }
+}
