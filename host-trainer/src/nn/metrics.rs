@@ -57,6 +57,29 @@ impl Metrics {
         usable.then(|| sum / self.outputs.len() as f64)
     }
 
+    /// Metrics of outputs (N, O) that were computed elsewhere, against targets (N, D). Cross-entropies take probabilities
+    /// no nearer to 0 and 1 than 1e-7, as Keras does where it has no sums.
+    pub fn of_outputs(loss: Loss, width: usize, outputs: &[f32], targets: &[f32]) -> Self {
+        let near = |p: f32| f64::from(p).clamp(1e-7, 1.0 - 1e-7);
+        let mut metrics = Self::default();
+        let pairs = || outputs.chunks_exact(width).zip(targets.chunks_exact(loss.target_len(width)));
+        let (mut out, mut sums, mut gradient) = (vec![0.0; width], vec![0.0; width], vec![0.0; width]);
+        for (row, target) in pairs() {
+            for ((out, sum), &p) in out.iter_mut().zip(&mut sums).zip(row) {
+                *out = f64::from(p);
+                *sum = match loss {
+                    Loss::BinaryCrossEntropy => libm::log(near(p) / (1.0 - near(p))),
+                    Loss::CategoricalCrossEntropy | Loss::SparseCategoricalCrossEntropy => libm::log(near(p)),
+                    _ => f64::from(p),
+                };
+            }
+            let target: Vec<f64> = target.iter().map(|&y| f64::from(y)).collect();
+            metrics.add_loss(loss.evaluate(&out, &sums, &target, 1.0, &mut gradient), loss.elements(width));
+        }
+        metrics.add(loss, width, pairs().collect::<Vec<_>>().iter().copied());
+        metrics
+    }
+
     /// Adds what another has gathered with the same loss.
     pub fn merge(&mut self, other: &Metrics) {
         self.loss_sum += other.loss_sum;

@@ -1,0 +1,120 @@
+//! How good an exported model is: the runtime crate run on raw samples, so that the figures are those of the chip.
+
+use grulet::format::Format;
+use grulet::spec::{Activation, LayerSpec, Output};
+use grulet::{AnyModel, BitHash, Error};
+use serde::Serialize;
+
+use crate::data::Dataset;
+use crate::nn::{Loss, Metrics};
+
+/// What a model answers to a dataset.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Predictions {
+    /// Values per answer, `O`.
+    pub width: usize,
+    /// `(answers, O)`: one answer per step of each series, or one per series.
+    pub values: Vec<f32>,
+}
+
+impl Predictions {
+    /// The hash of all output bits.
+    pub fn hash(&self) -> u64 {
+        let mut hash = BitHash::new();
+        hash.update(&self.values);
+        hash.finish()
+    }
+}
+
+/// Runs `model` over the series of `data`, which are in the sensor's units. Each series starts from a zero state.
+///
+/// # Errors
+/// If the data have other channels than the model's inputs.
+pub fn predict<F: Format<Unit = f32, Sum = f32>>(
+    model: &AnyModel<'_, F>,
+    data: &Dataset,
+) -> Result<Predictions, Error> {
+    let header = model.header();
+    if data.inputs() != header.inputs() {
+        return Err(Error::Length { what: "input channels", expected: header.inputs(), found: data.inputs() });
+    }
+    let every_step = header.output == Output::EveryStep;
+    let mut stream = model.heap_stream();
+    let mut values = Vec::new();
+    for series in &data.series {
+        stream.reset();
+        let mut last: &[f32] = &[];
+        for sample in series.x.chunks_exact(data.inputs()) {
+            last = stream.step(sample)?;
+            if every_step {
+                values.extend_from_slice(last);
+            }
+        }
+        if !every_step {
+            values.extend_from_slice(last);
+        }
+    }
+    Ok(Predictions { width: header.outputs(), values })
+}
+
+/// Loss and metrics, as reports show them.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct Scores {
+    /// The mean loss.
+    pub loss: f64,
+    /// Fraction of right decisions, of a classifier.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub accuracy: Option<f64>,
+    /// Mean absolute error, of a regression.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub mae: Option<f64>,
+    /// Mean squared error, of a regression.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub mse: Option<f64>,
+    /// Coefficient of determination, of a regression.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub r2: Option<f64>,
+}
+
+impl From<&Metrics> for Scores {
+    fn from(metrics: &Metrics) -> Self {
+        Self {
+            loss: metrics.loss(),
+            accuracy: metrics.accuracy(),
+            mae: metrics.mae(),
+            mse: metrics.mse(),
+            r2: metrics.r2(),
+        }
+    }
+}
+
+impl Scores {
+    /// Names and values, in the order in which they are printed.
+    pub fn list(&self) -> impl Iterator<Item = (&'static str, f64)> {
+        let all = [
+            ("loss", Some(self.loss)),
+            ("accuracy", self.accuracy),
+            ("mae", self.mae),
+            ("mse", self.mse),
+            ("r2", self.r2),
+        ];
+        all.into_iter().filter_map(|(name, value)| Some((name, value?)))
+    }
+}
+
+/// Scores of answers against the targets of the same dataset.
+pub fn score(loss: Loss, predictions: &Predictions, data: &Dataset) -> Scores {
+    let targets: Vec<f32> = data.series.iter().flat_map(|series| &series.targets).copied().collect();
+    Scores::from(&Metrics::of_outputs(loss, predictions.width, &predictions.values, &targets))
+}
+
+/// The loss that goes with a model's last layer when nothing else says which it was trained with.
+pub fn natural_loss(layers: &[LayerSpec]) -> crate::config::Loss {
+    match layers.last() {
+        Some(LayerSpec::Dense { activation: Activation::Softmax, .. }) => {
+            crate::config::Loss::SparseCategoricalCrossentropy
+        }
+        Some(LayerSpec::Dense { activation: Activation::Sigmoid, .. }) => crate::config::Loss::BinaryCrossentropy,
+        _ => crate::config::Loss::Mse,
+    }
+}

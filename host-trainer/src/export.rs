@@ -1,0 +1,85 @@
+//! From a checkpoint to a model for the chip.
+
+use grulet::blob::{AlignedBytes, Contents, LayerWeights, Names, Provenance, WriteError, write};
+use grulet::spec::{Output, Storage};
+use grulet::{Error, Header};
+
+use crate::checkpoint::Checkpoint;
+use crate::nn;
+
+/// A checkpoint that cannot become a model.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum ExportError {
+    /// The parameters do not fit the layers.
+    #[error("the checkpoint is inconsistent: {0}")]
+    Network(#[from] nn::Error),
+    /// The runtime cannot run it.
+    #[error("{0}")]
+    Write(#[from] WriteError),
+    /// There are more layers than a model may have.
+    #[error("the network has {0} layers, but a model may have {max}; use fewer", max = grulet::spec::MAX_LAYERS)]
+    Layers(usize),
+    /// The file that was written does not reproduce its own self-test.
+    #[error("the exported model fails its self-test: {0}")]
+    SelfTest(Error),
+}
+
+/// The model as bytes, with its golden self-test, which has been run.
+///
+/// # Errors
+/// If the checkpoint does not make a model that the runtime can run.
+pub fn export(checkpoint: &Checkpoint) -> Result<AlignedBytes, ExportError> {
+    let network = checkpoint.network()?;
+    let card = &checkpoint.card;
+    let tensor = |layer: usize, kind: &str| {
+        let suffix = network.tensors().iter().find(|t| t.layer == layer && t.name.ends_with(kind));
+        suffix.map_or(&[][..], |tensor| &network.params()[tensor.range.clone()])
+    };
+    let layers: Vec<LayerWeights<'_>> = (0..card.layers.len())
+        .map(|layer| LayerWeights {
+            kernel: tensor(layer, ".kernel"),
+            recurrent: tensor(layer, ".recurrent_kernel"),
+            bias: tensor(layer, ".bias"),
+        })
+        .collect();
+
+    let lines = |names: &[String]| names.iter().map(|name| name.replace('\n', " ") + "\n").collect::<String>();
+    let (outputs, channels, units) = (lines(&card.outputs), lines(&card.channels), lines(&card.units));
+    // A unit for each channel, or none at all.
+    let units = if card.units.iter().all(String::is_empty) { "" } else { &units };
+    let scale: Vec<f32> = card.std.iter().map(|std| 1.0 / std).collect();
+    let header = Header {
+        storage: Storage::F32,
+        layers: card.layers.iter().copied().collect(),
+        output: if card.every_step { Output::EveryStep } else { Output::LastStep },
+        name: &card.name,
+        outputs: Names::new(&outputs),
+        channels: Names::new(&channels),
+        units: Names::new(units),
+        sample_rate: card.sample_rate,
+        window: card.window,
+        horizon: card.horizon,
+        provenance: Provenance {
+            tool: concat!("grulet ", env!("CARGO_PKG_VERSION")),
+            data: &card.data,
+            seed: card.seed,
+            epoch: checkpoint.epoch,
+            metric: &card.metric,
+            value: checkpoint.value as f32,
+        },
+        golden: Default::default(),
+    };
+    if header.layers.len() != card.layers.len() {
+        return Err(ExportError::Layers(card.layers.len()));
+    }
+    Ok(write(&Contents {
+        header,
+        layers: &layers,
+        mean: &card.mean,
+        scale: &scale,
+        output_scale: &card.target_std,
+        output_offset: &card.target_mean,
+        golden: &card.golden,
+    })?)
+}

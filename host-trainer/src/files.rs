@@ -1,0 +1,92 @@
+//! Files that are either written whole or not at all.
+
+use std::io::{self, Write};
+use std::path::{Path, PathBuf};
+
+/// A file or folder that cannot be read or written.
+#[derive(Debug, thiserror::Error)]
+#[error("{}: cannot {action}: {source}; {advice}", path.display())]
+pub struct FileError {
+    /// The file or folder.
+    pub path: PathBuf,
+    /// What was tried.
+    pub action: &'static str,
+    /// What the system said.
+    pub source: io::Error,
+    advice: &'static str,
+}
+
+impl FileError {
+    /// `action` on `path` failed.
+    pub fn new(path: &Path, action: &'static str, source: io::Error) -> Self {
+        let advice = match source.kind() {
+            io::ErrorKind::NotFound => "check the path",
+            io::ErrorKind::PermissionDenied | io::ErrorKind::ReadOnlyFilesystem => {
+                "change its permissions or choose another folder"
+            }
+            io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => "free some space or choose another folder",
+            _ => "check the path and its folder",
+        };
+        Self { path: path.to_owned(), action, source, advice }
+    }
+}
+
+/// Writes `path` by way of a temporary file beside it: an existing file stays as it was unless all is written.
+///
+/// # Errors
+/// If the folder or the file cannot be written.
+pub fn write(path: &Path, contents: impl AsRef<[u8]>) -> Result<(), FileError> {
+    let failed = |source| FileError::new(path, "write", source);
+    let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    let mut file = tempfile::Builder::new().prefix(".grulet-").tempfile_in(folder).map_err(failed)?;
+    file.write_all(contents.as_ref()).map_err(failed)?;
+    file.as_file().sync_all().map_err(failed)?;
+    #[cfg(unix)]
+    {
+        // A temporary file is private; the file that it becomes is one like any other.
+        use std::os::unix::fs::PermissionsExt;
+        let mode = std::fs::metadata(path).map_or(0o644, |old| old.permissions().mode());
+        file.as_file().set_permissions(std::fs::Permissions::from_mode(mode)).map_err(failed)?;
+    }
+    file.persist(path).map_err(|error| failed(error.error))?;
+    Ok(())
+}
+
+/// Makes the folder at `path`, with those above it.
+///
+/// # Errors
+/// If it cannot be made.
+pub fn make_folder(path: &Path) -> Result<(), FileError> {
+    std::fs::create_dir_all(path).map_err(|source| FileError::new(path, "make the folder", source))
+}
+
+/// Reads the file at `path`.
+///
+/// # Errors
+/// If it cannot be read.
+pub fn read(path: &Path) -> Result<Vec<u8>, FileError> {
+    std::fs::read(path).map_err(|source| FileError::new(path, "read", source))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_file_that_cannot_be_written_stays_as_it_was() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("a");
+        write(&path, "old").unwrap();
+        write(&path, "new").unwrap();
+        assert_eq!(read(&path).unwrap(), b"new");
+        assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 1, "no temporary file stays");
+
+        // A folder of that name cannot be replaced by a file.
+        let taken = folder.path().join("folder");
+        make_folder(&taken.join("inside")).unwrap();
+        let error = write(&taken, "x").unwrap_err();
+        assert!(error.to_string().contains("folder: cannot write"), "{error}");
+        assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 2, "no temporary file stays");
+        assert!(read(&folder.path().join("none")).unwrap_err().to_string().ends_with("check the path"));
+    }
+}

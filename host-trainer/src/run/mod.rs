@@ -1,0 +1,278 @@
+//! A training run: epochs, and the folder that keeps what comes of them.
+//!
+//! | file | what it holds |
+//! |---|---|
+//! | `config.toml` | the configuration with all defaults and overrides filled in |
+//! | `log.csv` | one row per epoch |
+//! | `best.ckpt`, `last.ckpt` | the checkpoint of the best epoch, and of the last |
+//! | `model.gru` | the best epoch, exported |
+//! | `report.json` | a [`Report`] |
+//!
+//! **If** a run fails **then** every file in its folder is whole, and those of the epochs before are there.
+
+mod log;
+mod report;
+
+use std::path::PathBuf;
+use std::time::Instant;
+
+use grulet::spec::Output;
+use grulet::{AnyModel, BitHash, Exact};
+
+pub use log::{EpochLog, Progress};
+pub use report::{ExportedModel, Report};
+
+use crate::baseline::baselines;
+use crate::checkpoint::{Card, Checkpoint};
+use crate::config::{Config, Schedule};
+use crate::data::{self, Batches, Dataset, Prepared, Warning};
+use crate::evaluate::{Scores, predict, score};
+use crate::export::{self, ExportError};
+use crate::files::{self, FileError};
+use crate::nn::{self, Adam, Batch, Metrics, Network, Trainer, clip_by_norm};
+use log::Log;
+
+/// Steps of the golden self-test that every model carries.
+const GOLDEN_STEPS: usize = 16;
+
+/// Why a run stopped.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum RunError {
+    /// The data cannot be used.
+    #[error(transparent)]
+    Data(#[from] data::DataError),
+    /// Network, loss and data do not go together.
+    #[error(transparent)]
+    Network(#[from] nn::Error),
+    /// A file cannot be written.
+    #[error(transparent)]
+    File(#[from] FileError),
+    /// The result cannot be exported.
+    #[error(transparent)]
+    Export(#[from] ExportError),
+    /// The runtime refuses the exported model.
+    #[error("the exported model: {0}")]
+    Runtime(#[from] grulet::Error),
+    /// The folder keeps an earlier run.
+    #[error("{}: holds an earlier run; give --overwrite to replace it, or another folder as `train.run_dir`", path.display())]
+    Occupied {
+        /// The folder.
+        path: PathBuf,
+    },
+    /// The loss or a gradient is no longer a number.
+    #[error(
+        "epoch {epoch}, batch {batch}: the {what} is {value}: training diverged; lower `train.learning_rate`, or set `train.clip_norm = 1.0`"
+    )]
+    Diverged {
+        /// The epoch, from 1.
+        epoch: usize,
+        /// The batch in it, from 1.
+        batch: usize,
+        /// Which number.
+        what: &'static str,
+        /// What it is.
+        value: f64,
+    },
+}
+
+/// Trains as `config` says and keeps everything in its `train.run_dir`.
+///
+/// # Errors
+/// Whatever goes wrong, as a [`RunError`] that says where and what to do.
+pub fn train(config: &Config, overwrite: bool, progress: &mut dyn Progress) -> Result<Report, RunError> {
+    let start = Instant::now();
+    let folder = &config.train.run_dir;
+    if !overwrite && folder.join("last.ckpt").exists() {
+        return Err(RunError::Occupied { path: folder.clone() });
+    }
+    let data = data::prepare(config)?;
+    let threads = config.train.threads.unwrap_or_else(|| std::thread::available_parallelism().map_or(1, usize::from));
+    let network = Network::<f32>::new(&data.layers, config.model.output, config.seed)?;
+    let mut trainer = Trainer::new(network, config.train.loss.into(), threads)?;
+
+    files::make_folder(folder)?;
+    files::write(&folder.join("config.toml"), config.to_toml())?;
+    let mut log = Log::create(&folder.join("log.csv"))?;
+    progress.start(config, &data);
+
+    let card = card(config, &data);
+    let mut adam = Adam::new(trainer.network().params().len(), config.train.epsilon.into());
+    let mut best: Option<Checkpoint> = None;
+    let mut last = None;
+    let mut batches = Batches::new(&data.train, config.train.batch_size).with_randomness(
+        config.seed,
+        config.train.shuffle,
+        config.train.input_noise as f32,
+    );
+    for epoch in 0..config.train.epochs {
+        let epoch_start = Instant::now();
+        batches.start_epoch(epoch as u64);
+        let training = train_epoch(config, &mut trainer, &mut adam, &batches, epoch, progress)?;
+        let validation = data.validation.as_ref().map(|data| validate(config, &mut trainer, data)).transpose()?;
+        let row = EpochLog {
+            epoch: epoch + 1,
+            learning_rate: learning_rate(config, epoch * batches.count(), batches.count()),
+            training,
+            validation,
+            seconds: epoch_start.elapsed().as_secs_f64(),
+            steps: batches.count(),
+        };
+        log.append(&row)?;
+        let checkpoint = Checkpoint {
+            card: card.clone(),
+            epoch: epoch as u32 + 1,
+            value: row.validation.as_ref().unwrap_or(&row.training).loss,
+            params: trainer.network().params().to_vec(),
+            adam: adam.clone(),
+        };
+        checkpoint.save(&folder.join("last.ckpt"))?;
+        if best.as_ref().is_none_or(|best| checkpoint.value < best.value) {
+            checkpoint.save(&folder.join("best.ckpt"))?;
+            best = Some(checkpoint);
+        }
+        progress.epoch(&row);
+        last = Some(row);
+    }
+    // A configuration has at least one epoch.
+    let (Some(best), Some(last)) = (best, last) else { unreachable!("there is no training without an epoch") };
+
+    let blob = export::export(&best)?;
+    files::write(&folder.join("model.gru"), &blob)?;
+    let model = AnyModel::<Exact>::from_blob(&blob)?;
+    let loss: nn::Loss = config.train.loss.into();
+    let test = match &data.test {
+        Some(test) => Some(score(loss, &predict(&model, test)?, test)),
+        None => None,
+    };
+    let mut weights = BitHash::new();
+    weights.update(&best.params);
+    let report = Report {
+        name: config.name.clone(),
+        seed: config.seed,
+        parameters: best.params.len(),
+        epochs: last.epoch,
+        best_epoch: best.epoch,
+        training: last.training,
+        validation: last.validation,
+        test,
+        baselines: data.test.as_ref().map_or_else(Vec::new, |test| {
+            baselines(config.task(), loss, config.data.horizon, &data.raw_train(), test)
+        }),
+        weights_hash: format!("{:016x}", weights.finish()),
+        model: ExportedModel::of(folder.join("model.gru"), blob.as_ref().len(), model.header()),
+        seconds: start.elapsed().as_secs_f64(),
+    };
+    files::write(&folder.join("report.json"), report.to_json())?;
+    Ok(report)
+}
+
+/// One pass over the training part; metrics as the epoch went along.
+fn train_epoch(
+    config: &Config,
+    trainer: &mut Trainer<f32>,
+    adam: &mut Adam<f32>,
+    batches: &Batches<'_>,
+    epoch: usize,
+    progress: &mut dyn Progress,
+) -> Result<Scores, RunError> {
+    let mut metrics = Metrics::default();
+    let (mut gathered, mut batch) = (data::Batch::default(), Batch::default());
+    for index in 0..batches.count() {
+        batches.gather(index, &mut gathered);
+        take(&mut gathered, &mut batch);
+        let diverged = |what, value| RunError::Diverged { epoch: epoch + 1, batch: index + 1, what, value };
+        let of_batch = trainer.gradient(&batch)?;
+        if !of_batch.loss().is_finite() {
+            return Err(diverged("loss", of_batch.loss()));
+        }
+        metrics.merge(of_batch);
+        let (params, gradients) = trainer.params_and_gradients();
+        let norm = clip_by_norm(gradients, config.train.clip_norm.unwrap_or(f64::INFINITY));
+        if !norm.is_finite() {
+            return Err(diverged("gradient", norm));
+        }
+        adam.step(params, gradients, learning_rate(config, epoch * batches.count() + index, batches.count()));
+        give_back(&mut gathered, &mut batch);
+        progress.batch(index + 1, batches.count(), metrics.loss());
+    }
+    Ok(Scores::from(&metrics))
+}
+
+/// Scores of the validation part with the trainer's arithmetic, on the examples that it is cut into.
+fn validate(config: &Config, trainer: &mut Trainer<f32>, data: &Dataset) -> Result<Scores, RunError> {
+    let batches = Batches::new(data, config.train.batch_size);
+    let mut metrics = Metrics::default();
+    let (mut gathered, mut batch) = (data::Batch::default(), Batch::default());
+    for index in 0..batches.count() {
+        batches.gather(index, &mut gathered);
+        take(&mut gathered, &mut batch);
+        metrics.merge(trainer.evaluate(&batch)?);
+        give_back(&mut gathered, &mut batch);
+    }
+    Ok(Scores::from(&metrics))
+}
+
+/// Moves the buffers of a gathered batch into the one that the numerics take.
+fn take(from: &mut data::Batch, to: &mut Batch<f32>) {
+    to.steps = from.steps;
+    std::mem::swap(&mut to.lengths, &mut from.lengths);
+    std::mem::swap(&mut to.x, &mut from.x);
+    std::mem::swap(&mut to.targets, &mut from.targets);
+}
+
+/// Moves them back, so that the next batch is gathered into the same memory.
+fn give_back(from: &mut data::Batch, to: &mut Batch<f32>) {
+    take(from, to);
+}
+
+/// The learning rate of a step, counted over all epochs of `per_epoch` steps.
+fn learning_rate(config: &Config, step: usize, per_epoch: usize) -> f64 {
+    let peak = config.train.learning_rate;
+    match config.train.schedule {
+        Schedule::Constant => peak,
+        Schedule::Cosine => {
+            let progress = step as f64 / (config.train.epochs * per_epoch) as f64;
+            peak * 0.5 * (1.0 + libm::cos(std::f64::consts::PI * progress))
+        }
+    }
+}
+
+/// What the model will say of itself.
+fn card(config: &Config, data: &Prepared) -> Card {
+    let every_step = config.model.output == Output::EveryStep;
+    let (mean, std) = data.inputs.as_ref().map_or_else(Default::default, |n| (n.mean.clone(), n.std.clone()));
+    let (target_mean, target_std) =
+        data.targets.as_ref().map_or_else(Default::default, |n| (n.mean.clone(), n.std.clone()));
+    let mut golden = data.train.series.first().map_or_else(Vec::new, |series| {
+        series.x.iter().copied().take(GOLDEN_STEPS * data.train.inputs()).collect()
+    });
+    if let Some(inputs) = &data.inputs {
+        inputs.undo(&mut golden);
+    }
+    let outputs = data.layers.last().map_or(0, grulet::LayerSpec::outputs);
+    Card {
+        name: config.name.clone(),
+        layers: data.layers.clone(),
+        every_step,
+        outputs: if data.train.classes.len() == outputs { data.train.classes.clone() } else { Vec::new() },
+        channels: data.train.channels.clone(),
+        units: data.train.units.clone(),
+        sample_rate: data.train.sample_rate.unwrap_or(0.0) as f32,
+        window: if every_step { 0 } else { config.data.window.unwrap_or(0) as u32 },
+        horizon: config.data.horizon as u32,
+        mean,
+        std,
+        target_mean,
+        target_std,
+        golden,
+        data: config.data.train.file_name().map_or_else(String::new, |name| name.to_string_lossy().into_owned()),
+        seed: config.seed,
+        metric: if data.validation.is_some() { "val_loss" } else { "loss" }.to_owned(),
+    }
+}
+
+/// What a user should know about the data, as lines.
+pub fn warnings(data: &Prepared) -> impl Iterator<Item = String> {
+    data.warnings.iter().map(Warning::to_string)
+}

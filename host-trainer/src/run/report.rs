@@ -1,0 +1,74 @@
+//! What came of a run.
+
+use std::path::PathBuf;
+
+use grulet::Header;
+use grulet::spec::LayerSpec;
+use serde::Serialize;
+
+use crate::baseline::Baseline;
+use crate::evaluate::Scores;
+
+/// The result of a run, as `report.json` holds it.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct Report {
+    /// The run's name.
+    pub name: String,
+    /// Its seed.
+    pub seed: u64,
+    /// Trainable parameters.
+    pub parameters: usize,
+    /// Epochs trained.
+    pub epochs: usize,
+    /// The epoch that was exported.
+    pub best_epoch: u32,
+    /// Scores of the last epoch on the training part, while it went along.
+    pub training: Scores,
+    /// Scores after the last epoch on the validation part.
+    pub validation: Option<Scores>,
+    /// Scores of the exported model on the test part, by the runtime.
+    pub test: Option<Scores>,
+    /// What simple methods reach on the test part.
+    pub baselines: Vec<Baseline>,
+    /// Hash of the exported weights' bits: the same for the same configuration, whatever the number of threads.
+    pub weights_hash: String,
+    /// The exported model.
+    pub model: ExportedModel,
+    /// Time that the run took.
+    pub seconds: f64,
+}
+
+impl Report {
+    /// The report as JSON.
+    pub fn to_json(&self) -> String {
+        // Plain data with string keys always serialises.
+        serde_json::to_string_pretty(self).expect("a report is plain data") + "\n"
+    }
+}
+
+/// The model that a run has written.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct ExportedModel {
+    /// Its file.
+    pub path: PathBuf,
+    /// Size of the file, which is the flash that it takes.
+    pub bytes: usize,
+    /// State of one stream.
+    pub state_bytes: usize,
+    /// Multiply-accumulates per step.
+    pub macs_per_step: usize,
+    /// The type that a firmware names the network by.
+    pub net: String,
+}
+
+impl ExportedModel {
+    pub(super) fn of(path: PathBuf, bytes: usize, header: &Header<'_>) -> Self {
+        Self {
+            path,
+            bytes,
+            state_bytes: header.layers.iter().map(LayerSpec::state).sum::<usize>() * 4,
+            macs_per_step: header.macs(),
+            net: crate::summary::net_type(&header.layers),
+        }
+    }
+}

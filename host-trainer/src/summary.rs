@@ -1,0 +1,115 @@
+//! A network as a table, like Keras's `summary()`.
+
+use std::fmt::Write;
+
+use grulet::spec::{LayerSpec, Output, Reset};
+
+/// Layers, output shapes and parameters; and the type that a firmware names the network by.
+pub fn summary(name: &str, layers: &[LayerSpec], output: Output) -> String {
+    let mut rows = vec![["Layer (type)".to_owned(), "Output shape".to_owned(), "Param #".to_owned()]];
+    for (index, layer) in layers.iter().enumerate() {
+        let what = match layer {
+            LayerSpec::Gru { reset: Reset::Before, .. } => "GRU, reset before",
+            LayerSpec::Gru { reset: Reset::After, .. } => "GRU, reset after",
+            _ => "Dense",
+        };
+        let last_only = output == Output::LastStep && index + 1 == layers.len();
+        let steps = if last_only { "" } else { "None, " };
+        rows.push([
+            format!("{index} ({what})"),
+            format!("(None, {steps}{})", layer.outputs()),
+            thousands(layer.parameters()),
+        ]);
+    }
+    let width = |column: usize| rows.iter().map(|row| row[column].chars().count()).max().unwrap_or(0);
+    let widths = [width(0), width(1), width(2)];
+    let line = |c: &str| c.repeat(widths.iter().sum::<usize>() + 6);
+    let mut text = format!("Model: {name:?}\n{}\n", line("━"));
+    for (index, [layer, shape, parameters]) in rows.iter().enumerate() {
+        let [a, b, c] = widths;
+        // Writing to a string cannot fail.
+        let _ = writeln!(text, " {layer:<a$}  {shape:<b$}  {parameters:>c$} ");
+        if index == 0 {
+            let _ = writeln!(text, "{}", line("─"));
+        }
+    }
+    let total: usize = layers.iter().map(LayerSpec::parameters).sum();
+    let _ = writeln!(text, "{}\nTotal params: {} ({})", line("━"), thousands(total), bytes(total * 4));
+    let _ = write!(text, "type Net = {};", net_type(layers));
+    text
+}
+
+/// The network as the Rust type that a firmware names it by, with `use grulet::*` in scope.
+pub fn net_type(layers: &[LayerSpec]) -> String {
+    let names: Vec<String> = layers
+        .iter()
+        .map(|layer| match *layer {
+            LayerSpec::Gru { inputs, hidden, reset, gate, candidate } => {
+                // Defaults are left out from the right.
+                let mut types = vec!["Exact".to_owned(), format!("Reset{reset:?}"), format!("{gate:?}"), format!("{candidate:?}")];
+                for default in ["Tanh", "Sigmoid", "ResetBefore", "Exact"] {
+                    if types.last().is_some_and(|last| last == default) {
+                        types.pop();
+                    } else {
+                        break;
+                    }
+                }
+                let types: String = types.iter().map(|name| format!(", {name}")).collect();
+                format!("Gru<{inputs}, {hidden}{types}>")
+            }
+            LayerSpec::Dense { inputs, outputs, activation } => match format!("{activation:?}").as_str() {
+                "Linear" => format!("Dense<{inputs}, {outputs}>"),
+                activation => format!("Dense<{inputs}, {outputs}, {activation}>"),
+            },
+            // Kinds that this crate does not know cannot come out of its own reader.
+            _ => unreachable!("a kind of layer without a type"),
+        })
+        .collect();
+    format!("({}{})", names.join(", "), if names.len() == 1 { "," } else { "" })
+}
+
+/// `50049` as `50,049`.
+pub fn thousands(n: usize) -> String {
+    let digits = n.to_string();
+    let groups: Vec<&str> =
+        digits.as_bytes().rchunks(3).rev().map(|group| std::str::from_utf8(group).unwrap_or("")).collect();
+    groups.join(",")
+}
+
+/// Bytes in the unit that suits them.
+pub fn bytes(n: usize) -> String {
+    match n {
+        0..1024 => format!("{n} B"),
+        1024..0x10_0000 => format!("{:.2} KB", n as f64 / 1024.0),
+        _ => format!("{:.2} MB", n as f64 / 1_048_576.0),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use grulet::spec::{Activation, Candidate, Gate};
+
+    use super::*;
+
+    #[test]
+    fn the_tutorials_model_has_its_50_049_parameters() {
+        let gru = |reset, candidate| LayerSpec::Gru { inputs: 1, hidden: 128, reset, gate: Gate::Sigmoid, candidate };
+        let dense = LayerSpec::Dense { inputs: 128, outputs: 1, activation: Activation::Sigmoid };
+        let text = summary("tutorial", &[gru(Reset::Before, Candidate::Tanh), dense], Output::EveryStep);
+        for part in ["49,920", "129", "Total params: 50,049 (195.50 KB)", "(None, None, 128)", "(None, None, 1)"] {
+            assert!(text.contains(part), "{part} in\n{text}");
+        }
+        assert!(text.ends_with("type Net = (Gru<1, 128>, Dense<128, 1, Sigmoid>);"), "{text}");
+        assert_eq!(net_type(&[gru(Reset::After, Candidate::Tanh)]), "(Gru<1, 128, Exact, ResetAfter>,)");
+        assert_eq!(
+            net_type(&[gru(Reset::Before, Candidate::Relu)]),
+            "(Gru<1, 128, Exact, ResetBefore, Sigmoid, Relu>,)"
+        );
+    }
+
+    #[test]
+    fn numbers_are_grouped() {
+        assert_eq!([0, 999, 1000, 1234567].map(thousands), ["0", "999", "1,000", "1,234,567"]);
+        assert_eq!([12, 1536, 3 << 20].map(bytes), ["12 B", "1.50 KB", "3.00 MB"]);
+    }
+}
