@@ -10,20 +10,12 @@ use super::{Config, LayerConfig, Loss, Names, NpzKeys, TargetTransform, Task};
 type Problem = (&'static str, String);
 
 fn ensure(ok: bool, key: &'static str, problem: impl Into<String>) -> Result<(), Problem> {
-    if ok {
-        Ok(())
-    } else {
-        Err((key, problem.into()))
-    }
+    if ok { Ok(()) } else { Err((key, problem.into())) }
 }
 
 fn positive(value: f64, key: &'static str, example: &str) -> Result<(), Problem> {
     let ok = value.is_finite() && value > 0.0;
-    ensure(
-        ok,
-        key,
-        format!("is {value}, but must be a number above 0, such as {example}"),
-    )
+    ensure(ok, key, format!("is {value}, but must be a number above 0, such as {example}"))
 }
 
 fn not_zero(value: usize, key: &'static str) -> Result<(), Problem> {
@@ -67,18 +59,10 @@ impl Config {
         }
         if let Some(stride) = data.stride {
             not_zero(stride, "data.stride")?;
-            ensure(
-                data.window.is_some(),
-                "data.stride",
-                "needs `data.window`: the stride is between windows",
-            )?;
+            ensure(data.window.is_some(), "data.stride", "needs `data.window`: the stride is between windows")?;
         }
         let loss = "the loss is a cross-entropy; use `train.loss = \"mse\"`, or leave this out";
-        ensure(
-            regression || !data.normalize_targets,
-            "data.normalize_targets",
-            format!("is true, but {loss}"),
-        )?;
+        ensure(regression || !data.normalize_targets, "data.normalize_targets", format!("is true, but {loss}"))?;
         ensure(
             regression || data.target_transform == TargetTransform::None,
             "data.target_transform",
@@ -91,51 +75,26 @@ impl Config {
         )?;
         let classes_use = "names classes, but the loss is for real values; \
                            use `train.loss = \"sparse_categorical_crossentropy\"`, or leave the names out";
-        ensure(
-            data.classes.is_none() || !regression,
-            "data.classes",
-            classes_use,
-        )?;
-        for (names, key) in [
-            (&data.channels, "data.channels"),
-            (&data.units, "data.units"),
-            (&data.classes, "data.classes"),
-        ] {
+        ensure(data.classes.is_none() || !regression, "data.classes", classes_use)?;
+        for (names, key) in
+            [(&data.channels, "data.channels"), (&data.units, "data.units"), (&data.classes, "data.classes")]
+        {
             if let Some(Names::List(names)) = names {
-                ensure(
-                    !names.is_empty(),
-                    key,
-                    "is an empty list; name every one, or leave the key out",
-                )?;
+                ensure(!names.is_empty(), key, "is an empty list; name every one, or leave the key out")?;
             }
         }
-        for (names, key) in [
-            (&data.channels, "data.channels"),
-            (&data.classes, "data.classes"),
-        ] {
+        for (names, key) in [(&data.channels, "data.channels"), (&data.classes, "data.classes")] {
             if let Some(Names::List(names)) = names {
-                let twice = names
-                    .iter()
-                    .enumerate()
-                    .find(|(index, name)| names[..*index].contains(name));
-                ensure(
-                    twice.is_none(),
-                    key,
-                    format!("has {:?} twice", twice.map_or("", |(_, name)| name)),
-                )?;
+                let twice = names.iter().enumerate().find(|(index, name)| names[..*index].contains(name));
+                ensure(twice.is_none(), key, format!("has {:?} twice", twice.map_or("", |(_, name)| name)))?;
             }
         }
         let features = data.csv.features.as_deref();
-        ensure(
-            features != Some(&[]),
-            "data.csv.features",
-            "is an empty list; name at least one column",
-        )?;
+        ensure(features != Some(&[]), "data.csv.features", "is an empty list; name at least one column")?;
+        let labels = data.csv.label.as_ref().map(|label| label.as_slice());
+        ensure(labels != Some(&[]), "data.csv.label", "is an empty list; name at least one column")?;
         if let (Some(features), Some(label), 0) = (features, &data.csv.label, data.horizon) {
-            let shared = label
-                .as_slice()
-                .iter()
-                .find(|label| features.contains(label));
+            let shared = label.as_slice().iter().find(|label| features.contains(label));
             ensure(
                 shared.is_none(),
                 "data.csv.label",
@@ -159,11 +118,7 @@ impl Config {
         let Some(validation) = &self.data.validation else {
             return Ok(());
         };
-        let given = [
-            validation.fraction.is_some(),
-            validation.file.is_some(),
-            validation.groups.is_some(),
-        ];
+        let given = [validation.fraction.is_some(), validation.file.is_some(), validation.groups.is_some()];
         ensure(
             given.into_iter().filter(|&given| given).count() == 1,
             "data.validation",
@@ -181,11 +136,7 @@ impl Config {
             "is the training or the test file; name another, or use `fraction`",
         )?;
         if let Some(groups) = &validation.groups {
-            ensure(
-                !groups.is_empty(),
-                "data.validation.groups",
-                "is an empty list; name at least one group",
-            )?;
+            ensure(!groups.is_empty(), "data.validation.groups", "is an empty list; name at least one group")?;
             let column = self.data.npz.group.is_some() || self.data.csv.group.is_some();
             ensure(
                 column,
@@ -199,18 +150,12 @@ impl Config {
     fn check_model(&self) -> Result<(), Problem> {
         let layers = &self.model.layers;
         let Some(last) = layers.last() else {
-            return Err((
-                "model.layers",
-                "is empty; a network has at least one layer".to_owned(),
-            ));
+            return Err(("model.layers", "is empty; a network has at least one layer".to_owned()));
         };
         ensure(
             layers.len() <= MAX_LAYERS,
             "model.layers",
-            format!(
-                "has {} layers, but at most {MAX_LAYERS} are possible",
-                layers.len()
-            ),
+            format!("has {} layers, but at most {MAX_LAYERS} are possible", layers.len()),
         )?;
         for (index, layer) in layers.iter().enumerate() {
             let problem = format!("layer {} has 0 units; give it at least 1", index + 1);
@@ -232,19 +177,12 @@ impl Config {
                     "model.layers",
                     "this loss needs `activation = \"softmax\"` in the last layer",
                 )?;
-                ensure(
-                    last.units() > 1,
-                    "model.layers",
-                    "a softmax of one unit is always 1; give it a unit per class",
-                )
+                ensure(last.units() > 1, "model.layers", "a softmax of one unit is always 1; give it a unit per class")
             }
             Loss::BinaryCrossentropy => {
                 let sigmoid = matches!(
                     last,
-                    LayerConfig::Dense {
-                        activation: Activation::Sigmoid | Activation::HardSigmoid,
-                        ..
-                    }
+                    LayerConfig::Dense { activation: Activation::Sigmoid | Activation::HardSigmoid, .. }
                 );
                 let fix = "binary_crossentropy needs `activation = \"sigmoid\"` in the last layer; \
                            for a softmax use `train.loss = \"sparse_categorical_crossentropy\"`";
@@ -256,11 +194,5 @@ impl Config {
 }
 
 fn is_softmax(layer: &LayerConfig) -> bool {
-    matches!(
-        layer,
-        LayerConfig::Dense {
-            activation: Activation::Softmax,
-            ..
-        }
-    )
+    matches!(layer, LayerConfig::Dense { activation: Activation::Softmax, .. })
 }

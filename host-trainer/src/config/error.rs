@@ -92,9 +92,5 @@ fn hint(nearest: &Option<String>) -> String {
 }
 
 fn of_key(key: &str) -> String {
-    if key.is_empty() {
-        String::new()
-    } else {
-        format!("`{key}`: ")
-    }
+    if key.is_empty() { String::new() } else { format!("`{key}`: ") }
 }

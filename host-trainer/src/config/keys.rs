@@ -69,10 +69,7 @@ pub(super) enum Kind {
 pub(super) fn kind(path: &str) -> Kind {
     if KEYS.contains(&path) {
         Kind::Key
-    } else if KEYS.iter().any(|key| {
-        key.strip_prefix(path)
-            .is_some_and(|rest| rest.starts_with('.'))
-    }) {
+    } else if KEYS.iter().any(|key| key.strip_prefix(path).is_some_and(|rest| rest.starts_with('.'))) {
         Kind::Table
     } else {
         Kind::Unknown
@@ -83,17 +80,11 @@ pub(super) fn kind(path: &str) -> Kind {
 /// with the fewest letters changed, if at most a third are.
 pub(super) fn nearest(path: &str) -> Option<String> {
     let last = |key: &str| key.rsplit('.').next().unwrap_or(key).to_owned();
-    let tables = KEYS
-        .iter()
-        .flat_map(|key| key.match_indices('.').map(|(at, _)| &key[..at]));
+    let tables = KEYS.iter().flat_map(|key| key.match_indices('.').map(|(at, _)| &key[..at]));
     let mut known: Vec<&str> = KEYS.iter().copied().chain(tables).collect();
     known.dedup();
     let distance = |key: &&str| strsim::damerau_levenshtein(key, path);
-    let same_name = known
-        .iter()
-        .copied()
-        .filter(|key| last(key) == last(path))
-        .min_by_key(distance);
+    let same_name = known.iter().copied().filter(|key| last(key) == last(path)).min_by_key(distance);
     let close = |key: &&str| {
         let (key, wrong) = (last(key), last(path));
         strsim::damerau_levenshtein(&key, &wrong) <= key.len().max(wrong.len()).div_ceil(3)
@@ -101,12 +92,7 @@ pub(super) fn nearest(path: &str) -> Option<String> {
     same_name
         .or_else(|| {
             let similar = known.iter().copied().filter(close);
-            similar.min_by_key(|key| {
-                (
-                    strsim::damerau_levenshtein(&last(key), &last(path)),
-                    distance(key),
-                )
-            })
+            similar.min_by_key(|key| (strsim::damerau_levenshtein(&last(key), &last(path)), distance(key)))
         })
         .map(str::to_owned)
 }

@@ -19,15 +19,9 @@ impl Config {
     ///
     /// # Errors
     /// Whatever is wrong with the file or an override, as a [`ConfigError`] that names the line and the key.
-    pub fn load(
-        path: impl AsRef<Path>,
-        overrides: &[impl AsRef<str>],
-    ) -> Result<Self, ConfigError> {
+    pub fn load(path: impl AsRef<Path>, overrides: &[impl AsRef<str>]) -> Result<Self, ConfigError> {
         let path = path.as_ref();
-        let text = fs::read_to_string(path).map_err(|source| ConfigError::Read {
-            path: path.to_owned(),
-            source,
-        })?;
+        let text = fs::read_to_string(path).map_err(|source| ConfigError::Read { path: path.to_owned(), source })?;
         Self::parse(path, &text, overrides)
     }
 
@@ -35,18 +29,10 @@ impl Config {
     ///
     /// # Errors
     /// As [`Config::load`].
-    pub fn parse(
-        path: &Path,
-        text: &str,
-        overrides: &[impl AsRef<str>],
-    ) -> Result<Self, ConfigError> {
+    pub fn parse(path: &Path, text: &str, overrides: &[impl AsRef<str>]) -> Result<Self, ConfigError> {
         let text = text.strip_prefix('\u{feff}').unwrap_or(text);
         let overrides: Vec<&str> = overrides.iter().map(AsRef::as_ref).collect();
-        let source = Source {
-            path,
-            text,
-            overrides: &overrides,
-        };
+        let source = Source { path, text, overrides: &overrides };
         let mut table = DeTable::parse(text).map_err(|error| ConfigError::Syntax {
             place: source.place(error.span()),
             message: error.message().to_owned(),
@@ -60,13 +46,8 @@ impl Config {
         let mut config = Config::deserialize(Deserializer::from(table)).map_err(|error| {
             // The innermost key whose value holds the error.
             let span = error.span().unwrap_or(0..0);
-            let holds = |value: &Range<usize>| {
-                value.start <= span.start && span.end <= value.end && !span.is_empty()
-            };
-            let key = spans
-                .iter()
-                .filter(|(_, value)| holds(value))
-                .min_by_key(|(_, value)| value.len());
+            let holds = |value: &Range<usize>| value.start <= span.start && span.end <= value.end && !span.is_empty();
+            let key = spans.iter().filter(|(_, value)| holds(value)).min_by_key(|(_, value)| value.len());
             ConfigError::Value {
                 place: source.place(error.span()),
                 key: key.map_or_else(String::new, |(key, _)| key.clone()),
@@ -75,11 +56,7 @@ impl Config {
         })?;
         config.check().map_err(|(key, problem)| {
             let place = source.place(spans.get(key).cloned());
-            ConfigError::Invalid {
-                place,
-                key,
-                problem,
-            }
+            ConfigError::Invalid { place, key, problem }
         })?;
         config.resolve(path);
         Ok(config)
@@ -94,10 +71,7 @@ impl Config {
 
     fn resolve(&mut self, path: &Path) {
         if self.name.is_empty() {
-            self.name = path.file_stem().map_or_else(
-                || "run".to_owned(),
-                |stem| stem.to_string_lossy().into_owned(),
-            );
+            self.name = path.file_stem().map_or_else(|| "run".to_owned(), |stem| stem.to_string_lossy().into_owned());
         }
         if self.train.run_dir.as_os_str().is_empty() {
             self.train.run_dir = Path::new("runs").join(&self.name);
@@ -108,17 +82,9 @@ impl Config {
     }
 
     fn for_each_path(&mut self, change: &dyn Fn(&Path) -> PathBuf) {
-        let validation = self
-            .data
-            .validation
-            .as_mut()
-            .and_then(|validation| validation.file.as_mut());
+        let validation = self.data.validation.as_mut().and_then(|validation| validation.file.as_mut());
         let always = [&mut self.data.train, &mut self.train.run_dir];
-        for path in always
-            .into_iter()
-            .chain(self.data.test.as_mut())
-            .chain(validation)
-        {
+        for path in always.into_iter().chain(self.data.test.as_mut()).chain(validation) {
             *path = change(path);
         }
     }
@@ -134,12 +100,7 @@ struct Source<'a> {
 impl Source<'_> {
     /// Length of one override's stretch.
     fn stretch(&self) -> usize {
-        self.overrides
-            .iter()
-            .map(|text| text.len())
-            .max()
-            .unwrap_or(0)
-            + "v = ".len()
+        self.overrides.iter().map(|text| text.len()).max().unwrap_or(0) + "v = ".len()
     }
 
     /// Each override's value as a TOML document `v = value`, moved behind the file and the overrides before it by
@@ -147,11 +108,7 @@ impl Source<'_> {
     fn padded_overrides(&self) -> Vec<String> {
         let pad = |(index, text): (usize, &&str)| {
             let value = text.split_once('=').map_or("", |(_, value)| value);
-            format!(
-                "{:pad$}v = {value}",
-                "",
-                pad = self.text.len() + 1 + index * self.stretch()
-            )
+            format!("{:pad$}v = {value}", "", pad = self.text.len() + 1 + index * self.stretch())
         };
         self.overrides.iter().enumerate().map(pad).collect()
     }
@@ -160,15 +117,9 @@ impl Source<'_> {
         match span {
             Some(span) if span.start <= self.text.len() => {
                 let before = &self.text.as_bytes()[..span.start];
-                Place::Line(
-                    self.path.to_owned(),
-                    1 + before.iter().filter(|&&byte| byte == b'\n').count(),
-                )
+                Place::Line(self.path.to_owned(), 1 + before.iter().filter(|&&byte| byte == b'\n').count())
             }
-            Some(span) => match self
-                .overrides
-                .get((span.start - self.text.len() - 1) / self.stretch())
-            {
+            Some(span) => match self.overrides.get((span.start - self.text.len() - 1) / self.stretch()) {
                 Some(text) => Place::Set((*text).to_owned()),
                 None => Place::File(self.path.to_owned()),
             },
@@ -179,36 +130,19 @@ impl Source<'_> {
 
 /// Lays one override over the table. `padded` is its value as [`Source::padded_overrides`] gives it.
 fn apply<'a>(table: &mut DeTable<'a>, text: &'a str, padded: &'a str) -> Result<(), ConfigError> {
-    let set_error = |problem: &str| ConfigError::Set {
-        text: text.to_owned(),
-        problem: problem.to_owned(),
-    };
-    let (path, word) = text
-        .split_once('=')
-        .ok_or_else(|| set_error("there is no `=`"))?;
+    let set_error = |problem: &str| ConfigError::Set { text: text.to_owned(), problem: problem.to_owned() };
+    let (path, word) = text.split_once('=').ok_or_else(|| set_error("there is no `=`"))?;
     let path = path.trim();
     let names: Vec<&str> = path.split('.').collect();
-    let known = names
-        .iter()
-        .filter(|name| name.parse::<usize>().is_err())
-        .copied()
-        .collect::<Vec<_>>()
-        .join(".");
+    let known = names.iter().filter(|name| name.parse::<usize>().is_err()).copied().collect::<Vec<_>>().join(".");
     // The list of layers may be replaced as a whole; every other table is set key by key.
     if !matches!(keys::kind(&known), Kind::Key) && path != "model.layers" {
         let place = Place::Set(text.to_owned());
-        return Err(ConfigError::UnknownKey {
-            place,
-            key: path.to_owned(),
-            nearest: keys::nearest(&known),
-        });
+        return Err(ConfigError::UnknownKey { place, key: path.to_owned(), nearest: keys::nearest(&known) });
     }
 
     let at = padded.len() - word.len();
-    let parsed = DeTable::parse(padded)
-        .ok()
-        .map(Spanned::into_inner)
-        .filter(|table| table.len() == 1);
+    let parsed = DeTable::parse(padded).ok().map(Spanned::into_inner).filter(|table| table.len() == 1);
     let value = match parsed.and_then(|table| table.into_iter().next()) {
         Some((_, value)) => value,
         // A word without quotes.
@@ -218,9 +152,7 @@ fn apply<'a>(table: &mut DeTable<'a>, text: &'a str, padded: &'a str) -> Result<
     let (last, parents) = names.split_last().expect("split gives at least one part");
     let mut here = Target::Table(table);
     for name in parents {
-        here = here
-            .enter(name, at)
-            .ok_or_else(|| set_error(&format!("there is no `{name}` to set a key in")))?;
+        here = here.enter(name, at).ok_or_else(|| set_error(&format!("there is no `{name}` to set a key in")))?;
     }
     match here {
         Target::Table(table) => {
@@ -267,11 +199,7 @@ fn walk(
     spans: &mut HashMap<String, Range<usize>>,
 ) -> Result<(), ConfigError> {
     for (key, value) in table {
-        let path = if prefix.is_empty() {
-            key.get_ref().to_string()
-        } else {
-            format!("{prefix}.{}", key.get_ref())
-        };
+        let path = if prefix.is_empty() { key.get_ref().to_string() } else { format!("{prefix}.{}", key.get_ref()) };
         spans.insert(path.clone(), value.span());
         match keys::kind(&path) {
             Kind::Key => {}
@@ -289,11 +217,7 @@ fn walk(
             },
             Kind::Unknown => {
                 let (place, nearest) = (source.place(Some(key.span())), keys::nearest(&path));
-                return Err(ConfigError::UnknownKey {
-                    place,
-                    key: path,
-                    nearest,
-                });
+                return Err(ConfigError::UnknownKey { place, key: path, nearest });
             }
         }
     }

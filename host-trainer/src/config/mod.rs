@@ -84,10 +84,7 @@ pub struct DataConfig {
 
 /// A list of names, or the key of an array of strings inside the `.npz`.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-#[serde(
-    untagged,
-    expecting = "expected a list of strings, or the key of an array of strings in the .npz"
-)]
+#[serde(untagged, expecting = "expected a list of strings, or the key of an array of strings in the .npz")]
 pub enum Names {
     /// The names themselves.
     List(Vec<String>),
@@ -97,10 +94,7 @@ pub enum Names {
 
 /// A factor on an array's values.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-#[serde(
-    untagged,
-    expecting = "expected a number, a list of numbers, or the key of an array in the .npz"
-)]
+#[serde(untagged, expecting = "expected a number, a list of numbers, or the key of an array in the .npz")]
 pub enum Scale {
     /// One factor for all.
     Number(f64),
@@ -350,23 +344,10 @@ impl Config {
         let mut specs = Vec::with_capacity(self.model.layers.len());
         for layer in &self.model.layers {
             let spec = match *layer {
-                LayerConfig::Gru {
-                    units,
-                    reset,
-                    gate,
-                    candidate,
-                } => LayerSpec::Gru {
-                    inputs,
-                    hidden: units,
-                    reset,
-                    gate,
-                    candidate,
-                },
-                LayerConfig::Dense { units, activation } => LayerSpec::Dense {
-                    inputs,
-                    outputs: units,
-                    activation,
-                },
+                LayerConfig::Gru { units, reset, gate, candidate } => {
+                    LayerSpec::Gru { inputs, hidden: units, reset, gate, candidate }
+                }
+                LayerConfig::Dense { units, activation } => LayerSpec::Dense { inputs, outputs: units, activation },
             };
             inputs = layer.units();
             specs.push(spec);

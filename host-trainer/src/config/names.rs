@@ -85,31 +85,23 @@ impl TryFrom<LayerTable> for LayerConfig {
     type Error = &'static str;
 
     fn try_from(table: LayerTable) -> Result<Self, Self::Error> {
-        let LayerTable {
-            kind,
-            units,
-            reset,
-            gate,
-            candidate,
-            activation,
-        } = table;
+        let LayerTable { kind, units, reset, gate, candidate, activation } = table;
         match kind {
-            LayerType::Gru if activation.is_some() => Err(
-                "a gru layer has no `activation`: it has `gate` (sigmoid) and `candidate` (tanh)",
-            ),
+            LayerType::Gru if activation.is_some() => {
+                Err("a gru layer has no `activation`: it has `gate` (sigmoid) and `candidate` (tanh)")
+            }
             LayerType::Gru => Ok(LayerConfig::Gru {
                 units,
                 reset: reset.map_or(Reset::After, |Reset1(reset)| reset),
                 gate: gate.map_or(Gate::Sigmoid, |Gate1(gate)| gate),
                 candidate: candidate.map_or(Candidate::Tanh, |Candidate1(candidate)| candidate),
             }),
-            LayerType::Dense if reset.is_some() || gate.is_some() || candidate.is_some() => Err(
-                "a dense layer has no `reset`, `gate` or `candidate`: it has `activation` (linear)",
-            ),
+            LayerType::Dense if reset.is_some() || gate.is_some() || candidate.is_some() => {
+                Err("a dense layer has no `reset`, `gate` or `candidate`: it has `activation` (linear)")
+            }
             LayerType::Dense => Ok(LayerConfig::Dense {
                 units,
-                activation: activation
-                    .map_or(Activation::Linear, |Activation1(activation)| activation),
+                activation: activation.map_or(Activation::Linear, |Activation1(activation)| activation),
             }),
         }
     }
@@ -118,12 +110,7 @@ impl TryFrom<LayerTable> for LayerConfig {
 impl From<LayerConfig> for LayerTable {
     fn from(layer: LayerConfig) -> Self {
         match layer {
-            LayerConfig::Gru {
-                units,
-                reset,
-                gate,
-                candidate,
-            } => LayerTable {
+            LayerConfig::Gru { units, reset, gate, candidate } => LayerTable {
                 kind: LayerType::Gru,
                 units,
                 reset: Some(Reset1(reset)),

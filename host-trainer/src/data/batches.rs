@@ -48,15 +48,7 @@ impl<'a> Batches<'a> {
     pub fn new(data: &'a Dataset, batch_size: usize) -> Self {
         assert!(batch_size > 0, "a batch holds at least one example");
         let order = (0..data.series.len()).collect();
-        Batches {
-            data,
-            batch_size,
-            seed: 0,
-            shuffle: false,
-            noise: 0.0,
-            epoch: 0,
-            order,
-        }
+        Batches { data, batch_size, seed: 0, shuffle: false, noise: 0.0, epoch: 0, order }
     }
 
     /// For training: a new order in every epoch if `shuffle`, and Gaussian noise of standard deviation `noise` on the
@@ -78,10 +70,7 @@ impl<'a> Batches<'a> {
         self.epoch = epoch;
         self.order = (0..self.data.series.len()).collect();
         if self.shuffle {
-            shuffle(
-                &mut self.order,
-                &mut stream(Purpose::Order, self.seed, epoch, 0),
-            );
+            shuffle(&mut self.order, &mut stream(Purpose::Order, self.seed, epoch, 0));
         }
     }
 
@@ -98,34 +87,27 @@ impl<'a> Batches<'a> {
         batch.examples.clear();
         batch.examples.extend_from_slice(examples);
         batch.lengths.clear();
-        batch
-            .lengths
-            .extend(examples.iter().map(|&example| self.data.steps(example)));
+        batch.lengths.extend(examples.iter().map(|&example| self.data.steps(example)));
         batch.size = b;
         batch.steps = batch.lengths.iter().copied().max().unwrap_or(0);
         clear_to(&mut batch.x, batch.steps * b * c);
         let per_step = self.data.output == Output::EveryStep;
-        clear_to(
-            &mut batch.targets,
-            if per_step { batch.steps * b * d } else { b * d },
-        );
+        clear_to(&mut batch.targets, if per_step { batch.steps * b * d } else { b * d });
         for (position, &example) in examples.iter().enumerate() {
             let series = &self.data.series[example];
             for (t, row) in series.x.chunks_exact(c).enumerate() {
                 batch.x[(t * b + position) * c..][..c].copy_from_slice(row);
             }
             if self.noise > 0.0 {
-                let mut noise = Gaussian::new(stream(
-                    Purpose::Noise,
-                    self.seed,
-                    self.epoch,
-                    example as u64,
-                ));
+                let mut noise = Gaussian::new(stream(Purpose::Noise, self.seed, self.epoch, example as u64));
                 for t in 0..batch.lengths[position] {
                     for x in &mut batch.x[(t * b + position) * c..][..c] {
                         *x += self.noise * noise.next();
                     }
                 }
+            }
+            if d == 0 {
+                continue;
             }
             // A target per sequence is one row, at t = 0.
             for (t, row) in series.targets.chunks_exact(d).enumerate() {
@@ -151,9 +133,7 @@ pub(super) enum Purpose {
 /// The stream of random numbers for one purpose: PCG-XSH-RR 64/32 (O'Neill 2014), whose output is fixed for good.
 pub(super) fn stream(purpose: Purpose, seed: u64, epoch: u64, example: u64) -> Pcg32 {
     // Neighbouring states and streams of a PCG are correlated, so every word is mixed first.
-    let key = [seed, epoch, example]
-        .into_iter()
-        .fold(purpose as u64, |key, word| split_mix(key ^ split_mix(word)));
+    let key = [seed, epoch, example].into_iter().fold(purpose as u64, |key, word| split_mix(key ^ split_mix(word)));
     Pcg32::new(key, split_mix(key))
 }
 
@@ -182,10 +162,7 @@ struct Gaussian {
 
 impl Gaussian {
     fn new(random: Pcg32) -> Self {
-        Gaussian {
-            random,
-            second: None,
-        }
+        Gaussian { random, second: None }
     }
 
     fn next(&mut self) -> f32 {
@@ -217,16 +194,8 @@ mod tests {
                 Output::EveryStep => (0..steps).map(|t| value(t, 5)).collect(),
                 Output::LastStep => vec![index as f32],
             };
-            let x = (0..steps)
-                .flat_map(|t| [value(t, 0), value(t, 1)])
-                .collect();
-            Series {
-                name: index.to_string(),
-                group: None,
-                start: 0,
-                x,
-                targets,
-            }
+            let x = (0..steps).flat_map(|t| [value(t, 0), value(t, 1)]).collect();
+            Series { name: index.to_string(), group: None, start: 0, x, targets }
         };
         Dataset {
             series: (0..count).map(series).collect(),
@@ -245,16 +214,9 @@ mod tests {
         let batches = Batches::new(&data, 2);
         assert_eq!(batches.count(), 2);
         // Stale contents must not shine through.
-        let mut batch = Batch {
-            x: vec![7.0; 99],
-            targets: vec![7.0; 99],
-            ..Batch::default()
-        };
+        let mut batch = Batch { x: vec![7.0; 99], targets: vec![7.0; 99], ..Batch::default() };
         batches.gather(0, &mut batch);
-        assert_eq!(
-            (batch.size, batch.steps, &batch.lengths[..]),
-            (2, 4, &[3, 4][..])
-        );
+        assert_eq!((batch.size, batch.steps, &batch.lengths[..]), (2, 4, &[3, 4][..]));
         #[rustfmt::skip]
         assert_eq!(batch.x, [
             0.0, 1.0, 100.0, 101.0,
@@ -262,15 +224,9 @@ mod tests {
             20.0, 21.0, 120.0, 121.0,
             0.0, 0.0, 130.0, 131.0,
         ]);
-        assert_eq!(
-            batch.targets,
-            [5.0, 105.0, 15.0, 115.0, 25.0, 125.0, 0.0, 135.0]
-        );
+        assert_eq!(batch.targets, [5.0, 105.0, 15.0, 115.0, 25.0, 125.0, 0.0, 135.0]);
         batches.gather(1, &mut batch);
-        assert_eq!(
-            (batch.size, batch.steps, &batch.examples[..]),
-            (1, 5, &[2][..])
-        );
+        assert_eq!((batch.size, batch.steps, &batch.examples[..]), (1, 5, &[2][..]));
 
         let data = dataset(3, Output::LastStep);
         Batches::new(&data, 2).gather(0, &mut batch);
@@ -300,16 +256,8 @@ mod tests {
             assert_eq!(sorted, (0..50).collect::<Vec<_>>());
         }
         batches.start_epoch(0);
-        assert_eq!(
-            order(&batches),
-            first,
-            "an epoch's order does not depend on the epochs before it"
-        );
-        assert_ne!(
-            order(&Batches::new(&data, 8).with_randomness(8, true, 0.0)),
-            first,
-            "the seed counts"
-        );
+        assert_eq!(order(&batches), first, "an epoch's order does not depend on the epochs before it");
+        assert_ne!(order(&Batches::new(&data, 8).with_randomness(8, true, 0.0)), first, "the seed counts");
     }
 
     #[test]
@@ -336,19 +284,12 @@ mod tests {
                 batches.gather(index, &mut batch);
                 if let Some(b) = batch.examples.iter().position(|&shown| shown == example) {
                     let row = |t: usize| &batch.x[(t * batch.size + b) * 2..][..2];
-                    return (0..batch.lengths[b])
-                        .flat_map(row)
-                        .copied()
-                        .collect::<Vec<f32>>();
+                    return (0..batch.lengths[b]).flat_map(row).copied().collect::<Vec<f32>>();
                 }
             }
             panic!("example {example} was not shown");
         };
-        assert_eq!(
-            noise_of(4, 2, 9),
-            noise_of(7, 2, 9),
-            "the batch does not count"
-        );
+        assert_eq!(noise_of(4, 2, 9), noise_of(7, 2, 9), "the batch does not count");
         assert_ne!(noise_of(4, 2, 9), noise_of(4, 3, 9), "the epoch does");
 
         let mut gaussian = Gaussian::new(stream(Purpose::Noise, 1, 2, 3));
@@ -367,9 +308,7 @@ mod tests {
     fn padding_stays_free_of_noise() {
         let data = dataset(2, Output::EveryStep);
         let mut batch = Batch::default();
-        Batches::new(&data, 2)
-            .with_randomness(1, false, 1.0)
-            .gather(0, &mut batch);
+        Batches::new(&data, 2).with_randomness(1, false, 1.0).gather(0, &mut batch);
         assert_eq!(batch.x[3 * 4..3 * 4 + 2], [0.0, 0.0]);
     }
 }

@@ -77,6 +77,28 @@ pub enum DataError {
         /// The file.
         path: PathBuf,
     },
+    /// A column without a name that would become an input.
+    #[error("{}: column {column} has no name; name it, or name the inputs in `data.csv.features`", path.display())]
+    UnnamedColumn {
+        /// The file.
+        path: PathBuf,
+        /// The column, from 1.
+        column: usize,
+    },
+    /// A first line that holds numbers.
+    #[error("{}:1: the first line holds numbers; put a line with the columns' names before it", path.display())]
+    NoHeader {
+        /// The file.
+        path: PathBuf,
+    },
+    /// Names that are to be read from a `.npz`, for a file that is none.
+    #[error("{}: `{setting}` names an array, which only a .npz has; list the names themselves", path.display())]
+    NamesNeedNpz {
+        /// The file.
+        path: PathBuf,
+        /// The configuration's key.
+        setting: &'static str,
+    },
     /// Two columns have one name.
     #[error("{}: two columns are called {column:?}; rename one in the header", path.display())]
     DuplicateColumn {
@@ -344,9 +366,7 @@ pub enum DataError {
         problem: String,
     },
     /// A last layer that does not give what the data ask for.
-    #[error(
-        "`model.layers`: the last layer has {units} units, but {reason}; set its `units` to {needed}"
-    )]
+    #[error("`model.layers`: the last layer has {units} units, but {reason}; set its `units` to {needed}")]
     OutputUnits {
         /// Units it has.
         units: usize,
@@ -396,44 +416,27 @@ impl fmt::Display for Warning {
                 "channel {channel:?} is {value} throughout the training part: it says nothing and could be left out"
             ),
             Warning::ShortSeries { count, window } => {
-                write!(
-                    f,
-                    "{count} series are shorter than `data.window = {window}` and are used whole"
-                )
+                write!(f, "{count} series are shorter than `data.window = {window}` and are used whole")
             }
         }
     }
 }
 
 /// The candidate with the fewest letters to change, if that is at most half of them.
-pub(crate) fn nearest<'a>(
-    word: &str,
-    candidates: impl IntoIterator<Item = &'a str>,
-) -> Option<String> {
+pub(crate) fn nearest<'a>(word: &str, candidates: impl IntoIterator<Item = &'a str>) -> Option<String> {
     let word = word.to_lowercase();
     candidates
         .into_iter()
-        .map(|candidate| {
-            (
-                strsim::damerau_levenshtein(&candidate.to_lowercase(), &word),
-                candidate,
-            )
-        })
+        .map(|candidate| (strsim::damerau_levenshtein(&candidate.to_lowercase(), &word), candidate))
         .min_by_key(|(distance, _)| *distance)
-        .filter(|(distance, candidate)| {
-            2 * distance <= candidate.chars().count().max(word.chars().count())
-        })
+        .filter(|(distance, candidate)| 2 * distance <= candidate.chars().count().max(word.chars().count()))
         .map(|(_, candidate)| candidate.to_owned())
 }
 
 /// Names as a list, cut where it grows too long to read.
 fn list(names: &[String]) -> String {
     const SHOWN: usize = 24;
-    let mut text: Vec<String> = names
-        .iter()
-        .take(SHOWN)
-        .map(|name| format!("{name:?}"))
-        .collect();
+    let mut text: Vec<String> = names.iter().take(SHOWN).map(|name| format!("{name:?}")).collect();
     if names.len() > SHOWN {
         text.push(format!("… ({} in all)", names.len()));
     }
@@ -441,24 +444,14 @@ fn list(names: &[String]) -> String {
 }
 
 fn meant(nearest: &Option<String>) -> String {
-    nearest
-        .as_ref()
-        .map_or_else(String::new, |name| format!(" (did you mean {name:?}?)"))
+    nearest.as_ref().map_or_else(String::new, |name| format!(" (did you mean {name:?}?)"))
 }
 
 fn of_array(array: &str) -> String {
-    if array.is_empty() {
-        String::new()
-    } else {
-        format!("array {array:?}: ")
-    }
+    if array.is_empty() { String::new() } else { format!("array {array:?}: ") }
 }
 
 fn decimal_comma(found: &str) -> &'static str {
     let comma = found.contains(',') && found.replace(',', ".").parse::<f64>().is_ok();
-    if comma {
-        " (write the decimal comma as a point)"
-    } else {
-        ""
-    }
+    if comma { " (write the decimal comma as a point)" } else { "" }
 }

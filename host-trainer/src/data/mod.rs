@@ -7,11 +7,28 @@
 //! If a file cannot be used, whatever its bytes, the error is a [`DataError`] that names the file, the place in it and
 //! what to do; nothing is repaired silently. What is odd but usable comes back as a [`Warning`].
 
+mod archive;
 mod batches;
+mod csv;
 mod error;
+mod labels;
+mod normalize;
+mod npy;
+mod npz;
+mod prepare;
+mod read;
+mod split;
+mod time;
+mod window;
 
+pub use archive::Npz;
 pub use batches::{Batch, Batches};
 pub use error::{DataError, Warning};
+pub use normalize::Normalizer;
+pub use npy::NpyArray;
+pub use prepare::{Prepared, prepare};
+pub use read::{Part, ReadOptions, TargetOptions, read};
+pub use split::{split_fraction, split_groups};
 
 use grulet::spec::Output;
 
@@ -62,10 +79,31 @@ impl Dataset {
 
     /// Steps of all series together.
     pub fn total_steps(&self) -> usize {
-        self.series
-            .iter()
-            .map(|series| series.x.len())
-            .sum::<usize>()
-            / self.inputs()
+        self.series.iter().map(|series| series.x.len()).sum::<usize>() / self.inputs()
+    }
+
+    /// Deals the rows of all targets out to the series, in order.
+    fn set_targets(&mut self, encoded: labels::Encoded, output: Output) {
+        self.target_width = encoded.width;
+        self.classes = encoded.classes;
+        self.output = output;
+        let mut rest = &encoded.values[..];
+        for index in 0..self.series.len() {
+            let rows = if output == Output::EveryStep { self.steps(index) } else { 1 };
+            let (targets, after) = rest.split_at(rows * self.target_width);
+            self.series[index].targets = targets.to_vec();
+            rest = after;
+        }
+    }
+
+    /// The same description with other series.
+    fn with_series(&self, series: Vec<Series>) -> Self {
+        Dataset {
+            series,
+            channels: self.channels.clone(),
+            units: self.units.clone(),
+            classes: self.classes.clone(),
+            ..*self
+        }
     }
 }

@@ -1,0 +1,331 @@
+//! Series from a long table: one row per step, a column that says which series it belongs to.
+
+use std::collections::HashMap;
+use std::fs::File;
+use std::path::Path;
+
+use csv::{ReaderBuilder, StringRecord, Trim};
+use grulet::spec::Output;
+
+use super::error::nearest;
+use super::labels::{self, Labels};
+use super::read::{Part, ReadOptions, TargetOptions, names};
+use super::{DataError, Dataset, Series, time};
+use crate::config::{CsvColumns, DataConfig, Names, Task};
+
+pub(super) fn read(path: &Path, options: &ReadOptions) -> Result<Dataset, DataError> {
+    let mut table = Table::open(path)?;
+    let columns = Columns::find(&table, options)?;
+    let recordings = Recordings::gather(&mut table, &columns, options.targets)?;
+    let data = options.data;
+    let width = columns.features.len();
+    let by_key = |setting: &'static str| move |_: &str| Err(DataError::NamesNeedNpz { path: path.to_owned(), setting });
+    let header = || columns.features.iter().map(|&column| table.header[column].to_owned()).collect();
+    let mut dataset = Dataset {
+        channels: names(
+            path,
+            "data.channels",
+            "input columns",
+            data.channels.as_ref(),
+            width,
+            header,
+            by_key("data.channels"),
+        )?,
+        units: names(
+            path,
+            "data.units",
+            "input columns",
+            data.units.as_ref(),
+            width,
+            || vec![String::new(); width],
+            by_key("data.units"),
+        )?,
+        series: Vec::new(),
+        classes: Vec::new(),
+        sample_rate: data.sample_rate,
+        output: options.targets.map_or(Output::EveryStep, |targets| targets.output),
+        target_width: 0,
+    };
+    let Recordings { series, labels, lines } = recordings;
+    dataset.series = series;
+    if let Some(targets) = options.targets {
+        let classes = match data.classes.as_ref() {
+            None => None,
+            Some(Names::List(names)) => Some(names.clone()),
+            Some(Names::Key(key)) => Some(by_key("data.classes")(key)?),
+        };
+        let at = |row: usize| format!("line {}", lines[row]);
+        let encoded = labels::encode(path, labels, targets.loss, classes, &at)?;
+        dataset.set_targets(encoded, targets.output);
+    }
+    Ok(dataset)
+}
+
+/// The input columns that a file is read with, so that other files can be read with the same ones.
+pub(super) fn feature_columns(path: &Path, data: &DataConfig) -> Result<Vec<String>, DataError> {
+    let table = Table::open(path)?;
+    let features = find_features(&table, &data.csv)?;
+    Ok(features.iter().map(|&column| table.header[column].to_owned()).collect())
+}
+
+/// An open table behind its header.
+struct Table<'a> {
+    path: &'a Path,
+    reader: csv::Reader<File>,
+    header: StringRecord,
+}
+
+impl<'a> Table<'a> {
+    fn open(path: &'a Path) -> Result<Self, DataError> {
+        let file = File::open(path).map_err(|source| DataError::Read { path: path.to_owned(), source })?;
+        // Flexible, so that a row of another length is our error with our words.
+        let mut reader = ReaderBuilder::new().trim(Trim::All).flexible(true).from_reader(file);
+        let header = reader.headers().map_err(|error| refuse(path, error))?.clone();
+        if header.is_empty() {
+            let fix = "the first line names the columns, every further line is one step";
+            return Err(DataError::Empty { path: path.to_owned(), fix });
+        }
+        if header.iter().all(|name| name.parse::<f64>().is_ok()) {
+            return Err(DataError::NoHeader { path: path.to_owned() });
+        }
+        for (index, name) in header.iter().enumerate() {
+            if !name.is_empty() && header.iter().take(index).any(|other| other == name) {
+                return Err(DataError::DuplicateColumn { path: path.to_owned(), column: name.to_owned() });
+            }
+        }
+        Ok(Table { path, reader, header })
+    }
+
+    fn column(&self, name: &str, setting: &'static str) -> Result<usize, DataError> {
+        self.header.iter().position(|column| column == name).ok_or_else(|| DataError::MissingColumn {
+            path: self.path.to_owned(),
+            column: name.to_owned(),
+            setting,
+            columns: self.header.iter().map(str::to_owned).collect(),
+            nearest: nearest(name, &self.header),
+        })
+    }
+
+    /// The column that the configuration names, which must be there, or the usual one, if it is there.
+    fn optional(&self, name: Option<&str>, usual: &str, setting: &'static str) -> Result<Option<usize>, DataError> {
+        match name {
+            Some(name) => self.column(name, setting).map(Some),
+            None => Ok(self.header.iter().position(|column| column == usual)),
+        }
+    }
+
+    /// Reads the next row into `row` and says on which line it stands.
+    fn next(&mut self, row: &mut StringRecord) -> Result<Option<u64>, DataError> {
+        if !self.reader.read_record(row).map_err(|error| refuse(self.path, error))? {
+            return Ok(None);
+        }
+        let line = row.position().map_or(0, csv::Position::line);
+        if row.len() == self.header.len() {
+            return Ok(Some(line));
+        }
+        let (path, expected) = (self.path.to_owned(), self.header.len());
+        Err(DataError::RaggedRow { path, line, expected, found: row.len() })
+    }
+
+    fn number(&self, row: &StringRecord, column: usize, line: u64) -> Result<f64, DataError> {
+        row[column].parse().map_err(|_| DataError::NotANumber {
+            path: self.path.to_owned(),
+            line,
+            column: self.header[column].to_owned(),
+            found: row[column].to_owned(),
+        })
+    }
+}
+
+fn refuse(path: &Path, error: csv::Error) -> DataError {
+    let line = error.position().map_or_else(String::new, |position| format!("line {}: ", position.line()));
+    let problem = match error.into_kind() {
+        csv::ErrorKind::Io(source) => return DataError::Read { path: path.to_owned(), source },
+        csv::ErrorKind::Utf8 { .. } => format!("{line}not UTF-8 text"),
+        kind => format!("{line}{kind:?}"),
+    };
+    DataError::Corrupt { path: path.to_owned(), array: String::new(), problem }
+}
+
+/// Which column is what.
+struct Columns {
+    series: Option<usize>,
+    time: Option<usize>,
+    group: Option<usize>,
+    label: Vec<usize>,
+    features: Vec<usize>,
+}
+
+impl Columns {
+    fn find(table: &Table, options: &ReadOptions) -> Result<Self, DataError> {
+        let csv = &options.data.csv;
+        let label = match (&csv.label, options.targets) {
+            (_, None) => Vec::new(),
+            (Some(names), Some(_)) if !names.as_slice().is_empty() => {
+                let columns = names.as_slice().iter().map(|name| table.column(name, "data.csv.label"));
+                columns.collect::<Result<_, _>>()?
+            }
+            (_, Some(_)) => vec![table.column("label", "data.csv.label")?],
+        };
+        Ok(Columns {
+            series: table.optional(csv.series.as_deref(), "series", "data.csv.series")?,
+            time: table.optional(csv.time.as_deref(), "t", "data.csv.time")?,
+            // Groups are for the split alone.
+            group: match &csv.group {
+                Some(name) if options.part == Part::Train => Some(table.column(name, "data.csv.group")?),
+                _ => None,
+            },
+            label,
+            features: find_features(table, csv)?,
+        })
+    }
+}
+
+/// The input columns: the named ones in their order, or all that are nothing else.
+fn find_features(table: &Table, csv: &CsvColumns) -> Result<Vec<usize>, DataError> {
+    if let Some(names) = &csv.features {
+        return names.iter().map(|name| table.column(name, "data.csv.features")).collect();
+    }
+    let usual = |name: &Option<String>, usual: &str| name.clone().unwrap_or_else(|| usual.to_owned());
+    let mut taken = vec![usual(&csv.series, "series"), usual(&csv.time, "t")];
+    taken.extend(csv.group.clone());
+    match &csv.label {
+        Some(names) => taken.extend_from_slice(names.as_slice()),
+        None => taken.push("label".to_owned()),
+    }
+    let rest = |column: &usize| !taken.iter().any(|name| *name == table.header[*column]);
+    let features: Vec<usize> = (0..table.header.len()).filter(rest).collect();
+    // Usually a row number that some program has added: as an input it would spoil the training silently.
+    if let Some(column) = features.iter().find(|&&column| table.header[column].is_empty()) {
+        return Err(DataError::UnnamedColumn { path: table.path.to_owned(), column: column + 1 });
+    }
+    if features.is_empty() {
+        return Err(DataError::NoFeatures { path: table.path.to_owned() });
+    }
+    Ok(features)
+}
+
+/// What the rows hold, by series in the order of their first rows.
+struct Recordings {
+    series: Vec<Series>,
+    labels: Labels,
+    /// The line of each label.
+    lines: Vec<u64>,
+}
+
+/// One series while its rows come in.
+struct Recording {
+    series: Series,
+    /// One entry per label column and row; only the first row's if the label is per sequence.
+    labels: Vec<String>,
+    lines: Vec<u64>,
+    time: Option<(f64, String)>,
+}
+
+impl Recordings {
+    fn gather(table: &mut Table, columns: &Columns, targets: Option<TargetOptions>) -> Result<Self, DataError> {
+        let mut recordings: Vec<Recording> = Vec::new();
+        let mut by_name: HashMap<String, usize> = HashMap::new();
+        let mut row = StringRecord::new();
+        while let Some(line) = table.next(&mut row)? {
+            let name = columns.series.map_or("0", |column| &row[column]);
+            let index = match by_name.get(name) {
+                Some(&index) => index,
+                None => {
+                    by_name.insert(name.to_owned(), recordings.len());
+                    recordings.push(Recording::new(name, columns, &row));
+                    recordings.len() - 1
+                }
+            };
+            recordings[index].add(table, columns, targets, &row, line)?;
+        }
+        if recordings.is_empty() {
+            let fix = "behind the header, every line is one step";
+            return Err(DataError::Empty { path: table.path.to_owned(), fix });
+        }
+        let mut gathered = Recordings { series: Vec::new(), labels: Labels::Words(Vec::new()), lines: Vec::new() };
+        let mut words = Vec::new();
+        for recording in recordings {
+            gathered.series.push(recording.series);
+            gathered.lines.extend(recording.lines);
+            words.extend(recording.labels);
+        }
+        let width = columns.label.len();
+        let plain = targets.is_some_and(|targets| targets.loss.task() != Task::Regression) && width == 1;
+        gathered.labels = if plain {
+            Labels::Words(words)
+        } else {
+            let mut values = Vec::with_capacity(words.len());
+            for (index, word) in words.iter().enumerate() {
+                values.push(word.parse().map_err(|_| DataError::NotANumber {
+                    path: table.path.to_owned(),
+                    line: gathered.lines[index / width],
+                    column: table.header[columns.label[index % width]].to_owned(),
+                    found: word.clone(),
+                })?);
+            }
+            Labels::Numbers { width, values }
+        };
+        Ok(gathered)
+    }
+}
+
+impl Recording {
+    fn new(name: &str, columns: &Columns, row: &StringRecord) -> Self {
+        let group = columns.group.map(|column| row[column].to_owned());
+        let series = Series { name: name.to_owned(), group, start: 0, x: Vec::new(), targets: Vec::new() };
+        Recording { series, labels: Vec::new(), lines: Vec::new(), time: None }
+    }
+
+    fn add(
+        &mut self,
+        table: &Table,
+        columns: &Columns,
+        targets: Option<TargetOptions>,
+        row: &StringRecord,
+        line: u64,
+    ) -> Result<(), DataError> {
+        let path = || table.path.to_owned();
+        let series = || self.series.name.clone();
+        if let Some(column) = columns.time {
+            let text = &row[column];
+            let now = time::parse(text).ok_or_else(|| DataError::Time { path: path(), line, time: text.to_owned() })?;
+            if let Some((before, previous)) = &self.time
+                && *before >= now
+            {
+                let (series, time, previous) = (series(), text.to_owned(), previous.clone());
+                return Err(DataError::TimeOrder { path: path(), line, series, time, previous });
+            }
+            self.time = Some((now, text.to_owned()));
+        }
+        if let (Some(column), Some(before)) = (columns.group, &self.series.group)
+            && row[column] != **before
+        {
+            let (before, after) = (before.clone(), row[column].to_owned());
+            return Err(DataError::GroupChanges { path: path(), line, series: series(), before, after });
+        }
+        for &column in &columns.features {
+            let value = table.number(row, column, line)?;
+            if !(value as f32).is_finite() {
+                let at = format!("line {line}, column {:?}, series {:?}", &table.header[column], self.series.name);
+                return Err(DataError::NotFinite { path: path(), at, value: row[column].to_owned() });
+            }
+            self.series.x.push(value as f32);
+        }
+        let labels = columns.label.iter().map(|&column| &row[column]);
+        match targets.map(|targets| targets.output) {
+            Some(Output::LastStep) if !self.labels.is_empty() => {
+                if let Some((before, after)) = self.labels.iter().zip(labels).find(|(before, after)| before != after) {
+                    let (before, after) = (before.clone(), after.to_owned());
+                    return Err(DataError::LabelChanges { path: path(), line, series: series(), before, after });
+                }
+            }
+            Some(_) => {
+                self.labels.extend(labels.map(str::to_owned));
+                self.lines.push(line);
+            }
+            None => {}
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,347 @@
+//! Series from the arrays of a `.npz`: dense `(N, T, C)`, or rows `(rows, C)` cut by lengths.
+
+use std::path::Path;
+
+use grulet::spec::Output;
+
+use super::labels::{self, Labels};
+use super::read::{Part, ReadOptions, TargetOptions, names};
+use super::{DataError, Dataset, NpyArray, Npz, Series};
+use crate::config::{Names, NpzKeys, Scale, Task};
+
+pub(super) fn read(path: &Path, options: &ReadOptions) -> Result<Dataset, DataError> {
+    let mut npz = Npz::open(path)?;
+    let keys = keys(options);
+    let layout = Layout::read(&mut npz, &keys)?;
+    let channels = layout.channels;
+    let factors = factors(&mut npz, keys.x_scale.as_ref(), "data.npz.x_scale", channels, "input channels")?;
+    let groups = read_groups(&mut npz, &keys, layout.series.len())?;
+
+    let mut series = Vec::with_capacity(layout.series.len());
+    for (index, rows) in layout.series.iter().enumerate() {
+        let mut x = Vec::with_capacity(rows.len() * channels);
+        for element in rows.start * channels..rows.end * channels {
+            let value = layout.x.number(element) * factors[element % channels % factors.len()];
+            let finite = value as f32;
+            if !finite.is_finite() {
+                let (step, channel) = (element / channels - rows.start, element % channels);
+                let at = format!("array {:?}, series {index}, step {step}, channel {channel}", layout.x_key);
+                return Err(DataError::NotFinite { path: path.to_owned(), at, value: value.to_string() });
+            }
+            x.push(finite);
+        }
+        let group = groups.as_ref().map(|groups| groups[index].clone());
+        series.push(Series { name: index.to_string(), group, start: 0, x, targets: Vec::new() });
+    }
+
+    let data = options.data;
+    let default = |npz: &mut Npz, key: &str, missing: &dyn Fn(usize) -> String| {
+        let found = if npz.has(key) { strings(npz, key, "data.channels").ok() } else { None };
+        let found = found.filter(|names| names.len() == channels);
+        found.unwrap_or_else(|| (0..channels).map(missing).collect())
+    };
+    let default_channels = default(&mut npz, "channels", &|channel| format!("c{channel}"));
+    let default_units = default(&mut npz, "units", &|_| String::new());
+    let mut dataset = Dataset {
+        series,
+        channels: names(
+            path,
+            "data.channels",
+            "input channels",
+            data.channels.as_ref(),
+            channels,
+            || default_channels,
+            |key| strings(&mut npz, key, "data.channels"),
+        )?,
+        units: names(
+            path,
+            "data.units",
+            "input channels",
+            data.units.as_ref(),
+            channels,
+            || default_units,
+            |key| strings(&mut npz, key, "data.units"),
+        )?,
+        classes: Vec::new(),
+        sample_rate: data.sample_rate,
+        output: options.targets.map_or(Output::EveryStep, |targets| targets.output),
+        target_width: 0,
+    };
+    if let Some(targets) = options.targets {
+        read_targets(&mut npz, &keys, options, targets, &layout, &mut dataset)?;
+    }
+    Ok(dataset)
+}
+
+/// The keys for this part: the test's own, and the training's for the rest. Groups are for the split alone.
+fn keys(options: &ReadOptions) -> NpzKeys {
+    let train = options.data.npz.clone();
+    if options.part == Part::Train {
+        return train;
+    }
+    let test = options.data.npz_test.clone();
+    NpzKeys {
+        x: test.x.or(train.x),
+        y: test.y.or(train.y),
+        lengths: test.lengths.or(train.lengths),
+        group: test.group,
+        x_scale: test.x_scale.or(train.x_scale),
+        y_scale: test.y_scale.or(train.y_scale),
+    }
+}
+
+/// The inputs, and which of their rows are which series.
+struct Layout {
+    x: NpyArray,
+    x_key: String,
+    /// `(N, T)` if the inputs are dense.
+    dense: Option<(usize, usize)>,
+    channels: usize,
+    /// The rows of each series; a row is `channels` elements.
+    series: Vec<std::ops::Range<usize>>,
+}
+
+impl Layout {
+    fn read(npz: &mut Npz, keys: &NpzKeys) -> Result<Self, DataError> {
+        let path = npz.path().to_owned();
+        let x_key = keys.x.clone().unwrap_or_else(|| "x".to_owned());
+        let x = npz.array(&x_key, "data.npz.x")?;
+        if x.is_text() {
+            let (array, found) = (x_key, x.type_name());
+            return Err(DataError::ArrayType { path, array, found, expected: "inputs are numbers" });
+        }
+        let lengths = match &keys.lengths {
+            Some(key) => Some((key.clone(), read_lengths(npz, key)?)),
+            None => None,
+        };
+        let shape = |expected: &str| DataError::Shape {
+            path: path.clone(),
+            array: x_key.clone(),
+            found: x.shape().to_vec(),
+            expected: expected.to_owned(),
+        };
+        let (dense, channels) = match *x.shape() {
+            [n, t, c] => (Some((n, t)), c),
+            [_, c] if lengths.is_some() => (None, c),
+            [_, _] => return Err(shape("two axes need `data.npz.lengths`; or give three: (series, steps, channels)")),
+            _ => {
+                return Err(shape(
+                    "inputs are (series, steps, channels), or (rows, channels) cut into series by `data.npz.lengths`",
+                ));
+            }
+        };
+        if channels == 0 {
+            return Err(shape("inputs need at least one channel"));
+        }
+        // Before the series are listed: a header may promise any number of series without a step.
+        if x.is_empty() {
+            return match dense {
+                Some((1.., 0)) => Err(DataError::EmptySeries { path, series: "0".to_owned() }),
+                _ => Err(DataError::Empty { path, fix: "give at least one series" }),
+            };
+        }
+        let rows = x.len() / channels;
+        let mut series = Vec::new();
+        if let Some((array, lengths)) = lengths {
+            let problem = |problem: String| DataError::Lengths { path: path.clone(), array: array.clone(), problem };
+            match dense {
+                Some((n, t)) => {
+                    if lengths.len() != n {
+                        let found = lengths.len();
+                        return Err(problem(format!("there are {found} lengths for {n} series; give one for each")));
+                    }
+                    for (index, &length) in lengths.iter().enumerate() {
+                        if length > t {
+                            return Err(problem(format!(
+                                "series {index} has the length {length}, but {x_key:?} holds {t} steps of each; \
+                                 correct the length"
+                            )));
+                        }
+                        series.push(index * t..index * t + length);
+                    }
+                }
+                None => {
+                    let total = lengths.iter().try_fold(0usize, |sum, &length| sum.checked_add(length));
+                    if total != Some(rows) {
+                        let sum: f64 = lengths.iter().map(|&length| length as f64).sum();
+                        return Err(problem(format!(
+                            "the lengths add up to {sum}, but {x_key:?} has {rows} rows; both must be equal"
+                        )));
+                    }
+                    let mut start = 0;
+                    for length in lengths {
+                        series.push(start..start + length);
+                        start += length;
+                    }
+                }
+            }
+        } else if let Some((n, t)) = dense {
+            series.extend((0..n).map(|index| index * t..(index + 1) * t));
+        }
+        if let Some(index) = series.iter().position(|rows| rows.is_empty()) {
+            return Err(DataError::EmptySeries { path, series: index.to_string() });
+        }
+        Ok(Layout { x, x_key, dense, channels, series })
+    }
+}
+
+fn read_lengths(npz: &mut Npz, key: &str) -> Result<Vec<usize>, DataError> {
+    let array = npz.array(key, "data.npz.lengths")?;
+    let path = npz.path().to_owned();
+    if array.shape().len() != 1 {
+        let expected = "lengths are one number per series".to_owned();
+        return Err(DataError::Shape { path, array: key.to_owned(), found: array.shape().to_vec(), expected });
+    }
+    (0..array.len())
+        .map(|index| {
+            let length = array.number(index);
+            if length >= 0.0 && length.fract() == 0.0 && length < 2f64.powi(53) {
+                Ok(length as usize)
+            } else {
+                let problem = format!("series {index} has the length {}; lengths are whole numbers", array.text(index));
+                Err(DataError::Lengths { path: path.clone(), array: key.to_owned(), problem })
+            }
+        })
+        .collect()
+}
+
+fn read_groups(npz: &mut Npz, keys: &NpzKeys, series: usize) -> Result<Option<Vec<String>>, DataError> {
+    let Some(key) = &keys.group else { return Ok(None) };
+    let array = npz.array(key, "data.npz.group")?;
+    if array.shape() != [series] {
+        return Err(DataError::Shape {
+            path: npz.path().to_owned(),
+            array: key.clone(),
+            found: array.shape().to_vec(),
+            expected: format!("there are {series} series, each with one group"),
+        });
+    }
+    Ok(Some((0..series).map(|index| array.text(index)).collect()))
+}
+
+/// The factors on `width` columns: one for all, or one for each.
+fn factors(
+    npz: &mut Npz,
+    scale: Option<&Scale>,
+    setting: &'static str,
+    width: usize,
+    what: &'static str,
+) -> Result<Vec<f64>, DataError> {
+    let factors = match scale {
+        None => return Ok(vec![1.0]),
+        Some(Scale::Number(factor)) => vec![*factor],
+        Some(Scale::List(factors)) => factors.clone(),
+        Some(Scale::Key(key)) => {
+            let array = npz.array(key, setting)?;
+            (0..array.len()).map(|index| array.number(index)).collect()
+        }
+    };
+    let path = npz.path().to_owned();
+    if let Some(factor) = factors.iter().find(|factor| !factor.is_finite() || **factor == 0.0) {
+        return Err(DataError::NotFinite { path, at: format!("a factor in `{setting}`"), value: factor.to_string() });
+    }
+    if factors.len() != 1 && factors.len() != width {
+        return Err(DataError::Count { path, setting, found: factors.len(), expected: width, what });
+    }
+    Ok(factors)
+}
+
+fn strings(npz: &mut Npz, key: &str, setting: &'static str) -> Result<Vec<String>, DataError> {
+    let array = npz.array(key, setting)?;
+    if array.is_text() {
+        return Ok((0..array.len()).map(|index| array.text(index)).collect());
+    }
+    let (path, found) = (npz.path().to_owned(), array.type_name());
+    Err(DataError::ArrayType { path, array: key.to_owned(), found, expected: "names are strings" })
+}
+
+/// Reads the targets into `dataset`, whose series are there already.
+fn read_targets(
+    npz: &mut Npz,
+    keys: &NpzKeys,
+    options: &ReadOptions,
+    targets: TargetOptions,
+    layout: &Layout,
+    dataset: &mut Dataset,
+) -> Result<(), DataError> {
+    let key = keys.y.clone().unwrap_or_else(|| "y".to_owned());
+    let y = npz.array(&key, "data.npz.y")?;
+    let path = npz.path().to_owned();
+    if y.is_text() && targets.loss.task() == Task::Regression {
+        let expected = "the loss needs numbers; for classes use `train.loss = \"sparse_categorical_crossentropy\"`";
+        return Err(DataError::ArrayType { path, array: key, found: y.type_name(), expected });
+    }
+    let width = target_width(&y, &key, layout, targets.output, &path)?;
+
+    // Where the rows of the series' targets are, in the order of the series.
+    let rows: Vec<(usize, usize)> = match targets.output {
+        Output::LastStep => (0..layout.series.len()).map(|series| (series, series)).collect(),
+        Output::EveryStep => {
+            let rows = |(series, rows): (usize, &std::ops::Range<usize>)| rows.clone().map(move |row| (series, row));
+            layout.series.iter().enumerate().flat_map(rows).collect()
+        }
+    };
+    let labels = if y.is_text() {
+        Labels::Words(rows.iter().map(|&(_, row)| y.text(row)).collect())
+    } else {
+        let factors = factors(npz, keys.y_scale.as_ref(), "data.npz.y_scale", width, "target columns")?;
+        let value = |row: usize, d: usize| y.number(row * width + d) * factors[d % factors.len()];
+        let values = rows.iter().flat_map(|&(_, row)| (0..width).map(move |d| (row, d)));
+        Labels::Numbers { width, values: values.map(|(row, d)| value(row, d)).collect() }
+    };
+    let names = match options.data.classes.as_ref() {
+        None => None,
+        Some(Names::List(names)) => Some(names.clone()),
+        Some(Names::Key(key)) => Some(strings(npz, key, "data.classes")?),
+    };
+    let at = |index: usize| {
+        let (series, row) = rows[index];
+        match targets.output {
+            Output::LastStep => format!("series {series} (array {key:?})"),
+            Output::EveryStep => format!("series {series}, step {} (array {key:?})", row - layout.series[series].start),
+        }
+    };
+    let encoded = labels::encode(&path, labels, targets.loss, names, &at)?;
+    dataset.set_targets(encoded, targets.output);
+    Ok(())
+}
+
+/// The number of values per target, if the targets' shape fits the inputs and the network's output.
+fn target_width(y: &NpyArray, key: &str, layout: &Layout, output: Output, path: &Path) -> Result<usize, DataError> {
+    let width = |output: Output| {
+        let lead = match (output, layout.dense) {
+            (Output::EveryStep, Some((n, t))) => vec![n, t],
+            (Output::EveryStep, None) => vec![layout.x.len() / layout.channels],
+            (Output::LastStep, _) => vec![layout.series.len()],
+        };
+        match y.shape().strip_prefix(&lead[..]) {
+            Some([]) => Some(1),
+            Some(&[width]) if width > 0 => Some(width),
+            _ => None,
+        }
+    };
+    let expected = match output {
+        _ if y.is_text() && width(output).is_some_and(|width| width > 1) => "a target in words is one word".to_owned(),
+        Output::EveryStep if width(output).is_none() && width(Output::LastStep).is_some() => {
+            "`model.output = \"every_step\"` needs a target for every step; \
+             set `model.output = \"last_step\"` for one target per series"
+                .to_owned()
+        }
+        Output::LastStep if width(output).is_none() && width(Output::EveryStep).is_some() => {
+            "`model.output = \"last_step\"` needs one target per series; \
+             set `model.output = \"every_step\"` for a target per step"
+                .to_owned()
+        }
+        _ => match width(output) {
+            Some(width) => return Ok(width),
+            None => format!(
+                "the inputs {:?} have the shape {:?} and are {} series; give a target for each {}",
+                layout.x_key,
+                layout.x.shape(),
+                layout.series.len(),
+                if output == Output::EveryStep { "step" } else { "series" },
+            ),
+        },
+    };
+    Err(DataError::Shape { path: path.to_owned(), array: key.to_owned(), found: y.shape().to_vec(), expected })
+}

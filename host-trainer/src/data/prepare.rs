@@ -1,0 +1,182 @@
+//! Everything between the files and the batches.
+
+use std::path::Path;
+
+use grulet::spec::{LayerSpec, Output};
+
+use super::read::{Part, ReadOptions, read};
+use super::split::{split_fraction, split_groups};
+use super::{DataError, Dataset, Normalizer, Warning, csv};
+use crate::config::{Config, DataConfig, Names, Normalize, TargetTransform, Task};
+
+/// Data that are ready for training, and what was done to them.
+#[derive(Clone, Debug)]
+pub struct Prepared {
+    /// Normalised and cut into windows.
+    pub train: Dataset,
+    /// Normalised like the training part and cut into windows.
+    pub validation: Option<Dataset>,
+    /// In the file's own units, as the firmware sees them; targets moved ahead and transformed, but not normalised.
+    /// Whole series where the network answers at every step, windows where it answers once.
+    pub test: Option<Dataset>,
+    /// What was done to the inputs; `None` if nothing.
+    pub inputs: Option<Normalizer>,
+    /// What was done to the targets, to be undone at the output; `None` if nothing.
+    pub targets: Option<Normalizer>,
+    /// The network's layers with all sizes.
+    pub layers: Vec<LayerSpec>,
+    /// What is odd in the training part.
+    pub warnings: Vec<Warning>,
+}
+
+/// Reads, splits, transforms and normalises the data of a run.
+///
+/// # Errors
+/// Whatever is wrong with the files, or with the configuration for these files.
+pub fn prepare(config: &Config) -> Result<Prepared, DataError> {
+    let path = &config.data.train;
+    let whole = read(path, &ReadOptions::new(config, Part::Train))?;
+    let alike = alike(config, &whole)?;
+    let read_alike = |path: &Path, part: Part| {
+        let options = ReadOptions { data: &alike, ..ReadOptions::new(config, part) };
+        let data = read(path, &options).map_err(|error| match error {
+            // The names are the training file's, not the configuration's.
+            DataError::Count { path, setting: "data.channels", found: expected, expected: found, .. } => {
+                let problem = format!("there are {found} input channels, but {expected} in the training file");
+                DataError::Mismatch { path, problem: format!("{problem}; give the same channels") }
+            }
+            error => error,
+        })?;
+        same_kind(&whole, &data, path)?;
+        Ok::<_, DataError>(data)
+    };
+    let test = match &config.data.test {
+        Some(path) => Some(ahead(read_alike(path, Part::Test)?, config, path)?),
+        None => None,
+    };
+    let (train, validation) = match &config.data.validation {
+        Some(validation) => {
+            if let Some(path) = &validation.file {
+                let validation = ahead(read_alike(path, Part::Train)?, config, path)?;
+                (whole, Some(validation))
+            } else if let Some(groups) = &validation.groups {
+                let (train, validation) = split_groups(whole, path, groups)?;
+                (train, Some(ahead(validation, config, path)?))
+            } else {
+                let fraction = validation.fraction.unwrap_or(0.0);
+                let (train, validation) = split_fraction(whole, path, fraction, config.seed)?;
+                (train, Some(ahead(validation, config, path)?))
+            }
+        }
+        None => (whole, None),
+    };
+    // After the split, so that no target of the training part lies in the validation part.
+    let mut train = ahead(train, config, path)?;
+    every_class(&train, config, path)?;
+    let layers = layers(config, &train)?;
+
+    let (mut validation, mut test, mut warnings) = (validation, test, Vec::new());
+    let inputs = match config.data.normalize {
+        Normalize::None => None,
+        Normalize::Zscore => {
+            enough(train.total_steps(), path)?;
+            let (normalizer, constant) = Normalizer::of_inputs(&train);
+            warnings.extend(constant);
+            for data in [Some(&mut train), validation.as_mut()].into_iter().flatten() {
+                data.series.iter_mut().for_each(|series| normalizer.apply(&mut series.x));
+            }
+            Some(normalizer)
+        }
+    };
+    let targets = config.data.normalize_targets.then(|| {
+        let normalizer = Normalizer::of_targets(&train);
+        for data in [Some(&mut train), validation.as_mut()].into_iter().flatten() {
+            data.series.iter_mut().for_each(|series| normalizer.apply(&mut series.targets));
+        }
+        normalizer
+    });
+    if let Some(window) = config.data.window {
+        let stride = config.data.stride.unwrap_or(window);
+        let (windows, warning) = train.windows(window, stride);
+        train = windows;
+        warnings.extend(warning);
+        validation = validation.map(|data| data.windows(window, stride).0);
+        if config.model.output == Output::LastStep {
+            test = test.map(|data| data.windows(window, stride).0);
+        }
+    }
+    Ok(Prepared { train, validation, test, inputs, targets, layers, warnings })
+}
+
+/// The configuration with what the training file has decided: other files are read with the same columns, channel
+/// names and classes.
+fn alike(config: &Config, train: &Dataset) -> Result<DataConfig, DataError> {
+    let mut data = config.data.clone();
+    data.channels = Some(Names::List(train.channels.clone()));
+    data.units = Some(Names::List(train.units.clone()));
+    if !train.classes.is_empty() {
+        data.classes = Some(Names::List(train.classes.clone()));
+    }
+    if data.train.extension().is_some_and(|extension| extension.eq_ignore_ascii_case("csv")) {
+        data.csv.features = Some(csv::feature_columns(&data.train, &data)?);
+    }
+    Ok(data)
+}
+
+fn same_kind(train: &Dataset, other: &Dataset, path: &Path) -> Result<(), DataError> {
+    let (found, expected) = (other.target_width, train.target_width);
+    if found == expected {
+        return Ok(());
+    }
+    let problem =
+        format!("the targets have {found} values, but those of the training file {expected}; make them equal");
+    Err(DataError::Mismatch { path: path.to_owned(), problem })
+}
+
+/// Moves the targets ahead and transforms them.
+fn ahead(mut data: Dataset, config: &Config, path: &Path) -> Result<Dataset, DataError> {
+    if config.data.horizon > 0 {
+        data.look_ahead(config.data.horizon, path)?;
+    }
+    if config.data.target_transform == TargetTransform::SinCos {
+        data.sin_cos();
+    }
+    Ok(data)
+}
+
+/// Each class needs an example to learn from.
+fn every_class(train: &Dataset, config: &Config, path: &Path) -> Result<(), DataError> {
+    if config.task() != Task::Classes {
+        return Ok(());
+    }
+    let mut seen = vec![false; train.classes.len()];
+    for row in train.series.iter().flat_map(|series| series.targets.chunks_exact(train.target_width)) {
+        match row {
+            [class] => seen[*class as usize] = true,
+            // One-hot, or shares of several classes.
+            row => seen.iter_mut().zip(row).for_each(|(seen, share)| *seen |= *share > 0.0),
+        }
+    }
+    match seen.iter().position(|seen| !seen) {
+        Some(class) => Err(DataError::EmptyClass { path: path.to_owned(), class: train.classes[class].clone() }),
+        None => Ok(()),
+    }
+}
+
+/// The layers, if the last one gives what the targets ask for.
+fn layers(config: &Config, train: &Dataset) -> Result<Vec<LayerSpec>, DataError> {
+    // `read` refuses more channels than fit.
+    let layers = config.layer_specs(train.inputs() as u16);
+    let units = layers.last().map_or(0, LayerSpec::outputs);
+    let (needed, reason) = match config.task() {
+        Task::Classes => (train.classes.len(), format!("there are {} classes", train.classes.len())),
+        Task::Binary | Task::Regression => {
+            (train.target_width, format!("the targets have {} values", train.target_width))
+        }
+    };
+    if units == needed { Ok(layers) } else { Err(DataError::OutputUnits { units, needed, reason }) }
+}
+
+fn enough(rows: usize, path: &Path) -> Result<(), DataError> {
+    if rows < 2 { Err(DataError::TooFewRows { path: path.to_owned(), rows }) } else { Ok(()) }
+}

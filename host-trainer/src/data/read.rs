@@ -1,0 +1,86 @@
+//! Reading one file into a dataset, whatever its kind.
+
+use std::path::Path;
+
+use grulet::spec::Output;
+
+use super::{DataError, Dataset, csv, npz};
+use crate::config::{Config, DataConfig, Loss, Names};
+
+/// Which set of keys a file is read with.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Part {
+    /// Training or validation: `[data.npz]`.
+    Train,
+    /// Test: `[data.npz_test]` over `[data.npz]`.
+    Test,
+}
+
+/// What is read from a file.
+#[derive(Clone, Copy, Debug)]
+pub struct ReadOptions<'a> {
+    /// Names, keys and columns.
+    pub data: &'a DataConfig,
+    /// Which of the keys.
+    pub part: Part,
+    /// What the targets are for; `None` reads the inputs alone.
+    pub targets: Option<TargetOptions>,
+}
+
+/// What targets are for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct TargetOptions {
+    /// Whether a target belongs to every step or to the whole series.
+    pub output: Output,
+    /// How class labels are encoded.
+    pub loss: Loss,
+}
+
+impl<'a> ReadOptions<'a> {
+    /// What the configuration of a run reads.
+    pub fn new(config: &'a Config, part: Part) -> Self {
+        let targets = TargetOptions { output: config.model.output, loss: config.train.loss };
+        ReadOptions { data: &config.data, part, targets: Some(targets) }
+    }
+}
+
+/// Reads the whole series of a `.npz` or `.csv`, in the file's own units: not split, shifted, transformed, normalised or
+/// cut. Without targets, [`Dataset::target_width`] is 0.
+///
+/// # Errors
+/// Whatever is wrong with the file, as a [`DataError`] that names the place in it.
+pub fn read(path: &Path, options: &ReadOptions) -> Result<Dataset, DataError> {
+    let extension = path.extension().map(|extension| extension.to_ascii_lowercase());
+    let data = match extension.as_ref().and_then(|extension| extension.to_str()) {
+        Some("npz") => npz::read(path, options)?,
+        Some("csv") => csv::read(path, options)?,
+        _ => return Err(DataError::UnknownExtension { path: path.to_owned() }),
+    };
+    if data.inputs() > usize::from(u16::MAX) {
+        return Err(DataError::TooManyChannels { path: path.to_owned(), found: data.inputs() });
+    }
+    Ok(data)
+}
+
+/// The names that the configuration gives, one for each of `expected` things, or `default` without any. `lookup` reads
+/// a string array of a `.npz`.
+pub(super) fn names(
+    path: &Path,
+    setting: &'static str,
+    what: &'static str,
+    given: Option<&Names>,
+    expected: usize,
+    default: impl FnOnce() -> Vec<String>,
+    lookup: impl FnOnce(&str) -> Result<Vec<String>, DataError>,
+) -> Result<Vec<String>, DataError> {
+    let names = match given {
+        None => return Ok(default()),
+        Some(Names::List(names)) => names.clone(),
+        Some(Names::Key(key)) => lookup(key)?,
+    };
+    if names.len() == expected {
+        Ok(names)
+    } else {
+        Err(DataError::Count { path: path.to_owned(), setting, found: names.len(), expected, what })
+    }
+}
