@@ -60,8 +60,17 @@ impl<'a, F: Format<Unit = f32, Sum = f32>> AnyModel<'a, F> {
 
     /// Runs the inputs that the blob brings, and compares the bits of the outputs with those that the exporter saw.
     pub fn self_test<const CAP: usize>(&self) -> Result<(), Error> {
+        self.compare(self.golden_hash(self.stream::<CAP>()?)?)
+    }
+
+    /// [`self_test`](Self::self_test) in memory from the heap.
+    #[cfg(feature = "alloc")]
+    pub fn self_test_on_heap(&self) -> Result<(), Error> {
+        self.compare(self.golden_hash(self.heap_stream())?)
+    }
+
+    fn compare(&self, found: u64) -> Result<(), Error> {
         let expected = F::golden(&self.header().golden).ok_or(Error::NoSelfTest)?;
-        let found = self.golden_hash(self.stream::<CAP>()?)?;
         if expected == found { Ok(()) } else { Err(Error::SelfTest { expected, found }) }
     }
 

@@ -156,13 +156,8 @@ mod tests {
     use crate::data::Series;
 
     fn dataset(series: Vec<(Vec<f32>, Vec<f32>)>) -> Dataset {
-        let series = series.into_iter().map(|(x, targets)| Series {
-            name: String::new(),
-            group: None,
-            start: 0,
-            x,
-            targets,
-        });
+        let series =
+            series.into_iter().map(|(x, targets)| Series { name: String::new(), group: None, start: 0, x, targets });
         Dataset {
             series: series.collect(),
             channels: vec!["a".into()],

@@ -1,2 +1,7 @@
-//! `grulet`, the command line.
-fn main() {}
+//! `grulet`: train, evaluate and export GRUs for microcontrollers from the command line.
+
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    grulet_trainer::cli::main()
+}

@@ -46,7 +46,8 @@ pub fn net_type(layers: &[LayerSpec]) -> String {
         .map(|layer| match *layer {
             LayerSpec::Gru { inputs, hidden, reset, gate, candidate } => {
                 // Defaults are left out from the right.
-                let mut types = vec!["Exact".to_owned(), format!("Reset{reset:?}"), format!("{gate:?}"), format!("{candidate:?}")];
+                let mut types =
+                    vec!["Exact".to_owned(), format!("Reset{reset:?}"), format!("{gate:?}"), format!("{candidate:?}")];
                 for default in ["Tanh", "Sigmoid", "ResetBefore", "Exact"] {
                     if types.last().is_some_and(|last| last == default) {
                         types.pop();

@@ -19,6 +19,8 @@ pub use error::{ConfigError, Place};
 pub use keys::KEYS;
 use names::{LayerTable, OutputName};
 
+use crate::nn;
+
 /// A whole training run.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -281,6 +283,25 @@ pub struct TrainConfig {
     pub run_dir: PathBuf,
 }
 
+impl TrainConfig {
+    /// One epoch with `loss`, and every other setting at its default.
+    pub fn new(loss: Loss) -> Self {
+        Self {
+            loss,
+            epochs: 1,
+            batch_size: default_batch_size(),
+            learning_rate: default_learning_rate(),
+            schedule: Schedule::default(),
+            epsilon: Epsilon::default(),
+            clip_norm: None,
+            input_noise: 0.0,
+            threads: None,
+            shuffle: default_shuffle(),
+            run_dir: PathBuf::new(),
+        }
+    }
+}
+
 /// What training minimises.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
@@ -388,6 +409,28 @@ impl LayerConfig {
     pub const fn units(&self) -> u16 {
         match *self {
             LayerConfig::Gru { units, .. } | LayerConfig::Dense { units, .. } => units,
+        }
+    }
+}
+
+impl From<Loss> for nn::Loss {
+    fn from(loss: Loss) -> Self {
+        match loss {
+            Loss::BinaryCrossentropy => nn::Loss::BinaryCrossEntropy,
+            Loss::CategoricalCrossentropy => nn::Loss::CategoricalCrossEntropy,
+            Loss::SparseCategoricalCrossentropy => nn::Loss::SparseCategoricalCrossEntropy,
+            Loss::Mse => nn::Loss::MeanSquaredError,
+            Loss::Mae => nn::Loss::MeanAbsoluteError,
+            Loss::Huber => nn::Loss::Huber { delta: 1.0 },
+        }
+    }
+}
+
+impl From<Epsilon> for nn::Epsilon {
+    fn from(epsilon: Epsilon) -> Self {
+        match epsilon {
+            Epsilon::Keras => nn::Epsilon::Keras,
+            Epsilon::Pytorch => nn::Epsilon::PyTorch,
         }
     }
 }

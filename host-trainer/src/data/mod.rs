@@ -26,7 +26,7 @@ pub use batches::{Batch, Batches};
 pub use error::{DataError, Warning};
 pub use normalize::Normalizer;
 pub use npy::NpyArray;
-pub use prepare::{Prepared, prepare};
+pub use prepare::{Prepared, held_out, prepare};
 pub use read::{Part, ReadOptions, TargetOptions, read};
 pub use split::{split_fraction, split_groups};
 

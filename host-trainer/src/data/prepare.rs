@@ -3,6 +3,7 @@
 use std::path::Path;
 
 use grulet::spec::{LayerSpec, Output};
+use grulet::{Header, blob};
 
 use super::read::{Part, ReadOptions, read};
 use super::split::{split_fraction, split_groups};
@@ -106,6 +107,39 @@ pub fn prepare(config: &Config) -> Result<Prepared, DataError> {
         }
     }
     Ok(Prepared { train, validation, test, inputs, targets, layers, warnings })
+}
+
+/// Reads a file for a model that is trained already: in the file's own units, as [`Prepared::test`] is, with the model's
+/// channels and classes. Without `targets`, all steps are kept, as there is nothing to look ahead to.
+///
+/// # Errors
+/// Whatever is wrong with the file, or with the configuration for it.
+pub fn held_out(
+    config: &Config,
+    header: &Header<'_>,
+    path: &Path,
+    part: Part,
+    targets: bool,
+) -> Result<Dataset, DataError> {
+    let list = |names: blob::Names<'_>| Names::List(names.iter().map(str::to_owned).collect());
+    let mut keys = config.data.clone();
+    if config.task() == Task::Classes && !header.outputs.is_empty() {
+        keys.classes = Some(list(header.outputs));
+    }
+    // Columns that have the channels' names are found by them, in whatever order they stand.
+    if keys.channels.is_none() && keys.csv.features.is_none() && !header.channels.is_empty() {
+        keys.csv.features = Some(header.channels.iter().map(str::to_owned).collect());
+    }
+    let mut options = ReadOptions { data: &keys, ..ReadOptions::new(config, part) };
+    options.targets = options.targets.filter(|_| targets);
+    let mut data = read(path, &options)?;
+    if targets {
+        data = ahead(data, config, path)?;
+    }
+    if let (Some(window), Output::LastStep) = (config.data.window, header.output) {
+        data = data.windows(window, config.data.stride.unwrap_or(window)).0;
+    }
+    Ok(data)
 }
 
 /// The configuration with what the training file has decided: other files are read with the same columns, channel

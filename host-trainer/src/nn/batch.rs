@@ -45,11 +45,6 @@ impl<R: Real> Batch<R> {
 }
 
 /// Checks the number of elements of an array.
-pub(super) fn check_len(
-    array: &'static str,
-    shape: &'static str,
-    expected: usize,
-    found: usize,
-) -> Result<(), Error> {
+pub(super) fn check_len(array: &'static str, shape: &'static str, expected: usize, found: usize) -> Result<(), Error> {
     if expected == found { Ok(()) } else { Err(Error::BatchShape { array, shape, expected, found }) }
 }

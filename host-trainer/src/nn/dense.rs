@@ -3,7 +3,9 @@
 use grulet::spec::Activation;
 
 use super::Real;
-use super::gemm::{Matrix, Start, Term, accumulate_outer, accumulate_rows, multiply, pack, pack_transposed, packed_len};
+use super::gemm::{
+    Matrix, Start, Term, accumulate_outer, accumulate_rows, multiply, pack, pack_transposed, packed_len,
+};
 use super::simd::{Isa, Kernel, dispatch};
 
 /// A dense layer's shape.

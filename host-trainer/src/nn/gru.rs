@@ -11,7 +11,9 @@
 use grulet::spec::{Candidate, Gate, Reset};
 
 use super::Real;
-use super::gemm::{Matrix, Start, Term, accumulate_outer, accumulate_rows, multiply, pack, pack_transposed, packed_len};
+use super::gemm::{
+    Matrix, Start, Term, accumulate_outer, accumulate_rows, multiply, pack, pack_transposed, packed_len,
+};
 use super::simd::{Isa, Kernel, dispatch};
 
 /// A GRU's shape.
@@ -155,14 +157,7 @@ impl Gru {
     }
 
     /// Runs all steps on `input` (T, B, I).
-    pub fn forward<R: Real>(
-        &self,
-        params: &[R],
-        packed: &[R],
-        extent: Extent<'_>,
-        input: &[R],
-        tape: &mut GruTape<R>,
-    ) {
+    pub fn forward<R: Real>(&self, params: &[R], packed: &[R], extent: Extent<'_>, input: &[R], tape: &mut GruTape<R>) {
         let (rows, i, h) = (extent.rows(), self.inputs, self.hidden);
         let (_, _, bias) = self.split(params);
         let packed = self.view(packed);
@@ -315,7 +310,8 @@ impl<R: Real> Kernel for Gates<'_, R> {
     #[inline(always)]
     fn run<I: Isa>(self) {
         let h = self.layer.hidden;
-        let rows = self.gates.chunks_exact_mut(3 * h).zip(self.state.chunks_exact(h)).zip(self.aside.chunks_exact_mut(h));
+        let rows =
+            self.gates.chunks_exact_mut(3 * h).zip(self.state.chunks_exact(h)).zip(self.aside.chunks_exact_mut(h));
         for ((gates, state), aside) in rows {
             match self.layer.gate {
                 Gate::Sigmoid => gates[..2 * h].iter_mut().for_each(|g| *g = g.sigmoid()),

@@ -143,11 +143,7 @@ impl Metrics {
         }
     }
 
-    fn add_regression<'a, R: Real>(
-        &mut self,
-        width: usize,
-        pairs: impl Iterator<Item = (&'a [R], &'a [R])> + Clone,
-    ) {
+    fn add_regression<'a, R: Real>(&mut self, width: usize, pairs: impl Iterator<Item = (&'a [R], &'a [R])> + Clone) {
         // The moments of these pairs by two passes; what was there before must have been merged elsewhere.
         debug_assert_eq!(self.rows, 0);
         self.outputs.resize(width, Moments::default());

@@ -317,7 +317,15 @@ impl<R: Real> Worker<R> {
         shard.outputs[..output.len()].copy_from_slice(output);
     }
 
-    fn loss(&mut self, job: &Job<'_, R>, from: usize, extent: Extent<'_>, loss: Loss, scale: f64, shard: &mut Shard<R>) {
+    fn loss(
+        &mut self,
+        job: &Job<'_, R>,
+        from: usize,
+        extent: Extent<'_>,
+        loss: Loss,
+        scale: f64,
+        shard: &mut Shard<R>,
+    ) {
         let plan = job.plan;
         let (rows, width) = (extent.rows(), plan.outputs());
         let target_width = loss.target_len(width);

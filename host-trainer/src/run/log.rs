@@ -61,7 +61,8 @@ impl Log {
         let failed = |source: std::io::Error| FileError::new(&self.path, "write", source);
         if std::mem::take(&mut self.empty) {
             let names = row.scores().map(|(name, _)| name);
-            let header = std::iter::once("epoch".to_owned()).chain(names).chain(["learning_rate".into(), "seconds".into()]);
+            let header =
+                std::iter::once("epoch".to_owned()).chain(names).chain(["learning_rate".into(), "seconds".into()]);
             self.writer.write_record(header).map_err(|error| failed(error.into()))?;
         }
         let values = row.scores().map(|(_, value)| value.to_string());

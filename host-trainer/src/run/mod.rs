@@ -25,7 +25,7 @@ pub use report::{ExportedModel, Report};
 use crate::baseline::baselines;
 use crate::checkpoint::{Card, Checkpoint};
 use crate::config::{Config, Schedule};
-use crate::data::{self, Batches, Dataset, Prepared, Warning};
+use crate::data::{self, Batches, Dataset, Prepared};
 use crate::evaluate::{Scores, predict, score};
 use crate::export::{self, ExportError};
 use crate::files::{self, FileError};
@@ -157,7 +157,7 @@ pub fn train(config: &Config, overwrite: bool, progress: &mut dyn Progress) -> R
         validation: last.validation,
         test,
         baselines: data.test.as_ref().map_or_else(Vec::new, |test| {
-            baselines(config.task(), loss, config.data.horizon, &data.raw_train(), test)
+            baselines(config.task(), loss, config.data.horizon, &in_own_units(&data), test)
         }),
         weights_hash: format!("{:016x}", weights.finish()),
         model: ExportedModel::of(folder.join("model.gru"), blob.as_ref().len(), model.header()),
@@ -244,9 +244,10 @@ fn card(config: &Config, data: &Prepared) -> Card {
     let (mean, std) = data.inputs.as_ref().map_or_else(Default::default, |n| (n.mean.clone(), n.std.clone()));
     let (target_mean, target_std) =
         data.targets.as_ref().map_or_else(Default::default, |n| (n.mean.clone(), n.std.clone()));
-    let mut golden = data.train.series.first().map_or_else(Vec::new, |series| {
-        series.x.iter().copied().take(GOLDEN_STEPS * data.train.inputs()).collect()
-    });
+    let mut golden =
+        data.train.series.first().map_or_else(Vec::new, |series| {
+            series.x.iter().copied().take(GOLDEN_STEPS * data.train.inputs()).collect()
+        });
     if let Some(inputs) = &data.inputs {
         inputs.undo(&mut golden);
     }
@@ -272,7 +273,12 @@ fn card(config: &Config, data: &Prepared) -> Card {
     }
 }
 
-/// What a user should know about the data, as lines.
-pub fn warnings(data: &Prepared) -> impl Iterator<Item = String> {
-    data.warnings.iter().map(Warning::to_string)
+/// The training part without normalisation.
+fn in_own_units(data: &Prepared) -> Dataset {
+    let mut train = data.train.clone();
+    for series in &mut train.series {
+        data.inputs.iter().for_each(|inputs| inputs.undo(&mut series.x));
+        data.targets.iter().for_each(|targets| targets.undo(&mut series.targets));
+    }
+    train
 }

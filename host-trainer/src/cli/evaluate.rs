@@ -1,0 +1,74 @@
+//! `grulet evaluate`
+
+use std::io::{self, Write};
+
+use clap::{Args, ValueEnum};
+use grulet::{AnyModel, Exact, Fast};
+use serde::Serialize;
+
+use super::source::Source;
+use crate::evaluate::{Predictions, Scores, predict, score};
+
+/// Score a model on data with the runtime that runs on the chip: the same bits.
+#[derive(Args)]
+pub struct Evaluate {
+    #[command(flatten)]
+    source: Source,
+    /// The arithmetic of the firmware's network type.
+    #[arg(long, value_enum, default_value_t = FormatName::Exact)]
+    format: FormatName,
+    /// Print JSON.
+    #[arg(long)]
+    json: bool,
+}
+
+/// A number format.
+#[derive(Clone, Copy, ValueEnum, Serialize)]
+#[serde(rename_all = "snake_case")]
+enum FormatName {
+    /// f32 with accurate activations.
+    Exact,
+    /// f32 with cheaper activations.
+    Fast,
+}
+
+#[derive(Serialize)]
+struct Evaluation {
+    model: String,
+    format: FormatName,
+    series: usize,
+    steps: usize,
+    scores: Scores,
+    output_hash: String,
+}
+
+impl Evaluate {
+    /// Runs the command.
+    pub fn run(self) -> anyhow::Result<()> {
+        let blob = self.source.blob()?;
+        let model = AnyModel::<Exact>::from_blob(&blob)?;
+        let (config, data) = self.source.data(model.header(), true)?;
+        let predictions: Predictions = match self.format {
+            FormatName::Exact => predict(&model, &data)?,
+            FormatName::Fast => predict(&AnyModel::<Fast>::from_blob(&blob)?, &data)?,
+        };
+        let result = Evaluation {
+            model: model.header().name.to_owned(),
+            format: self.format,
+            series: data.series.len(),
+            steps: data.total_steps(),
+            scores: score(config.train.loss.into(), &predictions, &data),
+            output_hash: format!("{:016x}", predictions.hash()),
+        };
+        if self.json {
+            return super::print_json(&result);
+        }
+        let mut out = io::stdout().lock();
+        writeln!(out, "{}: {} series, {} steps", result.model, result.series, result.steps)?;
+        for (name, value) in result.scores.list() {
+            writeln!(out, "  {name:<9} {value:.6}")?;
+        }
+        writeln!(out, "  hash of all output bits: {}", result.output_hash)?;
+        Ok(())
+    }
+}

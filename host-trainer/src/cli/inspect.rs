@@ -1,0 +1,118 @@
+//! `grulet inspect`
+
+use std::io::{self, Write};
+use std::path::PathBuf;
+
+use clap::Args;
+use grulet::spec::{LayerSpec, Output};
+use grulet::{AnyModel, Blob, Exact, Header};
+
+use super::source;
+use crate::summary::{net_type, summary, thousands};
+
+/// Show what a model is, what it needs, and whether it is intact.
+#[derive(Args)]
+pub struct Inspect {
+    /// A .gru file, or the folder of a run.
+    model: PathBuf,
+    /// Print JSON.
+    #[arg(long)]
+    json: bool,
+}
+
+impl Inspect {
+    /// Runs the command.
+    pub fn run(self) -> anyhow::Result<()> {
+        let blob = source::load(&self.model)?;
+        let model = AnyModel::<Exact>::from_blob(&blob)?;
+        let header = model.header();
+        let self_test = model.self_test_on_heap();
+        if self.json {
+            let value = json(&blob, header, &model, self_test.is_ok())?;
+            super::print_json(&value)?;
+        } else {
+            print(&blob, header, &model, &self_test)?;
+        }
+        Ok(self_test?)
+    }
+}
+
+fn print(
+    blob: &grulet::blob::AlignedBytes,
+    header: &Header<'_>,
+    model: &AnyModel<'_, Exact>,
+    self_test: &Result<(), grulet::Error>,
+) -> anyhow::Result<()> {
+    let mut out = io::stdout().lock();
+    writeln!(out, "{}\n", summary(header.name, &header.layers, header.output))?;
+    let affine = Blob::parse(blob.as_ref())?.affine();
+    let units: Vec<&str> = header.units.iter().collect();
+    let channels: Vec<&str> = header.channels.iter().collect();
+    writeln!(out, "inputs, each as (x - mean)·scale:")?;
+    for (i, (mean, scale)) in affine.mean.iter().zip(affine.scale).enumerate() {
+        let unit = units.get(i).filter(|unit| !unit.is_empty()).map_or(String::new(), |unit| format!(" [{unit}]"));
+        let name = channels.get(i).map_or_else(|| format!("x{i}"), |name| (*name).to_owned());
+        writeln!(out, "  {:<28} mean {mean:<12} scale {scale}", name + &unit)?;
+    }
+    writeln!(out, "outputs: {}", source::output_names(header).join(", "))?;
+    let when = match (header.output, header.window) {
+        (Output::EveryStep, _) => "at every step".to_owned(),
+        (Output::LastStep, 0) => "at the last step of a series".to_owned(),
+        (Output::LastStep, window) => format!("at the last step of a window of {window}"),
+    };
+    let ahead = if header.horizon > 0 { format!(", {} steps ahead", header.horizon) } else { String::new() };
+    let rate = if header.sample_rate > 0.0 { format!(", at {} Hz", header.sample_rate) } else { String::new() };
+    writeln!(out, "answers {when}{ahead}{rate}")?;
+    let from = &header.provenance;
+    writeln!(
+        out,
+        "from {}: {}, seed {}, epoch {}, {} {}",
+        from.tool, from.data, from.seed, from.epoch, from.metric, from.value
+    )?;
+    writeln!(
+        out,
+        "needs {} bytes of flash, {} bytes of state per stream, {} multiply-accumulates per step; AnyModel: CAP = {}",
+        thousands(blob.as_ref().len()),
+        thousands(state_bytes(header)),
+        thousands(header.macs()),
+        model.capacity()
+    )?;
+    match self_test {
+        Ok(()) => writeln!(out, "self-test over {} steps: passed", header.golden.steps)?,
+        Err(error) => writeln!(out, "self-test: {error}")?,
+    }
+    Ok(())
+}
+
+fn state_bytes(header: &Header<'_>) -> usize {
+    header.layers.iter().map(LayerSpec::state).sum::<usize>() * size_of::<f32>()
+}
+
+fn json(
+    blob: &grulet::blob::AlignedBytes,
+    header: &Header<'_>,
+    model: &AnyModel<'_, Exact>,
+    self_test: bool,
+) -> anyhow::Result<serde_json::Value> {
+    let parsed = Blob::parse(blob.as_ref())?;
+    let affine = parsed.affine();
+    Ok(serde_json::json!({
+        "name": header.name,
+        "layers": header.layers,
+        "output": header.output,
+        "parameters": header.parameters(),
+        "macs_per_step": header.macs(),
+        "bytes": blob.as_ref().len(),
+        "state_bytes": state_bytes(header),
+        "capacity": model.capacity(),
+        "net": net_type(&header.layers),
+        "inputs": { "channels": header.channels.iter().collect::<Vec<_>>(), "units": header.units.iter().collect::<Vec<_>>(),
+                    "mean": affine.mean, "scale": affine.scale },
+        "outputs": { "names": source::output_names(header), "scale": affine.output_scale, "offset": affine.output_offset },
+        "sample_rate": header.sample_rate,
+        "window": header.window,
+        "horizon": header.horizon,
+        "provenance": header.provenance,
+        "self_test": self_test,
+    }))
+}

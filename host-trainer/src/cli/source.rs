@@ -1,0 +1,120 @@
+//! Where a command finds its model, and how it reads data for it.
+
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context, bail};
+use clap::{Args, ValueEnum};
+use grulet::blob::AlignedBytes;
+use grulet::spec::{LayerSpec, Output};
+use grulet::{AnyModel, Header};
+
+use crate::config::{Config, DataConfig, LayerConfig, ModelConfig, TrainConfig};
+use crate::data::{self, Dataset, Part};
+use crate::evaluate::natural_loss;
+use crate::files;
+
+/// A model and the data to run it on.
+#[derive(Args)]
+pub struct Source {
+    /// A .gru file, or the folder of a run.
+    model: PathBuf,
+    /// A .npz or .csv file; the run's test file unless given.
+    data: Option<PathBuf>,
+    /// The configuration that says how to read the data; config.toml beside the model unless given.
+    #[arg(long)]
+    config: Option<PathBuf>,
+    /// Replace a setting of the configuration, such as `data.npz_test.x=x`. May be given more than once.
+    #[arg(long, value_name = "KEY=VALUE")]
+    set: Vec<String>,
+    /// Which keys of a .npz are read.
+    #[arg(long, value_enum, default_value_t = PartName::Test)]
+    part: PartName,
+}
+
+/// A part of the data.
+#[derive(Clone, Copy, ValueEnum)]
+enum PartName {
+    /// Those of `[data.npz]`.
+    Train,
+    /// Those of `[data.npz_test]`.
+    Test,
+}
+
+impl Source {
+    /// The model's bytes, checked.
+    pub fn blob(&self) -> anyhow::Result<AlignedBytes> {
+        load(&self.model)
+    }
+
+    /// The configuration, and the data that it reads for this model. Without targets for `predict`.
+    pub fn data(&self, header: &Header<'_>, targets: bool) -> anyhow::Result<(Config, Dataset)> {
+        let config = self.config(header)?;
+        let Some(path) = self.data.clone().or_else(|| config.data.test.clone()) else {
+            bail!("there is no test file in the configuration; give a .npz or .csv after the model");
+        };
+        let part = match self.part {
+            PartName::Train => Part::Train,
+            PartName::Test => Part::Test,
+        };
+        let data = data::held_out(&config, header, &path, part, targets)?;
+        Ok((config, data))
+    }
+
+    fn config(&self, header: &Header<'_>) -> anyhow::Result<Config> {
+        if let Some(path) = &self.config {
+            return Ok(Config::load(path, &self.set)?);
+        }
+        let folder = if self.model.is_dir() { Some(self.model.as_path()) } else { self.model.parent() };
+        let beside = folder.map(|folder| folder.join("config.toml")).filter(|path| path.is_file());
+        Ok(match beside {
+            Some(path) => Config::load(path, &self.set)?,
+            None => {
+                let config = self.config_of(header);
+                Config::parse(Path::new("model.toml"), &config.to_toml(), &self.set)?
+            }
+        })
+    }
+
+    /// What the model says of itself, as far as reading data goes.
+    fn config_of(&self, header: &Header<'_>) -> Config {
+        let layer = |layer: &LayerSpec| match *layer {
+            LayerSpec::Gru { hidden, reset, gate, candidate, .. } => {
+                Some(LayerConfig::Gru { units: hidden, reset, gate, candidate })
+            }
+            LayerSpec::Dense { outputs, activation, .. } => Some(LayerConfig::Dense { units: outputs, activation }),
+            _ => None,
+        };
+        let (windowed, window) = (header.output == Output::LastStep, header.window as usize);
+        Config {
+            name: header.name.to_owned(),
+            seed: header.provenance.seed,
+            data: DataConfig {
+                // Another folder is the current one.
+                train: std::path::absolute(self.data.as_deref().unwrap_or(Path::new("data.npz"))).unwrap_or_default(),
+                horizon: header.horizon as usize,
+                window: (windowed && window > 0).then_some(window),
+                stride: (windowed && window > 0).then_some(window),
+                ..DataConfig::default()
+            },
+            model: ModelConfig { output: header.output, layers: header.layers.iter().filter_map(layer).collect() },
+            train: TrainConfig::new(natural_loss(&header.layers)),
+        }
+    }
+}
+
+/// The model at `path`, a file or the folder of a run; checked from end to end.
+pub fn load(path: &Path) -> anyhow::Result<AlignedBytes> {
+    let path = if path.is_dir() { path.join("model.gru") } else { path.to_owned() };
+    let blob = AlignedBytes::new(&files::read(&path)?);
+    AnyModel::<grulet::Exact>::from_blob(&blob).with_context(|| path.display().to_string())?;
+    Ok(blob)
+}
+
+/// Names of the outputs: those of the model, else `y0`, `y1`, ….
+pub fn output_names(header: &Header<'_>) -> Vec<String> {
+    if header.outputs.is_empty() {
+        (0..header.outputs()).map(|i| format!("y{i}")).collect()
+    } else {
+        header.outputs.iter().map(str::to_owned).collect()
+    }
+}

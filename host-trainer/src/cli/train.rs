@@ -1,0 +1,136 @@
+//! `grulet train`
+
+use std::io::{self, IsTerminal, Write};
+use std::path::PathBuf;
+
+use clap::Args;
+use indicatif::{ProgressBar, ProgressStyle};
+
+use crate::config::Config;
+use crate::data::Prepared;
+use crate::run::{self, EpochLog, Progress};
+use crate::summary::{summary, thousands};
+
+/// Train a network as a TOML file says, and keep the result in its run folder.
+#[derive(Args)]
+pub struct Train {
+    /// The configuration; docs/CONFIG.md describes every key.
+    config: PathBuf,
+    /// Replace a setting of the file, such as `train.epochs=3`. May be given more than once.
+    #[arg(long, value_name = "KEY=VALUE")]
+    set: Vec<String>,
+    /// Replace an earlier run in the same folder.
+    #[arg(long)]
+    overwrite: bool,
+    /// Print the report as JSON, and everything else to standard error.
+    #[arg(long)]
+    json: bool,
+}
+
+impl Train {
+    /// Runs the command.
+    pub fn run(self) -> anyhow::Result<()> {
+        let config = Config::load(&self.config, &self.set)?;
+        let out: Box<dyn Write> = if self.json { Box::new(io::stderr()) } else { Box::new(io::stdout()) };
+        let mut watcher = Watcher { out, bar: None, epochs: config.train.epochs, failed: None };
+        let report = run::train(&config, self.overwrite, &mut watcher)?;
+        if let Some(error) = watcher.failed {
+            return Err(error.into());
+        }
+        if self.json {
+            return super::print_json(&report);
+        }
+        let mut out = io::stdout().lock();
+        if let Some(test) = &report.test {
+            writeln!(out, "\ntest part, by the runtime on the exported model of epoch {}:", report.best_epoch)?;
+            let row = |name: &str, scores: &crate::evaluate::Scores| {
+                let scores: Vec<String> = scores.list().map(|(name, value)| format!("{name} {value:.4}")).collect();
+                format!("  {name:<36} {}", scores.join("  "))
+            };
+            writeln!(out, "{}", row(&format!("{} ({} parameters)", report.name, thousands(report.parameters)), test))?;
+            for baseline in &report.baselines {
+                writeln!(out, "{}", row(&baseline.name, &baseline.scores))?;
+            }
+        }
+        let model = &report.model;
+        writeln!(
+            out,
+            "\n{}: {} bytes of flash, {} bytes of state, {} multiply-accumulates per step, weights {}\n{} s in all; report, log and checkpoints are beside it",
+            model.path.display(),
+            thousands(model.bytes),
+            thousands(model.state_bytes),
+            thousands(model.macs_per_step),
+            report.weights_hash,
+            (report.seconds * 10.0).round() / 10.0,
+        )?;
+        Ok(())
+    }
+}
+
+/// A bar in a terminal, one line per epoch in any case.
+struct Watcher {
+    out: Box<dyn Write>,
+    bar: Option<ProgressBar>,
+    epochs: usize,
+    failed: Option<io::Error>,
+}
+
+impl Watcher {
+    fn print(&mut self, text: &str) {
+        if let Err(error) = writeln!(self.out, "{text}") {
+            self.failed.get_or_insert(error);
+        }
+    }
+}
+
+impl Progress for Watcher {
+    fn start(&mut self, config: &Config, data: &Prepared) {
+        self.print(&summary(&config.name, &data.layers, config.model.output));
+        for warning in &data.warnings {
+            self.print(&format!("warning: {warning}"));
+        }
+        let part = |name: &str, examples: usize| format!("{} {name}", thousands(examples));
+        let validation = data.validation.as_ref().map(|data| part("for validation", data.series.len()));
+        let test = data.test.as_ref().map(|data| part("for the test", data.series.len()));
+        let parts: Vec<String> = [Some(part("examples to train on", data.train.series.len())), validation, test]
+            .into_iter()
+            .flatten()
+            .collect();
+        self.print(&format!("{}\n", parts.join(", ")));
+        if io::stderr().is_terminal() {
+            let style = ProgressStyle::with_template("{prefix} {bar:30} {pos}/{len} {msg}").ok();
+            let bar = ProgressBar::new(0);
+            self.bar = Some(style.map_or(bar.clone(), |style| bar.with_style(style)));
+        }
+    }
+
+    fn batch(&mut self, batch: usize, batches: usize, loss: f64) {
+        if let Some(bar) = &self.bar {
+            bar.set_length(batches as u64);
+            bar.set_position(batch as u64);
+            bar.set_message(format!("loss {loss:.4}"));
+        }
+    }
+
+    fn epoch(&mut self, row: &EpochLog) {
+        let scores: String = row.scores().map(|(name, value)| format!(" - {name}: {value:.4}")).collect();
+        let per_step = row.seconds * 1e3 / row.steps as f64;
+        let line = format!(
+            "Epoch {}/{} - {}/{} - {:.1}s - {per_step:.1}ms/step{scores}",
+            row.epoch, self.epochs, row.steps, row.steps, row.seconds
+        );
+        match self.bar.take() {
+            Some(bar) => {
+                bar.suspend(|| self.print(&line));
+                if row.epoch == self.epochs {
+                    bar.finish_and_clear();
+                } else {
+                    bar.set_prefix(format!("Epoch {}/{}", row.epoch + 1, self.epochs));
+                    bar.set_position(0);
+                    self.bar = Some(bar);
+                }
+            }
+            None => self.print(&line),
+        }
+    }
+}
