@@ -79,7 +79,14 @@ impl<'a> Names<'a> {
 
     /// The names, in order.
     pub fn iter(&self) -> impl Iterator<Item = &'a str> + use<'a> {
-        self.0.split_terminator('\n')
+        // Not `str::split`, in which the compiler leaves a panic.
+        let mut rest = self.0;
+        core::iter::from_fn(move || {
+            let end = rest.bytes().position(|byte| byte == b'\n').unwrap_or(rest.len());
+            let (name, after) = rest.split_at_checked(end).filter(|_| !rest.is_empty())?;
+            rest = after.get(1..).unwrap_or("");
+            Some(name)
+        })
     }
 
     /// The name at `index`, if there is one.
