@@ -1,0 +1,38 @@
+//! Puts the chosen board's memory map where the linker finds it, and tells the sources where board, model and samples are.
+
+use std::path::{Path, PathBuf};
+use std::{env, fs};
+
+fn main() {
+    let root = PathBuf::from(env::var_os("CARGO_MANIFEST_DIR").expect("cargo sets CARGO_MANIFEST_DIR"));
+    let out = PathBuf::from(env::var_os("OUT_DIR").expect("cargo sets OUT_DIR"));
+
+    let board = board(&root.join("boards"));
+    fs::copy(board.join("memory.x"), out.join("memory.x")).expect("a board has a memory.x");
+    println!("cargo:rustc-link-search={}", out.display());
+    println!("cargo:rustc-link-arg-bins=-Tlink.x");
+    println!("cargo:rustc-link-arg-bins=--nmagic");
+    println!("cargo:rustc-env=GRULET_BOARD_RS={}", board.join("board.rs").display());
+    println!("cargo:rerun-if-changed={}", board.display());
+
+    // Another model and other samples are built in by setting these.
+    for (name, default) in [("GRULET_MODEL", "models/gait_phase.gru"), ("GRULET_SAMPLES", "models/gait_phase.samples")] {
+        let path = env::var_os(name).map_or_else(|| root.join(default), PathBuf::from);
+        println!("cargo:rustc-env={name}={}", path.display());
+        println!("cargo:rerun-if-env-changed={name}");
+    }
+}
+
+/// The folder of the one board whose feature is on.
+fn board(boards: &Path) -> PathBuf {
+    let enabled = |folder: &PathBuf| {
+        let name = folder.file_name().unwrap_or_default().to_string_lossy().to_uppercase().replace('-', "_");
+        env::var_os(format!("CARGO_FEATURE_{name}")).is_some()
+    };
+    let folders = fs::read_dir(boards).expect("there is a folder boards/").filter_map(|entry| Some(entry.ok()?.path()));
+    let chosen: Vec<PathBuf> = folders.filter(enabled).collect();
+    match &chosen[..] {
+        [board] => board.clone(),
+        _ => panic!("choose one board: --no-default-features --features NAME, a folder of boards/; chosen: {chosen:?}"),
+    }
+}

@@ -1,0 +1,65 @@
+//! The proof that nothing in the runtime can panic: this links only if no panic is left in the program.
+//!
+//! The panic handler calls a function that does not exist. Loader, self-test, typed and run-time networks are all called
+//! on bytes that the compiler knows nothing about.
+#![no_std]
+#![no_main]
+#![allow(unsafe_code)]
+
+use core::hint::black_box;
+use core::panic::PanicInfo;
+
+use cortex_m_rt::entry;
+use grulet::{AnyModel, Dense, Error, Gru, HardSigmoid, Model, Relu, ResetAfter, Softmax, include_model};
+use grulet_firmware::board;
+
+type Net = (Gru<2, 16>, Dense<16, 2>);
+type Other = (Dense<2, 7, Relu>, Gru<7, 9, grulet::Exact, ResetAfter, HardSigmoid>, Dense<9, 3, Softmax>);
+
+#[entry]
+fn main() -> ! {
+    let bytes: &[u8] = black_box(&include_model!(env!("GRULET_MODEL")).0);
+    let result = typed(bytes).and_then(|()| any(bytes));
+    // Another network's blob is refused, but its code is in the program and in the proof.
+    black_box(other(bytes).is_err());
+    board::exit(result.map_err(|_| ()))
+}
+
+fn typed(bytes: &[u8]) -> Result<(), Error> {
+    let model = Model::<Net>::from_blob(bytes)?;
+    model.self_test()?;
+    let mut stream = model.stream();
+    let samples = black_box([[0.5, f32::NAN], [f32::INFINITY, -1.0]]);
+    let mut outputs = [[0.0; 2]; 2];
+    stream.run(&samples, &mut outputs)?;
+    let state = *stream.state();
+    stream.reset();
+    stream.set_state(black_box(state));
+    black_box(stream.step(&samples[0]));
+    Ok(())
+}
+
+fn other(bytes: &[u8]) -> Result<(), Error> {
+    let model = Model::<Other>::from_blob(bytes)?;
+    model.self_test()?;
+    black_box(model.stream().step(&black_box([0.5, -0.5])));
+    Ok(())
+}
+
+fn any(bytes: &[u8]) -> Result<(), Error> {
+    let model = AnyModel::<grulet::Exact>::from_blob(bytes)?;
+    model.self_test::<256>()?;
+    let mut stream = model.stream::<256>()?;
+    black_box(stream.step(&black_box([0.5, -0.5]))?);
+    stream.reset();
+    Ok(())
+}
+
+#[panic_handler]
+fn panic(_: &PanicInfo<'_>) -> ! {
+    unsafe extern "C" {
+        fn a_panic_can_be_reached() -> !;
+    }
+    // SAFETY: the function does not exist, so that a program in which this call is left does not link.
+    unsafe { a_panic_can_be_reached() }
+}

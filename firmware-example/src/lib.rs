@@ -1,0 +1,32 @@
+//! What the binaries share: the board, printing, and the samples that they stream.
+//!
+//! A board is a folder of `boards/` with its memory map (`memory.x`) and a `board.rs` of a few lines: a name, `print`,
+//! `exit` and a counter. Everything else is the same source for every board.
+#![no_std]
+
+mod samples;
+mod semihosting;
+mod systick;
+
+/// The board that this was built for.
+pub mod board {
+    include!(env!("GRULET_BOARD_RS"));
+}
+
+pub use samples::Samples;
+
+/// Prints a line to whoever watches the board.
+#[macro_export]
+macro_rules! println {
+    ($($arguments:tt)*) => {
+        $crate::board::print(format_args!("{}\n", format_args!($($arguments)*)))
+    };
+}
+
+/// Whatever should not happen ends the program, and in QEMU the emulator with exit code 1.
+#[cfg(not(feature = "no-panic"))]
+#[panic_handler]
+fn panic(info: &core::panic::PanicInfo<'_>) -> ! {
+    println!("{info}");
+    board::exit(Err(()))
+}
