@@ -1,7 +1,9 @@
 //! Bytes seen as aligned numbers, in place: the only file of the runtime with `unsafe` in it.
 #![allow(unsafe_code)]
 
-use core::slice::{from_raw_parts, from_raw_parts_mut};
+use core::slice::from_raw_parts;
+#[cfg(any(test, feature = "alloc"))]
+use core::slice::from_raw_parts_mut;
 
 #[cfg(target_endian = "big")]
 compile_error!("a grulet blob is little-endian and read in place: big-endian targets are not supported");
@@ -53,12 +55,14 @@ pub fn floats(lines: &[Line]) -> &[f32] {
 }
 
 /// The lines as bytes.
+#[cfg(any(test, feature = "alloc"))]
 pub fn bytes(lines: &[Line]) -> &[u8] {
     // SAFETY: bytes need no alignment and `Line` has no padding.
     unsafe { from_raw_parts(lines.as_ptr().cast(), lines.len() * Line::BYTES) }
 }
 
 /// The lines as bytes to write to.
+#[cfg(any(test, feature = "alloc"))]
 pub fn bytes_mut(lines: &mut [Line]) -> &mut [u8] {
     // SAFETY: bytes need no alignment, `Line` has no padding, and every byte written leaves a valid line.
     unsafe { from_raw_parts_mut(lines.as_mut_ptr().cast(), lines.len() * Line::BYTES) }
