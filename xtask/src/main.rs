@@ -1,2 +1,52 @@
 //! The project's own commands.
-fn main() {}
+//!
+//! `sh` runs programs; `arm` finds a way to build for the chip, `qemu` an emulator to run it in; `firmware` builds and runs
+//! the binaries of `firmware-example/`. Over these: `demo`, `test`, `ci`.
+
+mod arm;
+mod ci;
+mod compare;
+mod demo;
+mod firmware;
+mod qemu;
+mod sh;
+mod test;
+
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+
+#[derive(Parser)]
+#[command(name = "cargo xtask", about = "The project's own commands")]
+struct Cli {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    /// Train on real data, export, run on two emulated chips, and compare every bit.
+    Demo(demo::Demo),
+    /// Run all tests, those on the emulated chips included.
+    Test,
+    /// Run the firmware's binaries in QEMU and compare what they print with the `.out` file beside each.
+    Qemu(firmware::Qemu),
+    /// Check all that a change must pass: tests, formatting, lints, documentation, packaging, the demo.
+    Ci(ci::Ci),
+}
+
+fn main() -> ExitCode {
+    let result = match Cli::parse().command {
+        Command::Demo(command) => command.run(),
+        Command::Test => test::run(),
+        Command::Qemu(command) => command.run(),
+        Command::Ci(command) => command.run(),
+    };
+    match result {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("error: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}

@@ -1,0 +1,39 @@
+//! Everything that a change must pass.
+
+use anyhow::Result;
+use clap::Args;
+
+use crate::demo::Demo;
+use crate::{sh, test};
+
+/// Arguments of `cargo xtask ci`.
+#[derive(Args)]
+pub struct Ci {
+    /// Leave out the tests, if `cargo xtask test` has just run.
+    #[arg(long)]
+    without_tests: bool,
+}
+
+impl Ci {
+    /// Runs the command.
+    pub fn run(self) -> Result<()> {
+        if !self.without_tests {
+            test::run()?;
+        }
+        sh::say("formatting");
+        for manifest in ["Cargo.toml", "firmware-example/Cargo.toml"] {
+            sh::run(sh::command("cargo").args(["fmt", "--all", "--check", "--manifest-path", manifest]))?;
+        }
+        sh::say("lints");
+        let clippy = ["clippy", "--workspace", "--all-targets", "--all-features", "--quiet", "--", "-D", "warnings"];
+        sh::run(sh::command("cargo").args(clippy))?;
+        sh::say("documentation");
+        let doc = ["doc", "--workspace", "--all-features", "--no-deps", "--document-private-items", "--quiet"];
+        sh::run(sh::command("cargo").args(doc).env("RUSTDOCFLAGS", "-D warnings"))?;
+        sh::say("the package as crates.io would get it");
+        sh::run(sh::command("cargo").args(["package", "--package", "grulet", "--allow-dirty", "--quiet"]))?;
+        Demo::default().run()?;
+        sh::say("everything passed");
+        Ok(())
+    }
+}

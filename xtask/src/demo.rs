@@ -1,0 +1,141 @@
+//! The main job from end to end: train, export, run on two chips, compare.
+
+use std::path::{Path, PathBuf};
+use std::time::Instant;
+
+use anyhow::{Context, Result, bail};
+use clap::Args;
+
+use crate::compare::{Outputs, Samples};
+use crate::firmware::{BOARDS, Payload};
+use crate::{qemu, sh};
+
+/// Arguments of `cargo xtask demo`.
+#[derive(Args)]
+pub struct Demo {
+    /// Steps of the test recording that are streamed on every machine.
+    #[arg(long, default_value_t = STEPS)]
+    steps: usize,
+}
+
+/// Steps that are streamed unless told otherwise.
+const STEPS: usize = 4096;
+
+impl Default for Demo {
+    fn default() -> Self {
+        Self { steps: STEPS }
+    }
+}
+
+/// One line of the table.
+struct Row {
+    machine: String,
+    mse: String,
+    hash: String,
+    flash: String,
+    ram: String,
+    instructions: String,
+}
+
+impl Demo {
+    /// Runs the command.
+    pub fn run(self) -> Result<()> {
+        let start = Instant::now();
+        qemu::ensure()?;
+        sh::say("building the trainer: a minute or two the first time");
+        sh::run(sh::command("cargo").args(["build", "--release", "--quiet", "--package", "grulet-trainer"]))?;
+
+        let folder = sh::root().join("target/demo");
+        let (model, samples) = (folder.join("model.gru"), folder.join("test.samples"));
+        sh::say("training GRU(16) + Dense(2) on examples/gait_phase.toml: some seconds");
+        let run_dir = format!("train.run_dir={}", toml_string(&folder));
+        sh::run(grulet()?.args(["train", "examples/gait_phase.toml", "--overwrite", "--set", &run_dir]))?;
+        let steps = self.steps.to_string();
+        sh::output(grulet()?.arg("export").arg(&folder).arg("--samples").arg(&samples).args(["--steps", &steps]))?;
+
+        let data = Samples::read(&samples)?;
+        let host = Outputs::on_host(&model, &data)?;
+        let hash = format!("{:016x}", host.hash());
+        let mut rows = vec![Row {
+            machine: format!("host ({})", std::env::consts::ARCH),
+            mse: format!("{:.6}", host.mse(&data)),
+            hash: hash.clone(),
+            flash: String::new(),
+            ram: String::new(),
+            instructions: String::new(),
+        }];
+        let payload = Payload { model: model.clone(), samples };
+        for board in &BOARDS {
+            sh::say(&format!(
+                "{} ({}): building the firmware, streaming {} steps",
+                board.core,
+                board.name,
+                host.steps()
+            ));
+            let printed = board.run("stream", Some(&payload))?;
+            let row = row(&format!("{} (QEMU {})", board.core, board.name), &printed)?;
+            if row.hash != hash {
+                let target = Outputs::printed(&board.run("outputs", Some(&payload))?)?;
+                match host.first_difference(&target) {
+                    Some(difference) => bail!("{}: bits differ, first at {difference}", row.machine),
+                    None => {
+                        bail!("{}: hash {} differs from the host's {hash}, but no output does", row.machine, row.hash)
+                    }
+                }
+            }
+            rows.push(row);
+        }
+        print(&rows, host.steps());
+        println!("bits: equal (hash {hash})");
+        sh::say(&format!("done in {:.0} s; the model is {}", start.elapsed().as_secs_f64(), shown(&model)));
+        Ok(())
+    }
+}
+
+/// The trainer's binary.
+fn grulet() -> Result<std::process::Command> {
+    let path = sh::root().join("target/release").join(format!("grulet{}", std::env::consts::EXE_SUFFIX));
+    if !path.is_file() {
+        bail!("{} is not there; unset CARGO_TARGET_DIR", path.display());
+    }
+    Ok(sh::command(path))
+}
+
+/// A path as a TOML value.
+fn toml_string(path: &Path) -> String {
+    format!("{:?}", path.display().to_string())
+}
+
+/// A path below the repository as one would type it there.
+fn shown(path: &Path) -> String {
+    let root: PathBuf = sh::root();
+    path.strip_prefix(&root).unwrap_or(path).display().to_string()
+}
+
+/// What the firmware's `stream` printed.
+fn row(machine: &str, printed: &str) -> Result<Row> {
+    let value = |name: &str| {
+        let line = printed.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(": "));
+        line.map(str::to_owned).with_context(|| format!("{machine}: no line `{name}: …` in the output:\n{printed}"))
+    };
+    let model = value("model")?;
+    Ok(Row {
+        machine: machine.to_owned(),
+        mse: value("mse")?,
+        hash: value("hash of all output bits")?,
+        flash: model.rsplit(", ").next().unwrap_or_default().to_owned(),
+        ram: value("RAM of the stream")?,
+        instructions: value("instructions per step")?,
+    })
+}
+
+fn print(rows: &[Row], steps: usize) {
+    println!("\n{steps} steps of the held-out walk, from a zero state");
+    println!(
+        "{:<28} {:>9}  {:<17} {:>11} {:>9} {:>18}",
+        "machine", "mse", "hash of outputs", "model", "stream", "instructions/step"
+    );
+    for Row { machine, mse, hash, flash, ram, instructions } in rows {
+        println!("{machine:<28} {mse:>9}  {hash:<17} {flash:>11} {ram:>9} {instructions:>18}");
+    }
+}

@@ -1,0 +1,144 @@
+//! Building the binaries of `firmware-example/` and running them on emulated boards.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context, Result, bail};
+use clap::Args;
+use similar::TextDiff;
+
+use crate::arm::Way;
+use crate::{qemu, sh};
+
+/// A board of `firmware-example/boards/` that QEMU emulates.
+pub struct Board {
+    /// Name of its folder, of its cargo feature and of QEMU's machine.
+    pub name: &'static str,
+    /// Its processor.
+    pub core: &'static str,
+    /// The processor's Rust target.
+    pub target: &'static str,
+}
+
+/// The boards, the default one first.
+pub const BOARDS: [Board; 2] = [
+    Board { name: "mps2-an386", core: "Cortex-M4F", target: "thumbv7em-none-eabihf" },
+    Board { name: "mps2-an385", core: "Cortex-M3", target: "thumbv7m-none-eabi" },
+];
+
+/// The binary whose link proves that nothing panics, and the feature that it needs.
+const NO_PANIC: (&str, &str) = ("no_panic", "no-panic");
+
+/// Another model and other samples than the ones that are committed.
+pub struct Payload {
+    pub model: PathBuf,
+    pub samples: PathBuf,
+}
+
+fn package() -> PathBuf {
+    sh::root().join("firmware-example")
+}
+
+impl Board {
+    /// Builds one binary, and returns the program.
+    pub fn build(&self, binary: &str, payload: Option<&Payload>) -> Result<PathBuf> {
+        let way = Way::find(self.target)?;
+        let (mut cargo, folder) = way.cargo("build", &package(), self.target);
+        let proof = if binary == NO_PANIC.0 { NO_PANIC.1 } else { "" };
+        cargo.args(["--release", "--quiet", "--locked", "--no-default-features", "--bin", binary]);
+        cargo.args(["--features", &format!("{},{proof}", self.name)]);
+        if let Some(Payload { model, samples }) = payload {
+            cargo.env("GRULET_MODEL", model).env("GRULET_SAMPLES", samples);
+        }
+        sh::run(&mut cargo)?;
+        Ok(folder.join("release").join(binary))
+    }
+
+    /// Builds one binary, runs it, and returns what it printed.
+    pub fn run(&self, binary: &str, payload: Option<&Payload>) -> Result<String> {
+        let program = self.build(binary, payload)?;
+        qemu::run(self.name, &program)
+    }
+}
+
+/// Arguments of `cargo xtask qemu`.
+#[derive(Args)]
+pub struct Qemu {
+    /// One binary, the name of a file in firmware-example/src/bin; all that have a snapshot unless given.
+    name: Option<String>,
+    /// Write the snapshots anew instead of comparing with them.
+    #[arg(long)]
+    overwrite: bool,
+}
+
+impl Qemu {
+    /// All binaries on all boards.
+    pub const ALL: Qemu = Qemu { name: None, overwrite: false };
+
+    /// Runs the command.
+    pub fn run(self) -> Result<()> {
+        qemu::ensure()?;
+        let binaries = match &self.name {
+            Some(name) => vec![name.clone()],
+            None => with_snapshot()?,
+        };
+        for binary in &binaries {
+            let source = package().join("src/bin").join(binary).with_extension("rs");
+            if !source.is_file() {
+                bail!("there is no {}; firmware-example/src/bin has the binaries", source.display());
+            }
+            for (index, board) in BOARDS.iter().enumerate() {
+                sh::say(&format!("{binary} on {} ({})", board.name, board.core));
+                let printed = board.run(binary, None)?;
+                eprint!("{printed}");
+                // The first board's output is every board's.
+                self.compare(&source.with_extension("out"), &printed, board, self.overwrite && index == 0)?;
+            }
+        }
+        Ok(())
+    }
+
+    fn compare(&self, path: &Path, printed: &str, board: &Board, overwrite: bool) -> Result<()> {
+        let printed = without_counts(printed);
+        if overwrite {
+            return fs::write(path, printed).with_context(|| format!("cannot write {}", path.display()));
+        }
+        let expected = fs::read_to_string(path)
+            .with_context(|| format!("cannot read {}; --overwrite makes one", path.display()))?;
+        if expected != printed {
+            let diff = TextDiff::from_lines(&expected, &printed);
+            let diff = diff.unified_diff().header("expected", board.name).to_string();
+            bail!("the output differs from {}; if it should, renew it with --overwrite\n{diff}", path.display());
+        }
+        Ok(())
+    }
+}
+
+/// The binaries that have a snapshot beside them.
+fn with_snapshot() -> Result<Vec<String>> {
+    let folder = package().join("src/bin");
+    let entries = fs::read_dir(&folder).with_context(|| format!("cannot read {}", folder.display()))?;
+    let paths = entries.filter_map(|entry| Some(entry.ok()?.path()));
+    let snapshots = paths.filter(|path| path.extension().is_some_and(|extension| extension == "out"));
+    let mut names: Vec<String> = snapshots.filter_map(|path| Some(path.file_stem()?.to_str()?.to_owned())).collect();
+    names.sort();
+    Ok(names)
+}
+
+/// Instruction counts differ from board to board and from compiler to compiler; everything else must not.
+fn without_counts(printed: &str) -> String {
+    let line = |line: &str| match line.split_once(": ") {
+        Some((name, _)) if name.starts_with("instructions") => format!("{name}: …\n"),
+        _ => format!("{line}\n"),
+    };
+    printed.lines().map(line).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    #[test]
+    fn only_instruction_counts_are_left_out() {
+        let printed = "mse: 0.03\ninstructions per step: 4805\nhash: 12\n";
+        assert_eq!(super::without_counts(printed), "mse: 0.03\ninstructions per step: …\nhash: 12\n");
+    }
+}
