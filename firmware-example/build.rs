@@ -16,7 +16,7 @@ fn main() {
     println!("cargo:rerun-if-changed={}", board.display());
 
     // Another model and other samples are built in by setting these.
-    for (name, default) in [("GRULET_MODEL", "models/gait_phase.gru"), ("GRULET_SAMPLES", "models/gait_phase.samples")] {
+    for (name, default) in [("GRULET_MODEL", "../tests/models/gait_phase.gru"), ("GRULET_SAMPLES", "../tests/models/gait_phase.samples")] {
         let path = env::var_os(name).map_or_else(|| root.join(default), PathBuf::from);
         println!("cargo:rustc-env={name}={}", path.display());
         println!("cargo:rerun-if-env-changed={name}");
