@@ -21,6 +21,16 @@ fn main() {
         println!("cargo:rustc-env={name}={}", path.display());
         println!("cargo:rerun-if-env-changed={name}");
     }
+
+    // The network that `icount` and `size` measure, as a Rust type.
+    let setting = |name: &str, default: &str| {
+        println!("cargo:rerun-if-env-changed={name}");
+        env::var(name).unwrap_or_else(|_| default.to_owned())
+    };
+    let net = setting("GRULET_NET", "(Gru<2, 16>, Dense<16, 2>)");
+    let (inputs, repeats) = (setting("GRULET_INPUTS", "1000"), setting("GRULET_REPEATS", "8"));
+    let text = format!("type Net = {net};\n#[allow(dead_code)]\nconst INPUTS: u32 = {inputs};\n#[allow(dead_code)]\nconst REPEATS: u32 = {repeats};\n");
+    fs::write(out.join("net.rs"), text).expect("the build's folder can be written to");
 }
 
 /// The folder of the one board whose feature is on.

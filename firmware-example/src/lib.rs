@@ -6,6 +6,7 @@
 
 mod samples;
 mod semihosting;
+pub mod stack;
 mod systick;
 
 /// The board that this was built for.

@@ -42,6 +42,16 @@ impl Way {
         })
     }
 
+    /// The compiler, asked for its version.
+    pub fn rustc(&self) -> Command {
+        let mut rustc = match self {
+            Way::Rustup => sh::command("rustc"),
+            Way::Distribution { .. } => sh::command("/usr/bin/rustc"),
+        };
+        rustc.arg("--version");
+        rustc
+    }
+
     /// A cargo command that will build for `target`; the folder of its results is the second value.
     pub fn cargo(&self, subcommand: &str, package: &Path, target: &str) -> (Command, PathBuf) {
         // Folders apart, so that changing the way does not rebuild everything.

@@ -4,6 +4,7 @@ use anyhow::Result;
 use clap::Args;
 
 use crate::demo::Demo;
+use crate::icount::Icount;
 use crate::{sh, test};
 
 /// Arguments of `cargo xtask ci`.
@@ -32,6 +33,7 @@ impl Ci {
         sh::run(sh::command("cargo").args(doc).env("RUSTDOCFLAGS", "-D warnings"))?;
         sh::say("the package as crates.io would get it");
         sh::run(sh::command("cargo").args(["package", "--package", "grulet", "--allow-dirty", "--quiet"]))?;
+        Icount::COMPARE.run()?;
         Demo::default().run()?;
         sh::say("everything passed");
         Ok(())

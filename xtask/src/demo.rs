@@ -7,7 +7,7 @@ use anyhow::{Context, Result, bail};
 use clap::Args;
 
 use crate::compare::{Outputs, Samples};
-use crate::firmware::{BOARDS, Payload};
+use crate::firmware::{BOARDS, Build};
 use crate::{qemu, sh};
 
 /// Arguments of `cargo xtask demo`.
@@ -63,7 +63,8 @@ impl Demo {
             ram: String::new(),
             instructions: String::new(),
         }];
-        let payload = Payload { model: model.clone(), samples };
+        let path = |path: &Path| path.display().to_string();
+        let build = Build { environment: vec![("GRULET_MODEL", path(&model)), ("GRULET_SAMPLES", path(&samples))] };
         for board in &BOARDS {
             sh::say(&format!(
                 "{} ({}): building the firmware, streaming {} steps",
@@ -71,10 +72,10 @@ impl Demo {
                 board.name,
                 host.steps()
             ));
-            let printed = board.run("stream", Some(&payload))?;
+            let printed = board.run("stream", &build)?;
             let row = row(&format!("{} (QEMU {})", board.core, board.name), &printed)?;
             if row.hash != hash {
-                let target = Outputs::printed(&board.run("outputs", Some(&payload))?)?;
+                let target = Outputs::printed(&board.run("outputs", &build)?)?;
                 match host.first_difference(&target) {
                     Some(difference) => bail!("{}: bits differ, first at {difference}", row.machine),
                     None => {

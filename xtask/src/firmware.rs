@@ -29,10 +29,11 @@ pub const BOARDS: [Board; 2] = [
 /// The binary whose link proves that nothing panics, and the feature that it needs.
 const NO_PANIC: (&str, &str) = ("no_panic", "no-panic");
 
-/// Another model and other samples than the ones that are committed.
-pub struct Payload {
-    pub model: PathBuf,
-    pub samples: PathBuf,
+/// Settings of a build, as `firmware-example/build.rs` reads them: another model, other samples, another network.
+#[derive(Default)]
+pub struct Build {
+    /// Variables and their values.
+    pub environment: Vec<(&'static str, String)>,
 }
 
 fn package() -> PathBuf {
@@ -41,22 +42,20 @@ fn package() -> PathBuf {
 
 impl Board {
     /// Builds one binary, and returns the program.
-    pub fn build(&self, binary: &str, payload: Option<&Payload>) -> Result<PathBuf> {
+    pub fn build(&self, binary: &str, build: &Build) -> Result<PathBuf> {
         let way = Way::find(self.target)?;
         let (mut cargo, folder) = way.cargo("build", &package(), self.target);
         let proof = if binary == NO_PANIC.0 { NO_PANIC.1 } else { "" };
         cargo.args(["--release", "--quiet", "--locked", "--no-default-features", "--bin", binary]);
         cargo.args(["--features", &format!("{},{proof}", self.name)]);
-        if let Some(Payload { model, samples }) = payload {
-            cargo.env("GRULET_MODEL", model).env("GRULET_SAMPLES", samples);
-        }
+        cargo.envs(build.environment.iter().map(|(name, value)| (name, value)));
         sh::run(&mut cargo)?;
         Ok(folder.join("release").join(binary))
     }
 
     /// Builds one binary, runs it, and returns what it printed.
-    pub fn run(&self, binary: &str, payload: Option<&Payload>) -> Result<String> {
-        let program = self.build(binary, payload)?;
+    pub fn run(&self, binary: &str, build: &Build) -> Result<String> {
+        let program = self.build(binary, build)?;
         qemu::run(self.name, &program)
     }
 }
@@ -89,7 +88,7 @@ impl Qemu {
             }
             for (index, board) in BOARDS.iter().enumerate() {
                 sh::say(&format!("{binary} on {} ({})", board.name, board.core));
-                let printed = board.run(binary, None)?;
+                let printed = board.run(binary, &Build::default())?;
                 eprint!("{printed}");
                 // The first board's output is every board's.
                 self.compare(&source.with_extension("out"), &printed, board, self.overwrite && index == 0)?;

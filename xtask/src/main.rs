@@ -8,6 +8,7 @@ mod ci;
 mod compare;
 mod demo;
 mod firmware;
+mod icount;
 mod qemu;
 mod sh;
 mod test;
@@ -31,6 +32,8 @@ enum Command {
     Test,
     /// Run the firmware's binaries in QEMU and compare what they print with the `.out` file beside each.
     Qemu(firmware::Qemu),
+    /// Count the instructions of a GRU step on every core and compare with benches/icount.md.
+    Icount(icount::Icount),
     /// Check all that a change must pass: tests, formatting, lints, documentation, packaging, the demo.
     Ci(ci::Ci),
 }
@@ -40,6 +43,7 @@ fn main() -> ExitCode {
         Command::Demo(command) => command.run(),
         Command::Test => test::run(),
         Command::Qemu(command) => command.run(),
+        Command::Icount(command) => command.run(),
         Command::Ci(command) => command.run(),
     };
     match result {

@@ -2,7 +2,7 @@
 
 use anyhow::{Context, Result};
 
-use crate::firmware::{BOARDS, Qemu};
+use crate::firmware::{BOARDS, Build, Qemu};
 use crate::sh;
 
 /// Runs them.
@@ -17,7 +17,9 @@ pub fn run() -> Result<()> {
 
     for board in &BOARDS {
         sh::say(&format!("no panic can be reached in the runtime, linked for the {}", board.core));
-        board.run("no_panic", None).context("if the link failed for want of `a_panic_can_be_reached`, one can be")?;
+        board
+            .run("no_panic", &Build::default())
+            .context("if the link failed for want of `a_panic_can_be_reached`, one can be")?;
     }
     Qemu::ALL.run()?;
     sh::say("all tests passed");

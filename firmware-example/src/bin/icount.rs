@@ -1,0 +1,81 @@
+//! Counts the instructions of a step over random and extreme inputs and states, and how deep its stack goes.
+#![no_std]
+#![no_main]
+
+use core::hint::black_box;
+
+use cortex_m_rt::entry;
+use grulet::*;
+use grulet_firmware::board::{self, Counter, INSTRUCTIONS_PER_TICK};
+use grulet_firmware::{println, stack};
+use oorandom::Rand32;
+
+// `type Net = …;`, a single GRU, and how often to measure: chosen by the build.
+include!(concat!(env!("OUT_DIR"), "/net.rs"));
+
+static MODEL: &Aligned<[u8]> = include_model!(env!("GRULET_MODEL"));
+
+#[entry]
+fn main() -> ! {
+    match Model::<Net>::from_blob(MODEL) {
+        Ok(model) => count(model),
+        Err(error) => {
+            println!("error: {error}");
+            board::exit(Err(()))
+        }
+    }
+}
+
+fn count(model: Model<'static, Net>) -> ! {
+    let counter = Counter::start().expect("nobody else uses the counter");
+    let mut random = Rand32::new(1);
+    let mut stream = model.stream();
+    let paint = stack::paint::<32768>();
+    let x: <Net as Network>::Input = units(true, &mut random);
+    black_box(stream.step_raw(&x));
+    let depth = paint.used();
+
+    let (mut least, mut most) = (u32::MAX, 0);
+    for input in 0..INPUTS {
+        // Every eighth is all extremes.
+        let extreme = input % 8 == 7;
+        let x: <Net as Network>::Input = units(extreme, &mut random);
+        let mut state = *stream.state();
+        state.0 = units(extreme, &mut random);
+        let start = counter.now();
+        for _ in 0..REPEATS {
+            stream.set_state(state);
+            black_box(stream.step_raw(black_box(&x)));
+        }
+        let with_restore = counter.since(start);
+        let start = counter.now();
+        for _ in 0..REPEATS {
+            stream.set_state(black_box(state));
+        }
+        let ticks = with_restore.saturating_sub(counter.since(start));
+        (least, most) = (least.min(ticks), most.max(ticks));
+    }
+    let instructions = |ticks: u32| u64::from(ticks) * INSTRUCTIONS_PER_TICK / u64::from(REPEATS);
+    println!("instructions min: {}", instructions(least));
+    println!("instructions max: {}", instructions(most));
+    println!("stack: {depth}");
+    println!("state: {}", size_of::<<Net as Network>::State>());
+    board::exit(Ok(()))
+}
+
+/// A unit of a network's inputs or state.
+trait Unit {
+    /// One anywhere in its range, or at an end of it.
+    fn random(extreme: bool, random: &mut Rand32) -> Self;
+}
+
+impl Unit for f32 {
+    fn random(extreme: bool, random: &mut Rand32) -> Self {
+        let x = 2.0 * random.rand_float() - 1.0;
+        if extreme { x.signum() } else { x }
+    }
+}
+
+fn units<U: Unit, const N: usize>(extreme: bool, random: &mut Rand32) -> [U; N] {
+    core::array::from_fn(|_| U::random(extreme, random))
+}
