@@ -127,16 +127,9 @@ impl<R: Real> Multiply<'_, R> {
         }
         for term in self.terms {
             let depth = term.depth;
-            let right = &term.packed[panel * PANEL * depth..][..PANEL * depth];
-            let left: [&[R]; M] = array::from_fn(|m| &term.left[(row + m) * term.stride..][..depth]);
-            for k in 0..depth {
-                let b: &[R; PANEL] = right[k * PANEL..][..PANEL].try_into().expect("a panel's row has PANEL elements");
-                for (sum, left) in sums.iter_mut().zip(left) {
-                    for (s, &b) in sum.iter_mut().zip(b) {
-                        *s = I::madd(left[k], b, *s);
-                    }
-                }
-            }
+            let right = term.packed[panel * PANEL * depth..][..PANEL * depth].as_chunks().0;
+            let left = array::from_fn(|m| &term.left[(row + m) * term.stride..][..depth]);
+            sums = add_product::<I, R, M>(sums, left, right);
         }
         for (m, sum) in sums.iter().enumerate() {
             let out = &mut self.out[(row + m) * self.stride + from..][..width];
@@ -147,6 +140,24 @@ impl<R: Real> Multiply<'_, R> {
             }
         }
     }
+}
+
+/// `sums + left · right` for left (M, depth) and right (depth, 16).
+#[inline(always)]
+fn add_product<I: Isa, R: Real, const M: usize>(
+    mut sums: [[R; PANEL]; M],
+    left: [&[R]; M],
+    right: &[[R; PANEL]],
+) -> [[R; PANEL]; M] {
+    for (k, b) in right.iter().enumerate() {
+        for m in 0..M {
+            let a = left[m][k];
+            for n in 0..PANEL {
+                sums[m][n] = I::madd(a, b[n], sums[m][n]);
+            }
+        }
+    }
+    sums
 }
 
 #[inline(always)]

@@ -111,13 +111,14 @@ impl Real for f32 {
     fn ln_1p(self) -> f32 {
         libm::log1pf(self)
     }
+    // The runtime's own, which vectorise.
     #[inline(always)]
     fn tanh(self) -> f32 {
-        libm::tanhf(self)
+        grulet::math::tanh(self)
     }
     #[inline(always)]
     fn sigmoid(self) -> f32 {
-        1.0 / (1.0 + libm::expf(-self))
+        grulet::math::sigmoid(self)
     }
 }
 
