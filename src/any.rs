@@ -123,15 +123,18 @@ impl<M: AsMut<[f32]>, F: Format<Unit = f32, Sum = f32>> AnyStream<'_, '_, M, F> 
         if sample.len() != header.inputs() {
             return Err(Error::Length { what: "sample", expected: header.inputs(), found: sample.len() });
         }
-        let Sizes { state, width, .. } = self.model.sizes();
-        let Some((mut states, rest)) = self.memory.as_mut().split_at_mut_checked(state) else {
-            return Ok(&[]);
+        let Sizes { state, width, scratch } = self.model.sizes();
+        let memory = self.memory.as_mut();
+        // Never too short: `stream_in` is its only source. But the compiler cannot know, and this must not panic.
+        let short = Error::Capacity { needed: state + 2 * width + scratch, found: memory.len() };
+        let Some((mut states, rest)) = memory.split_at_mut_checked(state) else {
+            return Err(short);
         };
         let Some((mut x, rest)) = rest.split_at_mut_checked(width) else {
-            return Ok(&[]);
+            return Err(short);
         };
         let Some((mut y, scratch)) = rest.split_at_mut_checked(width) else {
-            return Ok(&[]);
+            return Err(short);
         };
         let (affine, mut tensors) = (self.affine, self.tensors);
 
@@ -141,19 +144,19 @@ impl<M: AsMut<[f32]>, F: Format<Unit = f32, Sum = f32>> AnyStream<'_, '_, M, F> 
         for layer in &header.layers {
             let weights = take(&mut tensors, layer.lines(F::STORAGE) as usize);
             let (Some(inputs), Some(outputs)) = (x.get(..layer.inputs()), y.get_mut(..layer.outputs())) else {
-                return Ok(&[]);
+                return Err(short);
             };
             match *layer {
                 LayerSpec::Gru { reset, gate, candidate, .. } => {
                     let kind = gru::Kind { reset, gate, candidate };
                     let Some((h, rest)) = states.split_at_mut_checked(outputs.len()) else {
-                        return Ok(&[]);
+                        return Err(short);
                     };
                     let Some((sums, rest_of_scratch)) = scratch.split_at_mut_checked(2 * h.len()) else {
-                        return Ok(&[]);
+                        return Err(short);
                     };
                     let Some(gates) = rest_of_scratch.get_mut(..2 * h.len()) else {
-                        return Ok(&[]);
+                        return Err(short);
                     };
                     gru::step::<F>(weights, kind, h, inputs, sums, gates);
                     outputs.copy_from_slice(h);
@@ -161,7 +164,7 @@ impl<M: AsMut<[f32]>, F: Format<Unit = f32, Sum = f32>> AnyStream<'_, '_, M, F> 
                 }
                 LayerSpec::Dense { activation, .. } => {
                     let Some(sums) = scratch.get_mut(..outputs.len()) else {
-                        return Ok(&[]);
+                        return Err(short);
                     };
                     dense::step::<F>(weights, activation, inputs, sums, outputs);
                 }
@@ -181,13 +184,17 @@ impl<M: AsMut<[f32]>, F: Format<Unit = f32, Sum = f32>> AnyStream<'_, '_, M, F> 
     }
 
     /// The states of all GRU layers, one after the other.
-    pub fn state(&mut self) -> &[f32] {
-        self.own_state()
+    pub fn state(&self) -> &[f32]
+    where
+        M: AsRef<[f32]>,
+    {
+        self.memory.as_ref().get(..self.model.sizes().state).unwrap_or_default()
     }
 
     /// Continues from `state`. NaN becomes 0, infinities ±2⁶⁴.
     pub fn set_state(&mut self, state: &[f32]) -> Result<(), Error> {
-        let own = self.own_state();
+        let length = self.model.sizes().state;
+        let own = self.memory.as_mut().get_mut(..length).unwrap_or_default();
         if own.len() != state.len() {
             return Err(Error::Length { what: "state", expected: own.len(), found: state.len() });
         }
@@ -195,10 +202,5 @@ impl<M: AsMut<[f32]>, F: Format<Unit = f32, Sum = f32>> AnyStream<'_, '_, M, F> 
             *own = F::sanitize(given);
         }
         Ok(())
-    }
-
-    fn own_state(&mut self) -> &mut [f32] {
-        let length = self.model.sizes().state;
-        self.memory.as_mut().get_mut(..length).unwrap_or_default()
     }
 }
