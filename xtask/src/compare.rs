@@ -153,7 +153,7 @@ mod tests {
 
     #[test]
     fn a_difference_of_nan_payloads_is_one() {
-        let nan = |payload| outputs(&[0x7fc0_0000 | payload, 0]);
+        let nan = |payload: u32| outputs(&[0x7fc0_0000 | payload, 0]);
         assert_eq!(nan(1).first_difference(&nan(1)), None);
         assert!(nan(1).first_difference(&nan(2)).is_some());
     }
