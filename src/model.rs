@@ -16,19 +16,19 @@ use crate::layer::{Frame, State};
 use crate::network::{Network, RealInput, RealOutput};
 
 /// A checked model of network `N`, borrowed from the bytes of its blob.
-pub struct Model<'a, N> {
+pub struct Model<'a, N: Network> {
     header: &'a [u8],
     tensors: &'a [Line],
     network: PhantomData<N>,
 }
 
-impl<N> Clone for Model<'_, N> {
+impl<N: Network> Clone for Model<'_, N> {
     fn clone(&self) -> Self {
         *self
     }
 }
 
-impl<N> Copy for Model<'_, N> {}
+impl<N: Network> Copy for Model<'_, N> {}
 
 impl<N: Network> fmt::Debug for Model<'_, N> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
