@@ -132,7 +132,7 @@ pub fn write(contents: &Contents<'_>) -> Result<AlignedBytes, WriteError> {
     Ok(blob)
 }
 
-fn golden_hash<F: crate::Format<Unit = f32, Sum = f32>>(draft: &AlignedBytes) -> Result<u64, WriteError> {
+fn golden_hash<F: crate::Format>(draft: &AlignedBytes) -> Result<u64, WriteError> {
     let model = AnyModel::<F>::from_blob(draft).map_err(WriteError::Unreadable)?;
     model.golden_hash(model.heap_stream()).map_err(WriteError::Unreadable)
 }
