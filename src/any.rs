@@ -4,7 +4,7 @@
 use core::marker::PhantomData;
 
 use crate::blob::{Affine, Blob, Header};
-use crate::cast::{Line, Plain, numbers, words};
+use crate::cast::{Line, Plain, numbers, numbers_mut, words};
 use crate::error::Error;
 use crate::format::{Exact, Format};
 use crate::hash::BitHash;
@@ -137,10 +137,12 @@ impl<M: AsMut<[u32]>, F: Format> AnyStream<'_, '_, M, F> {
         }
         let Sizes { state, frame, operands, sums, .. } = self.model.sizes();
         let mut memory = self.memory.as_mut();
+        // Never too short: `stream_in` is its only source. But the compiler cannot know, and this must not panic.
+        let short = Error::Capacity { needed: self.model.capacity(), found: memory.len() };
         let mut states = part::<F::Unit>(&mut memory, state);
         let (mut x, mut y) = (part::<F::Unit>(&mut memory, frame), part::<F::Unit>(&mut memory, frame));
         let (operands, sums) = (part::<F::Unit>(&mut memory, operands), part::<F::Sum>(&mut memory, sums));
-        let reals = numbers::<f32>(memory);
+        let reals = numbers_mut::<f32>(memory);
         let (affine, mut tensors) = (self.affine, self.tensors);
 
         for (((unit, &sample), &mean), &scale) in x.iter_mut().zip(sample).zip(affine.mean).zip(affine.scale) {
@@ -149,16 +151,16 @@ impl<M: AsMut<[u32]>, F: Format> AnyStream<'_, '_, M, F> {
         for layer in &header.layers {
             let weights = take(&mut tensors, layer.lines(F::STORAGE) as usize);
             let (Some(inputs), Some(outputs)) = (x.get(..layer.inputs()), y.get_mut(..layer.outputs())) else {
-                return Ok(&[]);
+                return Err(short);
             };
             match *layer {
                 LayerSpec::Gru { reset, gate, candidate, .. } => {
                     let kind = gru::Kind { reset, gate, candidate };
                     let Some((h, rest)) = states.split_at_mut_checked(outputs.len()) else {
-                        return Ok(&[]);
+                        return Err(short);
                     };
                     let Some(sums) = sums.get_mut(..3 * h.len()) else {
-                        return Ok(&[]);
+                        return Err(short);
                     };
                     gru::step::<F>(weights, kind, h, inputs, operands, sums);
                     copy(outputs, h);
@@ -166,7 +168,7 @@ impl<M: AsMut<[u32]>, F: Format> AnyStream<'_, '_, M, F> {
                 }
                 LayerSpec::Dense { activation, .. } => {
                     let Some(sums) = sums.get_mut(..outputs.len()) else {
-                        return Ok(&[]);
+                        return Err(short);
                     };
                     dense::step::<F>(weights, activation, inputs, operands, sums, outputs);
                 }
@@ -187,13 +189,17 @@ impl<M: AsMut<[u32]>, F: Format> AnyStream<'_, '_, M, F> {
     }
 
     /// The states of all GRU layers, one after the other.
-    pub fn state(&mut self) -> &[F::Unit] {
-        self.own_state()
+    pub fn state(&self) -> &[F::Unit]
+    where
+        M: AsRef<[u32]>,
+    {
+        numbers(self.memory.as_ref()).get(..self.model.state()).unwrap_or_default()
     }
 
     /// Continues from `state`. NaN becomes 0, infinities ±2⁶⁴.
     pub fn set_state(&mut self, state: &[F::Unit]) -> Result<(), Error> {
-        let own = self.own_state();
+        let length = self.model.state();
+        let own = numbers_mut::<F::Unit>(self.memory.as_mut()).get_mut(..length).unwrap_or_default();
         if own.len() != state.len() {
             return Err(Error::Length { what: "state", expected: own.len(), found: state.len() });
         }
@@ -202,16 +208,11 @@ impl<M: AsMut<[u32]>, F: Format> AnyStream<'_, '_, M, F> {
         }
         Ok(())
     }
-
-    fn own_state(&mut self) -> &mut [F::Unit] {
-        let length = self.model.state();
-        numbers(self.memory.as_mut()).get_mut(..length).unwrap_or_default()
-    }
 }
 
 /// The first so many words of `memory` as numbers; `memory` moves on past them.
 fn part<'a, T: Plain>(memory: &mut &'a mut [u32], words: usize) -> &'a mut [T] {
     let (part, rest) = core::mem::take(memory).split_at_mut_checked(words).unwrap_or_default();
     *memory = rest;
-    numbers(part)
+    numbers_mut(part)
 }

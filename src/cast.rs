@@ -83,10 +83,16 @@ pub const fn words<T: Plain>(numbers: usize) -> usize {
 }
 
 /// Words as numbers: as many as fit.
-pub fn numbers<T: Plain>(words: &mut [u32]) -> &mut [T] {
-    let length = size_of_val(words) / size_of::<T>();
+pub fn numbers<T: Plain>(words: &[u32]) -> &[T] {
     // SAFETY: the numbers lie within `words` and borrow it; `Plain` is sealed: its types are no larger and no more aligned
-    // than a word, and every bit pattern is valid for them and for words.
+    // than a word, and every bit pattern is valid for them.
+    unsafe { from_raw_parts(words.as_ptr().cast(), size_of_val(words) / size_of::<T>()) }
+}
+
+/// Words as numbers to write to: as many as fit.
+pub fn numbers_mut<T: Plain>(words: &mut [u32]) -> &mut [T] {
+    let length = size_of_val(words) / size_of::<T>();
+    // SAFETY: as for `numbers`, and whatever is written leaves valid words.
     unsafe { from_raw_parts_mut(words.as_mut_ptr().cast(), length) }
 }
 

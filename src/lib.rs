@@ -9,6 +9,9 @@ extern crate std;
 #[cfg(all(target_arch = "x86", not(target_feature = "sse2")))]
 compile_error!("x87 arithmetic rounds differently: build for x86 with SSE2");
 
+#[cfg(target_pointer_width = "16")]
+compile_error!("grulet counts weights in usize, which has 16 bits here: 32-bit and 64-bit targets are supported");
+
 pub mod any;
 pub mod blob;
 mod cast;
@@ -30,6 +33,8 @@ pub use error::Error;
 pub use format::Fast;
 pub use format::{Exact, Format};
 pub use hash::BitHash;
+/// The crate whose `Vec` holds an [`AnyStream`] and a [`Header`]'s layers.
+pub use heapless;
 pub use layer::{
     Dense, Gru, HardSigmoid, Layer, Linear, Relu, ResetAfter, ResetBefore, Sigmoid, Softmax, Tanh, Weights,
 };

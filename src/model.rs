@@ -4,6 +4,7 @@
 //! ±2⁶⁴ after normalisation **then** it counts as ±2⁶⁴. So no sample can poison a stream: states and outputs are finite
 //! for ever.
 
+use core::fmt;
 use core::marker::PhantomData;
 
 use crate::blob::{self, Blob, Header, Regions};
@@ -28,6 +29,12 @@ impl<N> Clone for Model<'_, N> {
 }
 
 impl<N> Copy for Model<'_, N> {}
+
+impl<N: Network> fmt::Debug for Model<'_, N> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Model").field("layers", &N::SPECS).finish_non_exhaustive()
+    }
+}
 
 impl<'a, N: Network> Model<'a, N> {
     /// Checks the bytes of a blob, from end to end, against the network. No part of them is copied.
@@ -77,6 +84,12 @@ impl<N: Network> Clone for Stream<'_, N> {
     }
 }
 
+impl<N: Network> fmt::Debug for Stream<'_, N> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Stream").field("state", &self.state).finish_non_exhaustive()
+    }
+}
+
 impl<N: Network> Stream<'_, N> {
     /// One step: a sample in real sensor units to outputs in real units. Allocates nothing and cannot fail.
     #[inline]
@@ -96,9 +109,10 @@ impl<N: Network> Stream<'_, N> {
     }
 
     /// One step in native units, without normalisation: for a front end that delivers what the network computes in.
+    /// NaN becomes 0, infinities ±2⁶⁴.
     #[inline]
     pub fn step_raw(&mut self, x: &N::Input) -> N::Output {
-        N::step(regions::<N>(self.tensors).layers, &mut self.state, x)
+        N::step(regions::<N>(self.tensors).layers, &mut self.state, &x.sanitized())
     }
 
     /// Forgets all samples.

@@ -126,7 +126,7 @@ impl Header<'_> {
         self.layers.iter().map(LayerSpec::macs).sum()
     }
 
-    /// What postcard cannot know: sizes are not 0, and there are as many names as things to name.
+    /// What postcard cannot know: sizes are not 0, there are as many names as things to name, and a rate is a rate.
     pub(super) fn check(&self) -> Result<(), Error> {
         let named = |names: &Names, count: usize| names.is_empty() || names.len() == count;
         let what = if self.layers.is_empty() {
@@ -137,6 +137,8 @@ impl Header<'_> {
             "there are not as many output names as outputs"
         } else if !named(&self.channels, self.inputs()) || !named(&self.units, self.inputs()) {
             "there are not as many channel names or units as inputs"
+        } else if !(0.0..=f32::MAX).contains(&self.sample_rate) {
+            "the sample rate is negative, infinite or NaN"
         } else {
             return Ok(());
         };

@@ -118,10 +118,7 @@ pub const fn fits<N: Network>(blob: &Aligned<[u8]>) -> bool {
 impl<'a> Blob<'a> {
     /// Checks `bytes`, from end to end.
     pub fn parse(bytes: &'a [u8]) -> Result<Self, Error> {
-        let offset = bytes.as_ptr().addr() % align_of::<Line>();
-        let Some(lines) = cast::lines(bytes) else {
-            return Err(Error::Misaligned { offset });
-        };
+        // Before the alignment: an empty slice has an odd address, and is no model wherever it lies.
         if !bytes.starts_with(&MAGIC) {
             // A cut-off magic is still a truncated model.
             return Err(if MAGIC.starts_with(bytes) && !bytes.is_empty() {
@@ -130,6 +127,9 @@ impl<'a> Blob<'a> {
                 Error::NotAModel
             });
         }
+        let Some(lines) = cast::lines(bytes) else {
+            return Err(Error::Misaligned { offset: bytes.as_ptr().addr() % align_of::<Line>() });
+        };
         if bytes.len() < PREAMBLE + CHECKSUM {
             return Err(Error::Truncated { expected: PREAMBLE + CHECKSUM, found: bytes.len() });
         }

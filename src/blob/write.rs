@@ -28,7 +28,7 @@ pub struct LayerWeights<'a> {
 /// Everything that goes into a blob. Empty slices of the affine parts mean "as it is": mean 0, scale 1, offset 0.
 #[derive(Clone, Debug)]
 pub struct Contents<'a> {
-    /// The description. Its golden self-test is filled in by [`write`].
+    /// The description. Its golden self-test is filled in by [`write()`].
     pub header: Header<'a>,
     /// One for each layer of the header.
     pub layers: &'a [LayerWeights<'a>],

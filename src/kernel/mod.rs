@@ -5,7 +5,7 @@
 //! its `W` biases, then for each input in turn its `W` weights. A kernel keeps a block's sums in registers, reads the
 //! stream once from front to back, and never pads.
 //!
-//! [`portable`] defines the bits: each sum starts at its bias and adds its products one by one in the order of the
+//! [`product`] defines the bits: each sum starts at its bias and adds its products one by one in the order of the
 //! inputs, multiply then add, never fused. Others may compute several outputs at once, which changes no sum.
 
 mod portable;

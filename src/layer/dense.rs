@@ -8,6 +8,7 @@ use crate::format::{Exact, Format};
 use crate::spec::{Activation, LayerSpec};
 
 /// A fully connected layer of `I` inputs and `O` outputs, `y = A(W·x + b)`: activation `A`, format `F`.
+#[derive(Debug)]
 pub struct Dense<const I: usize, const O: usize, A = Linear, F = Exact>(PhantomData<(A, F)>);
 
 impl<const I: usize, const O: usize, A, F> Sealed for Dense<I, O, A, F> {}

@@ -19,6 +19,7 @@ use crate::spec::{Candidate, Gate, LayerSpec, Reset};
 /// c = C(W_c·x + b_c + r⊙(U_c·h + b_c'))      ResetAfter
 /// h = (1 - z)⊙c + z⊙h
 /// ```
+#[derive(Debug)]
 pub struct Gru<const I: usize, const H: usize, F = Exact, R = ResetBefore, G = Sigmoid, C = Tanh>(
     PhantomData<(F, R, G, C)>,
 );

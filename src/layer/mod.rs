@@ -1,4 +1,4 @@
-//! Layers: what they compute, on slices ([`gru::step`], [`dense::step`]), and as types that carry their sizes.
+//! Layers: what they compute, on slices, and as types that carry their sizes.
 //!
 //! A layer type such as [`Gru<6, 32>`](Gru) is never instantiated: it names a computation. Its weights are a [`Weights`],
 //! borrowed in place from a blob; its state is a plain array that the caller owns.
@@ -7,6 +7,7 @@ mod activation;
 pub mod dense;
 pub mod gru;
 
+use core::fmt;
 use core::marker::PhantomData;
 
 pub use activation::{
@@ -65,22 +66,29 @@ impl<L> Clone for Weights<'_, L> {
 
 impl<L> Copy for Weights<'_, L> {}
 
+impl<L: Layer> fmt::Debug for Weights<'_, L> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("Weights").field(&L::SPEC).finish()
+    }
+}
+
 impl<'a, L: Layer> Weights<'a, L> {
     /// `tensors` must have been checked against `L::SPEC`.
     pub(crate) fn new(tensors: &'a [Line]) -> Self {
         Self { tensors, layer: PhantomData }
     }
 
-    /// One step on native units. Neither `x` nor `state` may hold a NaN or infinity: nothing cleans them here.
+    /// One step on native units. In `x` NaN becomes 0, infinities ±2⁶⁴. A state that did not come from `step` goes through
+    /// [`State::sanitize`] first: a NaN in it would stay.
     pub fn step(&self, state: &mut L::State, x: &L::Input) -> L::Output {
-        L::step(self.tensors, state, x)
+        L::step(self.tensors, state, &x.sanitized())
     }
 }
 
 /// An array of units: one step's inputs or outputs.
 pub trait Frame<F: Format>: Copy + sealed::Sealed {
     /// The same in real units: `[f32; N]`.
-    type Real: Copy + AsRef<[f32]> + core::fmt::Debug;
+    type Real: Copy + AsRef<[f32]> + fmt::Debug;
     /// Elements.
     const LEN: usize;
 
@@ -88,6 +96,8 @@ pub trait Frame<F: Format>: Copy + sealed::Sealed {
     fn from_real(x: &[f32], mean: &[f32], scale: &[f32]) -> Self;
     /// Each output through its `scale` and `offset` (see [`Format::to_real`]).
     fn to_real(&self, scale: &[f32], offset: &[f32]) -> Self::Real;
+    /// Each unit made safe to compute with (see [`Format::sanitize`]).
+    fn sanitized(&self) -> Self;
 }
 
 impl<U, const N: usize> sealed::Sealed for [U; N] {}
@@ -113,10 +123,15 @@ impl<F: Format<Unit = U>, U: Copy + Default, const N: usize> Frame<F> for [U; N]
         }
         real
     }
+
+    #[inline(always)]
+    fn sanitized(&self) -> Self {
+        self.map(F::sanitize)
+    }
 }
 
 /// What layers keep between steps: an array of units, nothing, or a tuple of these.
-pub trait State<F: Format>: Copy + core::fmt::Debug {
+pub trait State<F: Format>: Copy + fmt::Debug {
     /// The state of a stream that has seen nothing.
     const ZERO: Self;
     /// Makes a state from outside safe to compute with.
@@ -128,7 +143,7 @@ impl<F: Format> State<F> for () {
     fn sanitize(&mut self) {}
 }
 
-impl<F: Format<Unit = U>, U: Plain + core::fmt::Debug, const N: usize> State<F> for [U; N] {
+impl<F: Format<Unit = U>, U: Plain + fmt::Debug, const N: usize> State<F> for [U; N] {
     const ZERO: Self = [U::ZERO; N];
     fn sanitize(&mut self) {
         *self = self.map(F::sanitize);
