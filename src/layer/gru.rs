@@ -44,8 +44,16 @@ where
     #[inline]
     fn step(tensors: &[Line], h: &mut [F::Unit; H], x: &[F::Unit; I]) -> [F::Unit; H] {
         let kind = Kind { reset: R::RESET, gate: G::GATE, candidate: C::CANDIDATE };
-        let (mut operands, mut sums) = (Operands::<F::Unit, I, H>::ZERO, [[F::Sum::default(); H]; 3]);
-        step::<F>(tensors, kind, h, x, operands.as_mut_slice(), sums.as_flattened_mut());
+        let mut operands = Operands::<F::Unit, I, H>::ZERO;
+        let operands = operands.as_mut_slice();
+        match R::RESET {
+            Reset::Before => {
+                step::<F>(tensors, kind, h, x, operands, [[F::Sum::default(); H]; 2].as_flattened_mut());
+            }
+            Reset::After => {
+                step::<F>(tensors, kind, h, x, operands, [[F::Sum::default(); H]; 3].as_flattened_mut());
+            }
+        }
         *h
     }
 }
@@ -59,7 +67,8 @@ pub(crate) struct Kind {
 }
 
 /// One step of a GRU: `h` from the state before to the state after. `operands` is scratch for `x` and `h`, each filled up
-/// to a multiple of [`Format::GROUP`]; `sums` is scratch of `3·h.len()`.
+/// to a multiple of [`Format::GROUP`]; `sums` is scratch of `2·h.len()`, or `3·h.len()` with the
+/// reset gate after the matmul.
 #[inline(always)]
 pub(crate) fn step<F: Format>(
     mut tensors: &[Line],
