@@ -52,6 +52,12 @@ pub fn floats(lines: &[Line]) -> &[f32] {
     unsafe { from_raw_parts(lines.as_ptr().cast(), lines.len() * 4) }
 }
 
+/// The lines as `i32` in little-endian order: 4 for each line.
+pub fn integers(lines: &[Line]) -> &[i32] {
+    // SAFETY: a line is exactly four 4-byte words, `i32` needs less alignment than `Line`, and every pattern is valid.
+    unsafe { from_raw_parts(lines.as_ptr().cast(), lines.len() * 4) }
+}
+
 mod sealed {
     pub trait Sealed {}
     impl Sealed for f32 {}

@@ -9,6 +9,7 @@ use core::fmt;
 use serde::{Deserialize, Serialize};
 
 use crate::hash::BitHash;
+use crate::kernel::int8;
 
 /// The most layers that a network may have.
 pub const MAX_LAYERS: usize = 8;
@@ -145,6 +146,8 @@ pub enum Output {
 pub enum Storage {
     /// IEEE 754 single precision, for the formats [`Exact`](crate::Exact) and `Fast`.
     F32,
+    /// Integers, for the format [`Int8`](crate::Int8).
+    Int8,
 }
 
 /// One matrix with its bias among a layer's tensors.
@@ -163,6 +166,10 @@ impl Matrix {
     pub const fn lines(&self, storage: Storage) -> u64 {
         match storage {
             Storage::F32 => (self.outputs as u64 * (1 + self.inputs as u64 + self.state as u64)).div_ceil(4),
+            Storage::Int8 => {
+                let pairs = (self.inputs as u64).div_ceil(2) + (self.state as u64).div_ceil(2);
+                (self.outputs.div_ceil(int8::ROWS) as u64 * int8::block_words(pairs)).div_ceil(4)
+            }
         }
     }
 }
@@ -187,7 +194,11 @@ impl LayerSpec {
     /// The 16-byte lines that the layer's tensors take in a blob.
     pub const fn lines(&self, storage: Storage) -> u64 {
         let [a, b, c] = self.matrices();
-        a.lines(storage) + b.lines(storage) + c.lines(storage)
+        let parameters = match storage {
+            Storage::F32 => 0,
+            Storage::Int8 => 1,
+        };
+        parameters + a.lines(storage) + b.lines(storage) + c.lines(storage)
     }
 }
 

@@ -76,7 +76,7 @@ macro_rules! float_format {
             }
 
             #[inline(always)]
-            fn reset(r: f32, h: f32, (): ()) -> f32 {
+            fn reset(r: f32, h: f32) -> f32 {
                 r * h
             }
 

@@ -1,10 +1,12 @@
 //! Number formats: what a weight, a unit of state and a sum are, and the arithmetic between them.
 
 mod float;
+mod int8;
 
 pub use float::Exact;
 #[cfg(feature = "micromath")]
 pub use float::Fast;
+pub use int8::{Int8, Int8Parameters};
 
 use crate::cast::{Line, Plain};
 use crate::spec::{Activation, Candidate, Gate, Storage};
@@ -43,8 +45,8 @@ pub trait Format: sealed::Sealed + Copy + 'static {
     fn candidate(candidate: Candidate, sum: Self::Sum) -> Self::Unit;
     /// A dense layer's activation, from `sums` to `outputs`, of one length. `sums` may be overwritten.
     fn activation(activation: Activation, sums: &mut [Self::Sum], outputs: &mut [Self::Unit]);
-    /// The operand that stands for `r·h`: the reset gate before the matmul.
-    fn reset(r: Self::Gate, h: Self::Unit, parameters: Self::Parameters) -> Self::Unit;
+    /// `r·h` of an operand of state: the reset gate before the matmul.
+    fn reset(r: Self::Gate, h: Self::Unit) -> Self::Unit;
     /// `r·h` of a sum: the reset gate after the matmul.
     fn reset_sum(r: Self::Gate, h: Self::Sum) -> Self::Sum;
     /// `x + h` of the two sums of a candidate.

@@ -10,6 +10,7 @@
 
 #[cfg(all(target_arch = "arm", target_os = "none", target_abi = "eabihf"))]
 mod arm_fpu;
+pub mod int8;
 mod portable;
 
 #[cfg(all(target_arch = "arm", target_os = "none", target_abi = "eabihf"))]

@@ -100,8 +100,8 @@ pub(crate) fn step<F: Format>(
     };
     match reset {
         Reset::Before => {
-            for ((operand, &r), &h) in operands.iter_mut().skip(inputs).zip(&*r).zip(&*h) {
-                *operand = F::reset(F::gate(gate, r), h, parameters);
+            for (h, &r) in operands.iter_mut().skip(inputs).zip(&*r) {
+                *h = F::reset(F::gate(gate, r), *h);
             }
             F::product(matrices[1], operands, r);
         }
