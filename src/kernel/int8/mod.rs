@@ -11,8 +11,13 @@
 //! A row's sum is `bias + round(Σ weight·operand · multiplier · 2⁻³²)`, see [`crate::fixed::rescale`]. **If** no `Σ b·x` leaves 32 bits, which
 //! the exporter proves from the weights, **then** every kernel gives the same bits; sums are exact, so their order is free.
 
-mod portable;
+#[cfg(grulet_dsp)]
+mod arm_dsp;
+pub mod portable;
 
+#[cfg(grulet_dsp)]
+pub use arm_dsp::product;
+#[cfg(not(grulet_dsp))]
 pub use portable::product;
 
 /// Rows in a block.
