@@ -398,3 +398,32 @@ fn a_long_stream_does_not_drift_from_f32() {
     let rms = [early, late].map(|squares| (squares / 16_000.0).sqrt());
     assert!(rms[1] <= 1.1 * rms[0] && rms[1] < 0.01, "steps 1,000 to 2,000, and the last 1,000: {rms:?}");
 }
+
+#[test]
+fn int8_stays_near_f32() {
+    for reset in RESETS {
+        for (gate, candidate) in GATES.into_iter().flat_map(|gate| CANDIDATES.map(|candidate| (gate, candidate))) {
+            let layers = [gru(5, 14, reset, gate, candidate), dense(14, 3, Activation::Linear)];
+            let mut random = Random(31);
+            let weights = layers.map(|spec| Weights::random(&spec, 0.25, &mut random));
+            let weights = [weights[0].borrow(), weights[1].borrow()];
+            let contents = contents(&layers, &weights, &[]);
+            let exact = write(&contents).unwrap();
+            let int8 = write_int8(&contents, &[Range { input: INPUT, output: 4.0 }; 2]).unwrap();
+            let (exact, int8) =
+                (AnyModel::<Exact>::from_blob(&exact).unwrap(), AnyModel::<Int8>::from_blob(&int8).unwrap());
+            let (mut exact, mut int8) = (exact.heap_stream(), int8.heap_stream());
+            let (mut off, mut power) = (0.0, 0.0);
+            for _ in 0..300 {
+                let x = random.list(5, INPUT);
+                for (a, b) in exact.step(&x).unwrap().iter().zip(int8.step(&x).unwrap()) {
+                    off += (a - b) * (a - b);
+                    power += a * a;
+                }
+            }
+            // What weights of 8 bits cost: their rounding errors are 1/254 of the largest at most.
+            let relative = (off / power).sqrt();
+            assert!(relative < 0.01, "{}: relative error {relative}", layers[0]);
+        }
+    }
+}
