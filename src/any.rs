@@ -3,7 +3,7 @@
 
 use core::marker::PhantomData;
 
-use crate::blob::{Affine, Blob, Header};
+use crate::blob::{self, Affine, Blob, Header};
 use crate::cast::{Line, Plain, numbers, numbers_mut, words};
 use crate::error::Error;
 use crate::format::{Exact, Format};
@@ -22,7 +22,7 @@ impl<'a, F: Format> AnyModel<'a, F> {
     /// Checks the bytes of a blob, from end to end. No part of them is copied.
     pub fn from_blob<B: AsRef<[u8]> + ?Sized>(blob: &'a B) -> Result<Self, Error> {
         let blob = Blob::parse(blob.as_ref())?;
-        blob.expect_storage::<F>()?;
+        blob::expect_storage(F::STORAGE, blob.header().storage)?;
         blob.header().expect_chain()?;
         Ok(Self { blob, format: PhantomData })
     }

@@ -7,7 +7,7 @@
 use core::fmt;
 use core::marker::PhantomData;
 
-use crate::blob::{self, Blob, Header, Regions};
+use crate::blob::{self, Expected, Header, Regions};
 use crate::cast::{self, Line};
 use crate::error::Error;
 use crate::format::Format;
@@ -37,12 +37,10 @@ impl<N: Network> fmt::Debug for Model<'_, N> {
 }
 
 impl<'a, N: Network> Model<'a, N> {
-    /// Checks the bytes of a blob, from end to end, against the network. No part of them is copied.
+    /// Checks the bytes of a blob, from end to end, against the network. No part of them is copied. What does not matter to
+    /// running it, names and provenance, is checked by [`header`](Self::header).
     pub fn from_blob<B: AsRef<[u8]> + ?Sized>(blob: &'a B) -> Result<Self, Error> {
-        let blob = Blob::parse(blob.as_ref())?;
-        blob.expect_storage::<N::Format>()?;
-        blob.expect_layers(N::SPECS)?;
-        let (header, tensors) = blob.parts();
+        let (header, tensors) = blob::load(blob.as_ref(), const { &expected::<N>() })?;
         Ok(Self { header, tensors, network: PhantomData })
     }
 
@@ -58,7 +56,7 @@ impl<'a, N: Network> Model<'a, N> {
 
     /// Runs the inputs that the blob brings, and compares the bits of the outputs with those that the exporter saw.
     pub fn self_test(&self) -> Result<(), Error> {
-        let golden = self.header()?.golden;
+        let golden = blob::golden(self.header)?;
         let expected = N::Format::golden(&golden).ok_or(Error::NoSelfTest)?;
         let mut stream = self.stream();
         let mut hash = BitHash::new();
@@ -131,12 +129,18 @@ impl<N: Network> Stream<'_, N> {
         self.state = state;
     }
 
-    #[inline(always)]
+    /// The code of a network, in one copy.
+    #[inline(never)]
     fn step_slice(&mut self, sample: &[f32]) -> RealOutput<N> {
         let Regions { affine, layers, .. } = regions::<N>(self.tensors);
         let x = N::Input::from_real(sample, affine.mean, affine.scale);
         N::step(layers, &mut self.state, &x).to_real(affine.output_scale, affine.output_offset)
     }
+}
+
+const fn expected<N: Network>() -> Expected {
+    let (storage, layers) = (N::Format::STORAGE, N::SPECS);
+    Expected { storage, layers, lines: N::LINES as u64, fingerprint: N::FINGERPRINT }
 }
 
 const fn inputs<N: Network>() -> usize {

@@ -12,6 +12,8 @@ pub struct Header<'a> {
     pub storage: Storage,
     /// The layers, in order.
     pub layers: heapless::Vec<LayerSpec, MAX_LAYERS>,
+    /// The self-test.
+    pub golden: Golden,
     /// Whether the network was trained on its outputs at every step or at the last one.
     pub output: Output,
     /// The model's name.
@@ -35,7 +37,14 @@ pub struct Header<'a> {
     /// Where the model comes from.
     #[serde(borrow)]
     pub provenance: Provenance<'a>,
-    /// The self-test.
+}
+
+/// The first fields of a [`Header`], which is all that running it takes. A typed model reads no more, so that a firmware
+/// which never asks for a name has no code for names.
+#[derive(Clone, Debug, Deserialize)]
+pub(super) struct Core {
+    pub storage: Storage,
+    pub layers: heapless::Vec<LayerSpec, MAX_LAYERS>,
     pub golden: Golden,
 }
 
@@ -106,6 +115,20 @@ impl<'a> Names<'a> {
     }
 }
 
+impl Core {
+    /// What postcard cannot know: there are layers, and their sizes are not 0.
+    pub fn check(&self) -> Result<(), Error> {
+        let what = if self.layers.is_empty() {
+            "it has no layers"
+        } else if self.layers.iter().any(|layer| layer.inputs() == 0 || layer.outputs() == 0) {
+            "a layer has no inputs or no outputs"
+        } else {
+            return Ok(());
+        };
+        Err(Error::Header { what })
+    }
+}
+
 impl Header<'_> {
     /// Inputs of the first layer.
     pub fn inputs(&self) -> usize {
@@ -127,14 +150,10 @@ impl Header<'_> {
         self.layers.iter().map(LayerSpec::macs).sum()
     }
 
-    /// What postcard cannot know: sizes are not 0, there are as many names as things to name, and a rate is a rate.
+    /// What postcard cannot know: there are as many names as things to name, and a rate is a rate.
     pub(super) fn check(&self) -> Result<(), Error> {
         let named = |names: &Names, count: usize| names.is_empty() || names.len() == count;
-        let what = if self.layers.is_empty() {
-            "it has no layers"
-        } else if self.layers.iter().any(|layer| layer.inputs() == 0 || layer.outputs() == 0) {
-            "a layer has no inputs or no outputs"
-        } else if !named(&self.outputs, self.outputs()) {
+        let what = if !named(&self.outputs, self.outputs()) {
             "there are not as many output names as outputs"
         } else if !named(&self.channels, self.inputs()) || !named(&self.units, self.inputs()) {
             "there are not as many channel names or units as inputs"

@@ -12,6 +12,7 @@ mod write;
 
 use crc::{CRC_32_ISCSI, Crc, NoTable};
 
+use header::Core;
 pub use header::{Golden, Header, Names, Provenance};
 #[cfg(feature = "alloc")]
 pub use quantize::Range;
@@ -20,10 +21,11 @@ pub use write::{AlignedBytes, Contents, LayerWeights, WriteError, write, write_i
 
 use crate::cast::{self, Aligned, Line};
 use crate::error::Error;
+use crate::format::Format;
 use crate::layer::{Layer, Weights, take};
 use crate::math::WEIGHT_LIMIT;
 use crate::network::Network;
-use crate::spec::{Storage, fingerprint};
+use crate::spec::{LayerSpec, Storage, fingerprint};
 
 /// The first eight bytes of every model; not text, so that a transfer in text mode is noticed.
 pub const MAGIC: [u8; 8] = *b"\x89grulet\n";
@@ -44,7 +46,6 @@ pub fn checksum(bytes: &[u8]) -> u32 {
 #[derive(Clone, Debug)]
 pub struct Blob<'a> {
     header: Header<'a>,
-    encoded: &'a [u8],
     tensors: &'a [Line],
 }
 
@@ -119,9 +120,19 @@ pub const fn fits<N: Network>(blob: &Aligned<[u8]>) -> bool {
     field(bytes, 8) == VERSION && field(bytes, 24) as usize == bytes.len() && print == N::FINGERPRINT
 }
 
-impl<'a> Blob<'a> {
-    /// Checks `bytes`, from end to end.
-    pub fn parse(bytes: &'a [u8]) -> Result<Self, Error> {
+/// A blob that is whole, with the first fields of its header.
+struct Opened<'a> {
+    core: Core,
+    /// The header.
+    encoded: &'a [u8],
+    /// All but the checksum.
+    content: &'a [u8],
+    /// The same, and perhaps one line more.
+    lines: &'a [Line],
+}
+
+impl<'a> Opened<'a> {
+    fn new(bytes: &'a [u8]) -> Result<Self, Error> {
         // Before the alignment: an empty slice has an odd address, and is no model wherever it lies.
         if !bytes.starts_with(&MAGIC) {
             // A cut-off magic is still a truncated model.
@@ -158,42 +169,41 @@ impl<'a> Blob<'a> {
         Self::checked(content, lines)
     }
 
-    /// Everything after the checksum; `lines` are those of `content` and perhaps one more.
+    /// Everything after the checksum.
     fn checked(content: &'a [u8], lines: &'a [Line]) -> Result<Self, Error> {
         let wrong = |what| Err(Error::Header { what });
         let length = field(content, 12) as usize;
         let Some(encoded) = content.get(PREAMBLE..).and_then(|rest| rest.get(..length)) else {
             return wrong("it is longer than the model");
         };
-        let Ok((header, rest)) = postcard::take_from_bytes::<Header<'a>>(encoded) else {
-            return wrong("it is not what postcard wrote");
-        };
-        if !rest.is_empty() {
-            return wrong("it is shorter than its length says");
-        }
-        header.check()?;
+        let core = core(encoded)?;
         if field(content, 28) != 0 {
             return wrong("its reserved field is not 0");
         }
-        if fingerprint(header.storage, &header.layers)
-            != (field(content, 16) as u64 | (field(content, 20) as u64) << 32)
-        {
+        Ok(Self { core, encoded, content, lines })
+    }
+
+    /// The tensors, if there are as many as layers of `of_layers` lines need, and `print` is the fingerprint in the
+    /// preamble.
+    fn tensors(&self, of_layers: u64, print: u64) -> Result<&'a [Line], Error> {
+        let Self { core, encoded, content, lines } = self;
+        let wrong = |what| Err(Error::Header { what });
+        if print != (field(content, 16) as u64 | (field(content, 20) as u64) << 32) {
             return wrong("the fingerprint is not that of its layers");
         }
-
         // Lines that must be there, in `u64`, because a hostile header's sizes may not fit a 32-bit `usize`.
-        let (inputs, outputs) = (header.inputs(), header.outputs());
-        let of_layers: u64 = header.layers.iter().map(|layer| layer.lines(header.storage)).sum();
+        let inputs = core.layers.first().map_or(0, LayerSpec::inputs);
+        let outputs = core.layers.last().map_or(0, LayerSpec::outputs);
         let of_affine = 2 * (elements_to_lines(inputs) + elements_to_lines(outputs)) as u64;
-        let of_golden = (u64::from(header.golden.steps) * inputs as u64).div_ceil(4);
-        let before = (PREAMBLE + length).div_ceil(Line::BYTES);
+        let of_golden = (u64::from(core.golden.steps) * inputs as u64).div_ceil(4);
+        let before = (PREAMBLE + encoded.len()).div_ceil(Line::BYTES);
         let expected = (before as u64 + of_affine + of_layers + of_golden) * Line::BYTES as u64;
         if expected != content.len() as u64 {
             return wrong("its layers do not add up to the model's length");
         }
         let tensors = lines.get(before..).unwrap_or(&[]);
         // Integers are right whatever they are.
-        let floats = match header.storage {
+        let floats = match core.storage {
             Storage::F32 => of_affine + of_layers,
             Storage::Int8 => of_affine,
         };
@@ -204,7 +214,18 @@ impl<'a> Blob<'a> {
                 return Err(Error::Weight { offset: before * Line::BYTES + i * 4, found: weight });
             }
         }
-        Ok(Self { header, encoded, tensors })
+        Ok(tensors)
+    }
+}
+
+impl<'a> Blob<'a> {
+    /// Checks `bytes`, from end to end.
+    pub fn parse(bytes: &'a [u8]) -> Result<Self, Error> {
+        let opened = Opened::new(bytes)?;
+        let Core { storage, layers, .. } = &opened.core;
+        opened.core.check()?;
+        let tensors = opened.tensors(lines(layers, *storage), fingerprint(*storage, layers))?;
+        Ok(Self { header: decode(opened.encoded)?, tensors })
     }
 
     /// What the blob says of itself.
@@ -226,48 +247,81 @@ impl<'a> Blob<'a> {
     /// The weights of layer `index`, for wiring a graph by hand.
     pub fn layer<L: Layer>(&self, index: usize) -> Result<Weights<'a, L>, Error> {
         let found = self.header.layers.get(index).copied();
-        self.expect_storage::<L::Format>()?;
+        expect_storage(L::Format::STORAGE, self.header.storage)?;
         if found != Some(L::SPEC) {
             return Err(Error::Layer { layer: index, expected: Some(L::SPEC), found });
         }
-        let lines =
-            |layers: &[crate::LayerSpec]| layers.iter().map(|l| l.lines(self.header.storage)).sum::<u64>() as usize;
+        let before = self.header.layers.get(..index).unwrap_or(&[]);
         let mut tensors = self.regions().layers;
-        take(&mut tensors, lines(self.header.layers.get(..index).unwrap_or(&[])));
+        take(&mut tensors, lines(before, self.header.storage) as usize);
         Ok(Weights::new(take(&mut tensors, L::SPEC.lines(self.header.storage) as usize)))
     }
 
-    /// Refuses weights that are stored for another format.
-    pub(crate) fn expect_storage<F: crate::Format>(&self) -> Result<(), Error> {
-        if self.header.storage != F::STORAGE {
-            return Err(Error::Storage { expected: F::STORAGE, found: self.header.storage });
-        }
-        Ok(())
-    }
-
-    /// Refuses another network than `expected`, naming the first layer that differs.
-    pub(crate) fn expect_layers(&self, expected: &[crate::LayerSpec]) -> Result<(), Error> {
-        for layer in 0..expected.len().max(self.header.layers.len()) {
-            let (expected, found) = (expected.get(layer).copied(), self.header.layers.get(layer).copied());
-            if expected != found {
-                return Err(Error::Layer { layer, expected, found });
-            }
-        }
-        Ok(())
-    }
-
-    /// The encoded header, and all tensors.
-    pub(crate) fn parts(&self) -> (&'a [u8], &'a [Line]) {
-        (self.encoded, self.tensors)
-    }
-
     pub(crate) fn regions(&self) -> Regions<'a> {
-        let layers: u64 = self.header.layers.iter().map(|layer| layer.lines(self.header.storage)).sum();
+        let layers = lines(&self.header.layers, self.header.storage);
         Regions::cut(self.tensors, self.header.inputs(), self.header.outputs(), layers as usize)
     }
 }
 
-/// The header that [`Blob::parts`] gave.
+/// The lines that layers take; in `u64`, because those of a hostile header may not fit a `usize`.
+fn lines(layers: &[LayerSpec], storage: Storage) -> u64 {
+    layers.iter().map(|layer| layer.lines(storage)).sum()
+}
+
+/// Refuses weights that are stored for another format.
+pub(crate) fn expect_storage(expected: Storage, found: Storage) -> Result<(), Error> {
+    if expected == found { Ok(()) } else { Err(Error::Storage { expected, found }) }
+}
+
+/// Refuses another network than `expected`, naming the first layer that differs.
+fn expect_layers(expected: &[LayerSpec], found: &[LayerSpec]) -> Result<(), Error> {
+    for layer in 0..expected.len().max(found.len()) {
+        let (expected, found) = (expected.get(layer).copied(), found.get(layer).copied());
+        if expected != found {
+            return Err(Error::Layer { layer, expected, found });
+        }
+    }
+    Ok(())
+}
+
+/// What a network type knows of the blobs that fit it.
+pub(crate) struct Expected {
+    pub storage: Storage,
+    pub layers: &'static [LayerSpec],
+    pub lines: u64,
+    pub fingerprint: u64,
+}
+
+/// The encoded header and the tensors in `bytes`, if they hold the network expected. Not inlined, because it is the same
+/// for every network.
+#[inline(never)]
+pub(crate) fn load<'a>(bytes: &'a [u8], expected: &Expected) -> Result<(&'a [u8], &'a [Line]), Error> {
+    let opened = Opened::new(bytes)?;
+    expect_storage(expected.storage, opened.core.storage)?;
+    expect_layers(expected.layers, &opened.core.layers)?;
+    Ok((opened.encoded, opened.tensors(expected.lines, expected.fingerprint)?))
+}
+
+const NOT_POSTCARD: Error = Error::Header { what: "it is not what postcard wrote" };
+
+/// The header in `encoded`, which must end with it.
 pub(crate) fn decode(encoded: &[u8]) -> Result<Header<'_>, Error> {
-    postcard::from_bytes(encoded).map_err(|_| Error::Header { what: "it is not what postcard wrote" })
+    let (header, rest) = postcard::take_from_bytes::<Header<'_>>(encoded).map_err(|_| NOT_POSTCARD)?;
+    if !rest.is_empty() {
+        return Err(Error::Header { what: "it is shorter than its length says" });
+    }
+    header.check()?;
+    Ok(header)
+}
+
+/// The first fields of the header in `encoded`.
+#[inline(never)]
+fn core(encoded: &[u8]) -> Result<Core, Error> {
+    postcard::take_from_bytes(encoded).map(|(core, _)| core).map_err(|_| NOT_POSTCARD)
+}
+
+/// The self-test in a header that [`load`] gave.
+#[inline(never)]
+pub(crate) fn golden(encoded: &[u8]) -> Result<Golden, Error> {
+    core(encoded).map(|core| core.golden)
 }

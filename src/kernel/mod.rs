@@ -7,6 +7,9 @@
 //!
 //! [`product`] defines the bits: each sum starts at its bias and adds its products one by one in the order of the
 //! inputs, multiply then add, never fused. Others may compute several outputs at once, which changes no sum.
+//!
+//! Kernels are `#[inline]` so that they are compiled at the optimisation level of the program that runs them: a firmware may
+//! then ask for small code from this crate, whose loader runs once, and for fast code from its own steps.
 
 #[cfg(all(target_arch = "arm", target_os = "none", target_abi = "eabihf"))]
 mod arm_fpu;

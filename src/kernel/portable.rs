@@ -4,12 +4,14 @@
 ///
 /// `weights` is a matrix in blocks (see [the module](super)) of `sums.len()` outputs and `inputs.len()` inputs. Sums that
 /// shorter weights do not reach stay as they are; a blob's lengths are checked when it is loaded.
+#[inline]
 pub fn product(mut weights: &[f32], inputs: &[f32], sums: &mut [f32]) {
     let rest = blocks::<16>(&mut weights, inputs, sums);
     narrow(weights, inputs, rest);
 }
 
 /// The blocks after those of 16, for fewer than 16 `sums`.
+#[inline]
 pub(super) fn narrow(mut weights: &[f32], inputs: &[f32], sums: &mut [f32]) {
     let rest = blocks::<8>(&mut weights, inputs, sums);
     let rest = blocks::<4>(&mut weights, inputs, rest);

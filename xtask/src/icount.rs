@@ -6,7 +6,7 @@ use std::path::Path;
 
 use anyhow::{Context, Result, bail};
 use clap::Args;
-use grulet::blob::{Contents, Header, LayerWeights, write};
+use grulet::blob::{Contents, Header, LayerWeights, Range, write, write_int8};
 use grulet::spec::{Candidate, Gate, LayerSpec, Output, Reset, Storage};
 use object::{Object, ObjectSection};
 
@@ -36,7 +36,7 @@ One step of a single GRU layer in native units (`step_raw`): both products, gate
 
 - *instructions*: counted in QEMU under `-icount shift=0` by SysTick (a tick is 40 instructions) over 8 repetitions of each
   of 1,000 inputs and states, an eighth of them all extremes; the time of the same loop without the step is subtracted.
-  Resolution: 5 instructions. Cores without an FPU: 20 inputs. *Per MAC*: the maximum over 3·H·(I+H).
+  Resolution: 5 instructions. `f32` without an FPU: 20 inputs, once each. *Per MAC*: the maximum over 3·H·(I+H).
 - *code*: `.text` and `.rodata` of a program with loader, self-test and step, less the same of the empty program
   and the model. *stack*: deepest use during a step, on painted memory. *state*: `size_of` the stream's state.
 - Tables, where a format has any, are part of *code*.
@@ -62,10 +62,12 @@ impl Icount {
         let mut rows = Vec::new();
         for board in &BOARDS {
             for (inputs, hidden) in SHAPES {
-                for reset in [Reset::Before, Reset::After] {
-                    let row = measure(board, inputs, hidden, reset, &folder)?;
-                    sh::say(&row.line());
-                    rows.push(row);
+                for storage in [Storage::F32, Storage::Int8] {
+                    for reset in [Reset::Before, Reset::After] {
+                        let row = measure(board, storage, inputs, hidden, reset, &folder)?;
+                        sh::say(&row.line());
+                        rows.push(row);
+                    }
                 }
             }
         }
@@ -94,18 +96,19 @@ impl Row {
     }
 }
 
-fn measure(board: &Board, inputs: u16, hidden: u16, reset: Reset, folder: &Path) -> Result<Row> {
+fn measure(board: &Board, storage: Storage, inputs: u16, hidden: u16, reset: Reset, folder: &Path) -> Result<Row> {
+    let format = if storage == Storage::Int8 { "Int8" } else { "Exact" };
     let layer = LayerSpec::Gru { inputs, hidden, reset, gate: Gate::Sigmoid, candidate: Candidate::Tanh };
-    let model = folder.join(format!("{inputs}x{hidden}_{reset:?}.gru"));
-    let bytes = model_of(layer)?;
+    let model = folder.join(format!("{inputs}x{hidden}_{format}_{reset:?}.gru"));
+    let bytes = model_of(layer, storage)?;
     fs::write(&model, &bytes).with_context(|| format!("cannot write {}", model.display()))?;
 
-    let soft_float = board.target == "thumbv7m-none-eabi";
+    let soft_float = board.target == "thumbv7m-none-eabi" && storage == Storage::F32;
     let (inputs_measured, repeats) = if soft_float { ("20", "1") } else { ("1000", "8") };
     let build = Build {
         environment: vec![
             ("GRULET_MODEL", model.display().to_string()),
-            ("GRULET_NET", format!("(Gru<{inputs}, {hidden}, Exact, Reset{reset:?}>,)")),
+            ("GRULET_NET", format!("(Gru<{inputs}, {hidden}, {format}, Reset{reset:?}>,)")),
             ("GRULET_INPUTS", inputs_measured.to_owned()),
             ("GRULET_REPEATS", repeats.to_owned()),
         ],
@@ -117,7 +120,7 @@ fn measure(board: &Board, inputs: u16, hidden: u16, reset: Reset, folder: &Path)
     };
     let code = size(&board.build("size", &build)?)? - size(&board.build("empty", &build)?)?;
     Ok(Row {
-        name: format!("{} | {inputs}×{hidden} | Exact | {}", board.core, format!("{reset:?}").to_lowercase()),
+        name: format!("{} | {inputs}×{hidden} | {format} | {}", board.core, format!("{reset:?}").to_lowercase()),
         figures: [value("instructions min")?, value("instructions max")?, code, value("stack")?, value("state")?],
         macs: layer.macs() as u64,
     })
@@ -132,7 +135,7 @@ fn size(program: &Path) -> Result<u64> {
 }
 
 /// A model of one layer with weights without a pattern, small enough to leave its gates alive.
-fn model_of(layer: LayerSpec) -> Result<Vec<u8>> {
+fn model_of(layer: LayerSpec, storage: Storage) -> Result<Vec<u8>> {
     let (i, h) = (layer.inputs(), layer.outputs());
     let weight = |n: usize| {
         move |k: usize| ((k * 2_654_435_761 + n) % 2001) as f32 * 1e-3 / (h as f32).sqrt() - 0.5 / (h as f32).sqrt()
@@ -143,7 +146,7 @@ fn model_of(layer: LayerSpec) -> Result<Vec<u8>> {
     let bias: Vec<f32> = (0..biases).map(weight(3)).collect();
     let golden: Vec<f32> = (0..4 * i).map(|k| (k % 7) as f32 * 0.3 - 1.0).collect();
     let header = Header {
-        storage: Storage::F32,
+        storage,
         layers: [layer].into_iter().collect(),
         output: Output::EveryStep,
         name: "icount",
@@ -166,7 +169,11 @@ fn model_of(layer: LayerSpec) -> Result<Vec<u8>> {
         output_offset: &[],
         golden: &golden,
     };
-    Ok(write(&contents)?.as_ref().to_vec())
+    let blob = match storage {
+        Storage::Int8 => write_int8(&contents, &[Range { input: 1.0, output: 1.0 }])?,
+        _ => write(&contents)?,
+    };
+    Ok(blob.as_ref().to_vec())
 }
 
 /// The compiler that the firmware is built with.

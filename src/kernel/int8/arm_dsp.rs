@@ -10,6 +10,7 @@ use core::arch::naked_asm;
 use super::{ROWS, block_words, portable};
 
 /// [`portable::product`].
+#[inline]
 pub fn product(matrix: &[i32], operands: &[i16], sums: &mut [i32]) {
     let pairs = operands.len() / 2;
     let words = block_words(pairs as u64) as usize;

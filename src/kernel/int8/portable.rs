@@ -7,6 +7,7 @@ use crate::fixed::rescale;
 ///
 /// `matrix` holds blocks of four rows (see [the module](super)) for `sums.len()` rows and an even number of operands. Sums
 /// that a shorter matrix does not reach stay as they are.
+#[inline]
 pub fn product(mut matrix: &[i32], operands: &[i16], sums: &mut [i32]) {
     let (pairs, _) = operands.as_chunks::<2>();
     for block in sums.chunks_mut(ROWS) {
