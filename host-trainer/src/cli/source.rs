@@ -24,7 +24,7 @@ pub struct Source {
     #[arg(long)]
     config: Option<PathBuf>,
     /// Replace a setting of the configuration, such as `data.npz_test.x=x`. May be given more than once.
-    #[arg(long, value_name = "KEY=VALUE")]
+    #[arg(long, value_name = "KEY=VALUE", value_parser = super::setting)]
     set: Vec<String>,
     /// Which keys of a .npz are read.
     #[arg(long, value_enum, default_value_t = PartName::Test)]

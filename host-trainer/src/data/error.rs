@@ -329,6 +329,17 @@ pub enum DataError {
         /// `data.horizon`.
         horizon: usize,
     },
+    /// A window that no series fills.
+    #[error("{}: `data.window` is {window}, but the longest training series has {longest} steps (after `data.horizon`); \
+        lower `data.window`, or leave it out to use the series whole", path.display())]
+    WindowTooLong {
+        /// The training file.
+        path: PathBuf,
+        /// `data.window`.
+        window: usize,
+        /// Steps of the longest series.
+        longest: usize,
+    },
     /// A group to validate on that no series has.
     #[error("{}: no series is of group {group:?}; the groups are {}; correct `data.validation.groups`",
         path.display(), list(.groups))]

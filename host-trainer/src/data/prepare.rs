@@ -5,7 +5,7 @@ use std::path::Path;
 use grulet::spec::{LayerSpec, Output};
 use grulet::{Header, blob};
 
-use super::read::{Part, ReadOptions, read};
+use super::read::{Part, ReadOptions, TargetOptions, read};
 use super::split::{split_fraction, split_groups};
 use super::{DataError, Dataset, Normalizer, Warning, csv};
 use crate::config::{Config, DataConfig, Names, Normalize, TargetTransform, Task};
@@ -98,6 +98,10 @@ pub fn prepare(config: &Config) -> Result<Prepared, DataError> {
     });
     if let Some(window) = config.data.window {
         let stride = config.data.stride.unwrap_or(window);
+        let longest = (0..train.series.len()).map(|index| train.steps(index)).max().unwrap_or(0);
+        if longest < window {
+            return Err(DataError::WindowTooLong { path: path.clone(), window, longest });
+        }
         let (windows, warning) = train.windows(window, stride);
         train = windows;
         warnings.extend(warning);
@@ -130,11 +134,30 @@ pub fn held_out(
     if keys.channels.is_none() && keys.csv.features.is_none() && !header.channels.is_empty() {
         keys.csv.features = Some(header.channels.iter().map(str::to_owned).collect());
     }
-    let mut options = ReadOptions { data: &keys, ..ReadOptions::new(config, part) };
-    options.targets = options.targets.filter(|_| targets);
-    let mut data = read(path, &options)?;
+    let wanted = targets.then_some(TargetOptions { output: header.output, loss: config.train.loss });
+    let mut data = read(path, &ReadOptions { data: &keys, part, targets: wanted })?;
+    let mismatch = |problem| Err(DataError::Mismatch { path: path.to_owned(), problem });
+    let (found, expected) = (data.inputs(), header.inputs());
+    if found != expected {
+        let names: Vec<&str> = header.channels.iter().collect();
+        return mismatch(format!(
+            "there are {found} input channels, but the model has {expected} ({}); give the same channels",
+            names.join(", ")
+        ));
+    }
     if targets {
         data = ahead(data, config, path)?;
+        let (found, what) = match config.task() {
+            Task::Classes => (data.classes.len(), "classes"),
+            Task::Binary | Task::Regression => (data.target_width, "values in each target"),
+        };
+        if found != header.outputs() {
+            return mismatch(format!(
+                "there are {found} {what}, but the model has {} outputs; \
+                 give the model's own configuration with --config, or data for this model",
+                header.outputs()
+            ));
+        }
     }
     if let (Some(window), Output::LastStep) = (config.data.window, header.output) {
         data = data.windows(window, config.data.stride.unwrap_or(window)).0;
