@@ -46,10 +46,19 @@ pub fn main() -> ExitCode {
         // Whoever reads the output has closed it: nothing is lost, as for any filter.
         Err(error) if is_broken_pipe(&error) => ExitCode::SUCCESS,
         Err(error) => {
-            let _ = writeln!(io::stderr(), "error: {error:#}");
+            let _ = writeln!(io::stderr(), "error: {}", message(&error));
             ExitCode::FAILURE
         }
     }
+}
+
+/// The error with its causes, but for those that it has told already.
+fn message(error: &anyhow::Error) -> String {
+    error
+        .chain()
+        .skip(1)
+        .map(ToString::to_string)
+        .fold(error.to_string(), |text, cause| if text.contains(&cause) { text } else { format!("{text}: {cause}") })
 }
 
 fn is_broken_pipe(error: &anyhow::Error) -> bool {

@@ -38,6 +38,7 @@ pub fn prepare(config: &Config) -> Result<Prepared, DataError> {
     let path = &config.data.train;
     let whole = read(path, &ReadOptions::new(config, Part::Train))?;
     let alike = alike(config, &whole)?;
+    let width = whole.target_width;
     let read_alike = |path: &Path, part: Part| {
         let options = ReadOptions { data: &alike, ..ReadOptions::new(config, part) };
         let data = read(path, &options).map_err(|error| match error {
@@ -48,12 +49,8 @@ pub fn prepare(config: &Config) -> Result<Prepared, DataError> {
             }
             error => error,
         })?;
-        same_kind(&whole, &data, path)?;
+        same_kind(width, &data, path)?;
         Ok::<_, DataError>(data)
-    };
-    let test = match &config.data.test {
-        Some(path) => Some(ahead(read_alike(path, Part::Test)?, config, path)?),
-        None => None,
     };
     let (train, validation) = match &config.data.validation {
         Some(validation) => {
@@ -75,8 +72,13 @@ pub fn prepare(config: &Config) -> Result<Prepared, DataError> {
     let mut train = ahead(train, config, path)?;
     every_class(&train, config, path)?;
     let layers = layers(config, &train)?;
+    // Last, so that a mistake in the training file or the network is not blamed on the test file.
+    let mut test = match &config.data.test {
+        Some(path) => Some(ahead(read_alike(path, Part::Test)?, config, path)?),
+        None => None,
+    };
 
-    let (mut validation, mut test, mut warnings) = (validation, test, Vec::new());
+    let (mut validation, mut warnings) = (validation, Vec::new());
     let inputs = match config.data.normalize {
         Normalize::None => None,
         Normalize::Zscore => {
@@ -180,8 +182,8 @@ fn alike(config: &Config, train: &Dataset) -> Result<DataConfig, DataError> {
     Ok(data)
 }
 
-fn same_kind(train: &Dataset, other: &Dataset, path: &Path) -> Result<(), DataError> {
-    let (found, expected) = (other.target_width, train.target_width);
+fn same_kind(expected: usize, other: &Dataset, path: &Path) -> Result<(), DataError> {
+    let found = other.target_width;
     if found == expected {
         return Ok(());
     }
