@@ -1,6 +1,7 @@
 //! Data files that cannot be used.
 
-use crate::support::{Array, Bench, npz, table};
+use crate::npz::{Array, npz};
+use crate::support::{Bench, table};
 
 /// The table with the cells of line `line` (from 1) edited.
 fn with(line: usize, edit: impl Fn(&mut Vec<&str>)) -> Vec<u8> {

@@ -4,5 +4,6 @@ mod bad_config;
 mod bad_data;
 mod bad_model;
 mod disk;
+mod npz;
 mod runs;
 mod support;

@@ -2,7 +2,8 @@
 
 use std::process::Stdio;
 
-use crate::support::{Array, Bench, GRULET, npz, table};
+use crate::npz::{Array, npz};
+use crate::support::{Bench, GRULET, table};
 
 const FILES: [&str; 6] = ["best.ckpt", "config.toml", "last.ckpt", "log.csv", "model.gru", "report.json"];
 
