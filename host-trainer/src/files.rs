@@ -31,12 +31,19 @@ impl FileError {
     }
 }
 
-/// Writes `path` by way of a temporary file beside it: an existing file stays as it was unless all is written.
+/// Writes `path` by way of a temporary file beside it: an existing file stays as it was unless all is written. What is no
+/// file, such as `/dev/stdout`, is written to as it is; a link stays a link.
 ///
 /// # Errors
 /// If the folder or the file cannot be written.
 pub fn write(path: &Path, contents: impl AsRef<[u8]>) -> Result<(), FileError> {
     let failed = |source| FileError::new(path, "write", source);
+    if std::fs::metadata(path).is_ok_and(|old| !old.is_file() && !old.is_dir()) {
+        let device = std::fs::OpenOptions::new().write(true).open(path);
+        return device.and_then(|mut device| device.write_all(contents.as_ref())).map_err(failed);
+    }
+    let target = std::fs::canonicalize(path);
+    let path = target.as_deref().unwrap_or(path);
     let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
     let mut file = tempfile::Builder::new().prefix(".grulet-").tempfile_in(folder).map_err(failed)?;
     file.write_all(contents.as_ref()).map_err(failed)?;
@@ -58,6 +65,17 @@ pub fn write(path: &Path, contents: impl AsRef<[u8]>) -> Result<(), FileError> {
 /// If it cannot be made.
 pub fn make_folder(path: &Path) -> Result<(), FileError> {
     std::fs::create_dir_all(path).map_err(|source| FileError::new(path, "make the folder", source))
+}
+
+/// Removes the file at `path`, if there is one.
+///
+/// # Errors
+/// If it is there and cannot be removed.
+pub fn remove(path: &Path) -> Result<(), FileError> {
+    match std::fs::remove_file(path) {
+        Err(source) if source.kind() != io::ErrorKind::NotFound => Err(FileError::new(path, "replace", source)),
+        _ => Ok(()),
+    }
 }
 
 /// Reads the file at `path`.
@@ -87,6 +105,13 @@ mod tests {
         let error = write(&taken, "x").unwrap_err();
         assert!(error.to_string().contains("folder: cannot write"), "{error}");
         assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 2, "no temporary file stays");
+        #[cfg(unix)]
+        {
+            let link = folder.path().join("link");
+            std::os::unix::fs::symlink(&path, &link).unwrap();
+            write(&link, "linked").unwrap();
+            assert_eq!(read(&path).unwrap(), b"linked", "a link is followed, not replaced");
+        }
         assert!(read(&folder.path().join("none")).unwrap_err().to_string().ends_with("check the path"));
     }
 }

@@ -13,7 +13,8 @@ pub fn summary(name: &str, layers: &[LayerSpec], output: Output) -> String {
             LayerSpec::Gru { reset: Reset::After, .. } => "GRU, reset after",
             _ => "Dense",
         };
-        let last_only = output == Output::LastStep && index + 1 == layers.len();
+        // From the last GRU on, as in Keras, where it would have `return_sequences=False`.
+        let last_only = output == Output::LastStep && layers[index + 1..].iter().all(|after| after.state() == 0);
         let steps = if last_only { "" } else { "None, " };
         rows.push([
             format!("{index} ({what})"),
@@ -106,6 +107,22 @@ mod tests {
             net_type(&[gru(Reset::Before, Candidate::Relu)]),
             "(Gru<1, 128, Exact, ResetBefore, Sigmoid, Relu>,)"
         );
+    }
+
+    #[test]
+    fn an_answer_at_the_last_step_begins_at_the_last_gru() {
+        let gru = |inputs| LayerSpec::Gru {
+            inputs,
+            hidden: 4,
+            reset: Reset::After,
+            gate: Gate::Sigmoid,
+            candidate: Candidate::Tanh,
+        };
+        let dense = LayerSpec::Dense { inputs: 4, outputs: 2, activation: Activation::Softmax };
+        let text = summary("a", &[gru(3), gru(4), dense], Output::LastStep);
+        let shapes: Vec<&str> = text.lines().filter_map(|line| Some(&line[line.find("(None")?..])).collect();
+        let shapes: Vec<&str> = shapes.iter().map(|rest| &rest[..=rest.find(')').unwrap()]).collect();
+        assert_eq!(shapes, ["(None, None, 4)", "(None, 4)", "(None, 2)"]);
     }
 
     #[test]

@@ -1,6 +1,6 @@
 //! `grulet evaluate`
 
-use std::io::{self, Write};
+use std::fmt::Write;
 
 use clap::{Args, ValueEnum};
 use grulet::{AnyModel, Exact, Fast};
@@ -63,12 +63,12 @@ impl Evaluate {
         if self.json {
             return super::print_json(&result);
         }
-        let mut out = io::stdout().lock();
+        let mut out = String::new();
         writeln!(out, "{}: {} series, {} steps", result.model, result.series, result.steps)?;
         for (name, value) in result.scores.list() {
             writeln!(out, "  {name:<9} {value:.6}")?;
         }
         writeln!(out, "  hash of all output bits: {}", result.output_hash)?;
-        Ok(())
+        super::print(&out)
     }
 }

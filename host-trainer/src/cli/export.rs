@@ -1,6 +1,6 @@
 //! `grulet export`
 
-use std::io::{self, Write};
+use std::fmt::Write;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, bail};
@@ -76,13 +76,13 @@ impl Export {
         if self.json {
             return super::print_json(&exported);
         }
-        let mut out = io::stdout().lock();
+        let mut out = String::new();
         writeln!(out, "{}: {} bytes", exported.model.display(), thousands(exported.bytes))?;
         writeln!(out, "type Net = {};", exported.net)?;
         if let (Some(samples), Some(steps)) = (&exported.samples, exported.steps) {
             writeln!(out, "{}: {} steps", samples.display(), thousands(steps))?;
         }
-        Ok(())
+        super::print(&out)
     }
 
     /// The start of the first test series, as a samples file; and its steps.

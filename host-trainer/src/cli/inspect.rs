@@ -1,6 +1,6 @@
 //! `grulet inspect`
 
-use std::io::{self, Write};
+use std::fmt::Write;
 use std::path::PathBuf;
 
 use clap::Args;
@@ -43,7 +43,7 @@ fn print(
     model: &AnyModel<'_, Exact>,
     self_test: &Result<(), grulet::Error>,
 ) -> anyhow::Result<()> {
-    let mut out = io::stdout().lock();
+    let mut out = String::new();
     writeln!(out, "{}\n", summary(header.name, &header.layers, header.output))?;
     let affine = Blob::parse(blob.as_ref())?.affine();
     let units: Vec<&str> = header.units.iter().collect();
@@ -81,7 +81,7 @@ fn print(
         Ok(()) => writeln!(out, "self-test over {} steps: passed", header.golden.steps)?,
         Err(error) => writeln!(out, "self-test: {error}")?,
     }
-    Ok(())
+    super::print(&out)
 }
 
 fn state_bytes(header: &Header<'_>) -> usize {

@@ -1,6 +1,5 @@
 //! `grulet predict`
 
-use std::io::{self, Write};
 use std::path::PathBuf;
 
 use clap::Args;
@@ -61,7 +60,7 @@ impl Predict {
         };
         match &self.output {
             Some(path) => files::write(path, text)?,
-            None => io::stdout().lock().write_all(text.as_bytes())?,
+            None => super::print(&text)?,
         }
         Ok(())
     }

@@ -12,6 +12,7 @@ use crate::config::{Config, DataConfig, LayerConfig, ModelConfig, TrainConfig};
 use crate::data::{self, Dataset, Part};
 use crate::evaluate::natural_loss;
 use crate::files;
+use crate::summary::net_type;
 
 /// A model and the data to run it on.
 #[derive(Args)]
@@ -24,7 +25,7 @@ pub struct Source {
     #[arg(long)]
     config: Option<PathBuf>,
     /// Replace a setting of the configuration, such as `data.npz_test.x=x`. May be given more than once.
-    #[arg(long, value_name = "KEY=VALUE")]
+    #[arg(long, value_name = "KEY=VALUE", value_parser = super::setting)]
     set: Vec<String>,
     /// Which keys of a .npz are read.
     #[arg(long, value_enum, default_value_t = PartName::Test)]
@@ -61,18 +62,23 @@ impl Source {
     }
 
     fn config(&self, header: &Header<'_>) -> anyhow::Result<Config> {
-        if let Some(path) = &self.config {
-            return Ok(Config::load(path, &self.set)?);
-        }
         let folder = if self.model.is_dir() { Some(self.model.as_path()) } else { self.model.parent() };
-        let beside = folder.map(|folder| folder.join("config.toml")).filter(|path| path.is_file());
-        Ok(match beside {
-            Some(path) => Config::load(path, &self.set)?,
-            None => {
-                let config = self.config_of(header);
-                Config::parse(Path::new("model.toml"), &config.to_toml(), &self.set)?
-            }
-        })
+        let beside = || folder.map(|folder| folder.join("config.toml")).filter(|path| path.is_file());
+        let Some(path) = self.config.clone().or_else(beside) else {
+            let config = self.config_of(header);
+            return Ok(Config::parse(Path::new("model.toml"), &config.to_toml(), &self.set)?);
+        };
+        let config = Config::load(&path, &self.set)?;
+        // What else would it be right about?
+        let network = config.layer_specs(header.inputs() as u16);
+        if network[..] != header.layers[..] || config.model.output != header.output {
+            bail!(
+                "{}: describes another network than the model's, {}; give the model's own configuration with --config",
+                path.display(),
+                net_type(&header.layers)
+            );
+        }
+        Ok(config)
     }
 
     /// What the model says of itself, as far as reading data goes.

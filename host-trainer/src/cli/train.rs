@@ -1,14 +1,17 @@
 //! `grulet train`
 
+use std::fmt::Write as _;
 use std::io::{self, IsTerminal, Write};
 use std::path::PathBuf;
 
+use anyhow::Context;
 use clap::Args;
 use indicatif::{ProgressBar, ProgressStyle};
 
 use crate::config::Config;
 use crate::data::Prepared;
-use crate::run::{self, EpochLog, Progress};
+use crate::evaluate::Scores;
+use crate::run::{self, EpochLog, Progress, Report};
 use crate::summary::{summary, thousands};
 
 /// Train a network as a TOML file says, and keep the result in its run folder.
@@ -17,7 +20,7 @@ pub struct Train {
     /// The configuration; docs/CONFIG.md describes every key.
     config: PathBuf,
     /// Replace a setting of the file, such as `train.epochs=3`. May be given more than once.
-    #[arg(long, value_name = "KEY=VALUE")]
+    #[arg(long, value_name = "KEY=VALUE", value_parser = super::setting)]
     set: Vec<String>,
     /// Replace an earlier run in the same folder.
     #[arg(long)]
@@ -35,36 +38,44 @@ impl Train {
         let mut watcher = Watcher { out, bar: None, epochs: config.train.epochs, failed: None };
         let report = run::train(&config, self.overwrite, &mut watcher)?;
         if let Some(error) = watcher.failed {
-            return Err(error.into());
+            return Err(error).context("cannot write to standard output");
         }
         if self.json {
             return super::print_json(&report);
         }
-        let mut out = io::stdout().lock();
-        if let Some(test) = &report.test {
-            writeln!(out, "\ntest part, by the runtime on the exported model of epoch {}:", report.best_epoch)?;
-            let row = |name: &str, scores: &crate::evaluate::Scores| {
-                let scores: Vec<String> = scores.list().map(|(name, value)| format!("{name} {value:.4}")).collect();
-                format!("  {name:<36} {}", scores.join("  "))
-            };
-            writeln!(out, "{}", row(&format!("{} ({} parameters)", report.name, thousands(report.parameters)), test))?;
-            for baseline in &report.baselines {
-                writeln!(out, "{}", row(&baseline.name, &baseline.scores))?;
-            }
-        }
-        let model = &report.model;
-        writeln!(
-            out,
-            "\n{}: {} bytes of flash, {} bytes of state, {} multiply-accumulates per step, weights {}\n{} s in all; report, log and checkpoints are beside it",
-            model.path.display(),
-            thousands(model.bytes),
-            thousands(model.state_bytes),
-            thousands(model.macs_per_step),
-            report.weights_hash,
-            (report.seconds * 10.0).round() / 10.0,
-        )?;
-        Ok(())
+        super::print(&text(&report)?)
     }
+}
+
+/// The report for a person.
+fn text(report: &Report) -> Result<String, std::fmt::Error> {
+    let mut out = String::new();
+    if let Some(test) = &report.test {
+        writeln!(out, "\ntest part, by the runtime on the exported model of epoch {}:", report.best_epoch)?;
+        let own = (format!("{} ({} parameters)", report.name, thousands(report.parameters)), test);
+        let baselines = report.baselines.iter().map(|baseline| (baseline.name.clone(), &baseline.scores));
+        let rows: Vec<(String, &Scores)> = std::iter::once(own).chain(baselines).collect();
+        let width = rows.iter().map(|(name, _)| name.chars().count()).max().unwrap_or(0);
+        for (name, scores) in rows {
+            writeln!(
+                out,
+                "  {name:<width$}{}",
+                scores.brief().map(|(n, v)| format!("  {n} {v:.4}")).collect::<String>()
+            )?;
+        }
+    }
+    let model = &report.model;
+    writeln!(
+        out,
+        "\n{}: {} bytes of flash, {} bytes of state, {} multiply-accumulates per step, weights {}",
+        model.path.display(),
+        thousands(model.bytes),
+        thousands(model.state_bytes),
+        thousands(model.macs_per_step),
+        report.weights_hash,
+    )?;
+    writeln!(out, "{:.1} s in all; report, log and checkpoints are beside it", report.seconds)?;
+    Ok(out)
 }
 
 /// A bar in a terminal, one line per epoch in any case.
@@ -87,7 +98,7 @@ impl Progress for Watcher {
     fn start(&mut self, config: &Config, data: &Prepared) {
         self.print(&summary(&config.name, &data.layers, config.model.output));
         for warning in &data.warnings {
-            self.print(&format!("warning: {warning}"));
+            let _ = writeln!(io::stderr(), "warning: {warning}");
         }
         let part = |name: &str, examples: usize| format!("{} {name}", thousands(examples));
         let validation = data.validation.as_ref().map(|data| part("for validation", data.series.len()));
@@ -113,7 +124,10 @@ impl Progress for Watcher {
     }
 
     fn epoch(&mut self, row: &EpochLog) {
-        let scores: String = row.scores().map(|(name, value)| format!(" - {name}: {value:.4}")).collect();
+        let training = row.training.brief().map(|(name, value)| format!(" - {name}: {value:.4}"));
+        let validation = row.validation.iter().flat_map(Scores::brief);
+        let scores: String =
+            training.chain(validation.map(|(name, value)| format!(" - val_{name}: {value:.4}"))).collect();
         let per_step = row.seconds * 1e3 / row.steps as f64;
         let line = format!(
             "Epoch {}/{} - {}/{} - {:.1}s - {per_step:.1}ms/step{scores}",

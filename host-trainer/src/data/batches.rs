@@ -6,23 +6,7 @@ use rand_pcg::rand_core::Rng;
 use grulet::spec::Output;
 
 use super::Dataset;
-
-/// One minibatch; its buffers are used again for the next.
-#[derive(Clone, Debug, Default, PartialEq)]
-pub struct Batch {
-    /// Examples, `B`.
-    pub size: usize,
-    /// Steps of the longest example, `T`.
-    pub steps: usize,
-    /// Inputs `(T, B, C)`; 0 behind the end of a shorter example.
-    pub x: Vec<f32>,
-    /// Valid steps of each example, `(B)`.
-    pub lengths: Vec<usize>,
-    /// Targets, `(T, B, D)` per step (0 behind the end of a shorter example) or `(B, D)` per sequence.
-    pub targets: Vec<f32>,
-    /// Which series of the dataset each example is, `(B)`.
-    pub examples: Vec<usize>,
-}
+use crate::nn::Batch;
 
 /// The minibatches of one epoch after another.
 ///
@@ -74,21 +58,27 @@ impl<'a> Batches<'a> {
         }
     }
 
-    /// Gathers batch `index` of the epoch into `batch`.
+    /// Which series of the dataset batch `index` of the epoch holds, `(B)`.
     ///
     /// # Panics
     /// If `index` is not below [`Batches::count`].
-    pub fn gather(&self, index: usize, batch: &mut Batch) {
+    pub fn examples(&self, index: usize) -> &[usize] {
         assert!(index < self.count(), "batch {index} of {}", self.count());
         let first = index * self.batch_size;
-        let examples = &self.order[first..self.order.len().min(first + self.batch_size)];
+        &self.order[first..self.order.len().min(first + self.batch_size)]
+    }
+
+    /// Gathers batch `index` of the epoch into `batch`, whose memory is used again: inputs `(T, B, C)` and targets
+    /// `(T, B, D)` or `(B, D)`, both 0 behind the end of a shorter example.
+    ///
+    /// # Panics
+    /// If `index` is not below [`Batches::count`].
+    pub fn gather(&self, index: usize, batch: &mut Batch<f32>) {
+        let examples = self.examples(index);
         let (c, d) = (self.data.inputs(), self.data.target_width);
         let b = examples.len();
-        batch.examples.clear();
-        batch.examples.extend_from_slice(examples);
         batch.lengths.clear();
         batch.lengths.extend(examples.iter().map(|&example| self.data.steps(example)));
-        batch.size = b;
         batch.steps = batch.lengths.iter().copied().max().unwrap_or(0);
         clear_to(&mut batch.x, batch.steps * b * c);
         let per_step = self.data.output == Output::EveryStep;
@@ -216,7 +206,7 @@ mod tests {
         // Stale contents must not shine through.
         let mut batch = Batch { x: vec![7.0; 99], targets: vec![7.0; 99], ..Batch::default() };
         batches.gather(0, &mut batch);
-        assert_eq!((batch.size, batch.steps, &batch.lengths[..]), (2, 4, &[3, 4][..]));
+        assert_eq!((batches.examples(0), batch.steps, &batch.lengths[..]), (&[0, 1][..], 4, &[3, 4][..]));
         #[rustfmt::skip]
         assert_eq!(batch.x, [
             0.0, 1.0, 100.0, 101.0,
@@ -226,7 +216,7 @@ mod tests {
         ]);
         assert_eq!(batch.targets, [5.0, 105.0, 15.0, 115.0, 25.0, 125.0, 0.0, 135.0]);
         batches.gather(1, &mut batch);
-        assert_eq!((batch.size, batch.steps, &batch.examples[..]), (1, 5, &[2][..]));
+        assert_eq!((batches.examples(1), batch.steps, &batch.lengths[..]), (&[2][..], 5, &[5][..]));
 
         let data = dataset(3, Output::LastStep);
         Batches::new(&data, 2).gather(0, &mut batch);
@@ -238,13 +228,7 @@ mod tests {
         let data = dataset(50, Output::LastStep);
         let mut batches = Batches::new(&data, 8).with_randomness(7, true, 0.0);
         let order = |batches: &Batches| {
-            let mut batch = Batch::default();
-            (0..batches.count())
-                .flat_map(|index| {
-                    batches.gather(index, &mut batch);
-                    batch.examples.clone()
-                })
-                .collect::<Vec<_>>()
+            (0..batches.count()).flat_map(|index| batches.examples(index).to_vec()).collect::<Vec<_>>()
         };
         let first = order(&batches);
         batches.start_epoch(1);
@@ -281,9 +265,9 @@ mod tests {
             batches.start_epoch(epoch);
             let mut batch = Batch::default();
             for index in 0..batches.count() {
-                batches.gather(index, &mut batch);
-                if let Some(b) = batch.examples.iter().position(|&shown| shown == example) {
-                    let row = |t: usize| &batch.x[(t * batch.size + b) * 2..][..2];
+                if let Some(b) = batches.examples(index).iter().position(|&shown| shown == example) {
+                    batches.gather(index, &mut batch);
+                    let row = |t: usize| &batch.x[(t * batch.rows() + b) * 2..][..2];
                     return (0..batch.lengths[b]).flat_map(row).copied().collect::<Vec<f32>>();
                 }
             }

@@ -85,6 +85,10 @@ impl<'a> Table<'a> {
             let fix = "the first line names the columns, every further line is one step";
             return Err(DataError::Empty { path: path.to_owned(), fix });
         }
+        if header.iter().any(|name| name.contains('\0')) {
+            let problem = "not UTF-8 text, but perhaps UTF-16 (there are NUL bytes)".to_owned();
+            return Err(DataError::Corrupt { path: path.to_owned(), array: String::new(), problem });
+        }
         if header.iter().all(|name| name.parse::<f64>().is_ok()) {
             return Err(DataError::NoHeader { path: path.to_owned() });
         }
@@ -133,6 +137,7 @@ impl<'a> Table<'a> {
             line,
             column: self.header[column].to_owned(),
             found: row[column].to_owned(),
+            hint: "",
         })
     }
 }
@@ -262,6 +267,7 @@ impl Recordings {
                     line: gathered.lines[index / width],
                     column: table.header[columns.label[index % width]].to_owned(),
                     found: word.clone(),
+                    hint: "; for classes use `train.loss = \"sparse_categorical_crossentropy\"`",
                 })?);
             }
             Labels::Numbers { width, values }

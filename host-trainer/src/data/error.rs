@@ -121,8 +121,8 @@ pub enum DataError {
         found: usize,
     },
     /// A cell that should be a number.
-    #[error("{}:{line}: column {column:?} holds {found:?}, which is not a number; correct the cell{}",
-        path.display(), decimal_comma(.found))]
+    #[error("{}:{line}: column {column:?} {}, which is not a number; correct the cell{}{hint}",
+        path.display(), holds(.found), decimal_comma(.found))]
     NotANumber {
         /// The file.
         path: PathBuf,
@@ -132,6 +132,8 @@ pub enum DataError {
         column: String,
         /// The cell.
         found: String,
+        /// What else to do about it; may be empty.
+        hint: &'static str,
     },
     /// A NaN or an infinity, or a value beyond the range of f32.
     #[error("{}: {at} is {value}; remove or interpolate such values before training", path.display())]
@@ -329,6 +331,17 @@ pub enum DataError {
         /// `data.horizon`.
         horizon: usize,
     },
+    /// A window that no series fills.
+    #[error("{}: `data.window` is {window}, but the longest training series has {longest} steps (after `data.horizon`); \
+        lower `data.window`, or leave it out to use the series whole", path.display())]
+    WindowTooLong {
+        /// The training file.
+        path: PathBuf,
+        /// `data.window`.
+        window: usize,
+        /// Steps of the longest series.
+        longest: usize,
+    },
     /// A group to validate on that no series has.
     #[error("{}: no series is of group {group:?}; the groups are {}; correct `data.validation.groups`",
         path.display(), list(.groups))]
@@ -449,6 +462,10 @@ fn meant(nearest: &Option<String>) -> String {
 
 fn of_array(array: &str) -> String {
     if array.is_empty() { String::new() } else { format!("array {array:?}: ") }
+}
+
+fn holds(found: &str) -> String {
+    if found.is_empty() { "is empty".to_owned() } else { format!("holds {found:?}") }
 }
 
 fn decimal_comma(found: &str) -> &'static str {

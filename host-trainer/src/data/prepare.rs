@@ -5,7 +5,7 @@ use std::path::Path;
 use grulet::spec::{LayerSpec, Output};
 use grulet::{Header, blob};
 
-use super::read::{Part, ReadOptions, read};
+use super::read::{Part, ReadOptions, TargetOptions, read};
 use super::split::{split_fraction, split_groups};
 use super::{DataError, Dataset, Normalizer, Warning, csv};
 use crate::config::{Config, DataConfig, Names, Normalize, TargetTransform, Task};
@@ -38,6 +38,7 @@ pub fn prepare(config: &Config) -> Result<Prepared, DataError> {
     let path = &config.data.train;
     let whole = read(path, &ReadOptions::new(config, Part::Train))?;
     let alike = alike(config, &whole)?;
+    let width = whole.target_width;
     let read_alike = |path: &Path, part: Part| {
         let options = ReadOptions { data: &alike, ..ReadOptions::new(config, part) };
         let data = read(path, &options).map_err(|error| match error {
@@ -48,12 +49,8 @@ pub fn prepare(config: &Config) -> Result<Prepared, DataError> {
             }
             error => error,
         })?;
-        same_kind(&whole, &data, path)?;
+        same_kind(width, &data, path)?;
         Ok::<_, DataError>(data)
-    };
-    let test = match &config.data.test {
-        Some(path) => Some(ahead(read_alike(path, Part::Test)?, config, path)?),
-        None => None,
     };
     let (train, validation) = match &config.data.validation {
         Some(validation) => {
@@ -75,8 +72,13 @@ pub fn prepare(config: &Config) -> Result<Prepared, DataError> {
     let mut train = ahead(train, config, path)?;
     every_class(&train, config, path)?;
     let layers = layers(config, &train)?;
+    // Last, so that a mistake in the training file or the network is not blamed on the test file.
+    let mut test = match &config.data.test {
+        Some(path) => Some(ahead(read_alike(path, Part::Test)?, config, path)?),
+        None => None,
+    };
 
-    let (mut validation, mut test, mut warnings) = (validation, test, Vec::new());
+    let (mut validation, mut warnings) = (validation, Vec::new());
     let inputs = match config.data.normalize {
         Normalize::None => None,
         Normalize::Zscore => {
@@ -98,6 +100,10 @@ pub fn prepare(config: &Config) -> Result<Prepared, DataError> {
     });
     if let Some(window) = config.data.window {
         let stride = config.data.stride.unwrap_or(window);
+        let longest = (0..train.series.len()).map(|index| train.steps(index)).max().unwrap_or(0);
+        if longest < window {
+            return Err(DataError::WindowTooLong { path: path.clone(), window, longest });
+        }
         let (windows, warning) = train.windows(window, stride);
         train = windows;
         warnings.extend(warning);
@@ -130,11 +136,30 @@ pub fn held_out(
     if keys.channels.is_none() && keys.csv.features.is_none() && !header.channels.is_empty() {
         keys.csv.features = Some(header.channels.iter().map(str::to_owned).collect());
     }
-    let mut options = ReadOptions { data: &keys, ..ReadOptions::new(config, part) };
-    options.targets = options.targets.filter(|_| targets);
-    let mut data = read(path, &options)?;
+    let wanted = targets.then_some(TargetOptions { output: header.output, loss: config.train.loss });
+    let mut data = read(path, &ReadOptions { data: &keys, part, targets: wanted })?;
+    let mismatch = |problem| Err(DataError::Mismatch { path: path.to_owned(), problem });
+    let (found, expected) = (data.inputs(), header.inputs());
+    if found != expected {
+        let names: Vec<&str> = header.channels.iter().collect();
+        return mismatch(format!(
+            "there are {found} input channels, but the model has {expected} ({}); give the same channels",
+            names.join(", ")
+        ));
+    }
     if targets {
         data = ahead(data, config, path)?;
+        let (found, what) = match config.task() {
+            Task::Classes => (data.classes.len(), "classes"),
+            Task::Binary | Task::Regression => (data.target_width, "values in each target"),
+        };
+        if found != header.outputs() {
+            return mismatch(format!(
+                "there are {found} {what}, but the model has {} outputs; \
+                 give the model's own configuration with --config, or data for this model",
+                header.outputs()
+            ));
+        }
     }
     if let (Some(window), Output::LastStep) = (config.data.window, header.output) {
         data = data.windows(window, config.data.stride.unwrap_or(window)).0;
@@ -157,8 +182,8 @@ fn alike(config: &Config, train: &Dataset) -> Result<DataConfig, DataError> {
     Ok(data)
 }
 
-fn same_kind(train: &Dataset, other: &Dataset, path: &Path) -> Result<(), DataError> {
-    let (found, expected) = (other.target_width, train.target_width);
+fn same_kind(expected: usize, other: &Dataset, path: &Path) -> Result<(), DataError> {
+    let found = other.target_width;
     if found == expected {
         return Ok(());
     }

@@ -8,8 +8,10 @@
 //! | `model.gru` | the best epoch, exported |
 //! | `report.json` | a [`Report`] |
 //!
-//! **If** a run fails **then** every file in its folder is whole, and those of the epochs before are there.
+//! **If** a run fails **then** every file in its folder is whole, and those of the epochs before are there; **if** it fails in
+//! its first epoch **then** nothing is left of it.
 
+mod folder;
 mod log;
 mod report;
 
@@ -24,12 +26,13 @@ pub use report::{ExportedModel, Report};
 
 use crate::baseline::baselines;
 use crate::checkpoint::{Card, Checkpoint};
-use crate::config::{Config, Schedule};
+use crate::config::{Config, Names, Schedule};
 use crate::data::{self, Batches, Dataset, Prepared};
 use crate::evaluate::{Scores, predict, score};
 use crate::export::{self, ExportError};
 use crate::files::{self, FileError};
 use crate::nn::{self, Adam, Batch, Metrics, Network, Trainer, clip_by_norm};
+use folder::RunFolder;
 use log::Log;
 
 /// Steps of the golden self-test that every model carries.
@@ -82,18 +85,17 @@ pub enum RunError {
 /// Whatever goes wrong, as a [`RunError`] that says where and what to do.
 pub fn train(config: &Config, overwrite: bool, progress: &mut dyn Progress) -> Result<Report, RunError> {
     let start = Instant::now();
-    let folder = &config.train.run_dir;
-    if !overwrite && folder.join("last.ckpt").exists() {
-        return Err(RunError::Occupied { path: folder.clone() });
+    if !overwrite && RunFolder::is_occupied(&config.train.run_dir) {
+        return Err(RunError::Occupied { path: config.train.run_dir.clone() });
     }
     let data = data::prepare(config)?;
     let threads = config.train.threads.unwrap_or_else(|| std::thread::available_parallelism().map_or(1, usize::from));
     let network = Network::<f32>::new(&data.layers, config.model.output, config.seed)?;
     let mut trainer = Trainer::new(network, config.train.loss.into(), threads)?;
 
-    files::make_folder(folder)?;
-    files::write(&folder.join("config.toml"), config.to_toml())?;
-    let mut log = Log::create(&folder.join("log.csv"))?;
+    let mut folder = RunFolder::make(&config.train.run_dir)?;
+    files::write(&folder.file("config.toml"), with_classes(config, &data).to_toml())?;
+    let mut log = Log::create(&folder.file("log.csv"))?;
     progress.start(config, &data);
 
     let card = card(config, &data);
@@ -126,11 +128,12 @@ pub fn train(config: &Config, overwrite: bool, progress: &mut dyn Progress) -> R
             params: trainer.network().params().to_vec(),
             adam: adam.clone(),
         };
-        checkpoint.save(&folder.join("last.ckpt"))?;
-        if best.as_ref().is_none_or(|best| checkpoint.value < best.value) {
-            checkpoint.save(&folder.join("best.ckpt"))?;
-            best = Some(checkpoint);
+        if best.as_ref().is_none_or(|best| checkpoint.value < best.value || best.value.is_nan()) {
+            checkpoint.save(&folder.file("best.ckpt"))?;
+            best = Some(checkpoint.clone());
         }
+        checkpoint.save(&folder.file("last.ckpt"))?;
+        folder.keep();
         progress.epoch(&row);
         last = Some(row);
     }
@@ -138,7 +141,7 @@ pub fn train(config: &Config, overwrite: bool, progress: &mut dyn Progress) -> R
     let (Some(best), Some(last)) = (best, last) else { unreachable!("there is no training without an epoch") };
 
     let blob = export::export(&best)?;
-    files::write(&folder.join("model.gru"), &blob)?;
+    files::write(&folder.file("model.gru"), &blob)?;
     let model = AnyModel::<Exact>::from_blob(&blob)?;
     let loss: nn::Loss = config.train.loss.into();
     let test = match &data.test {
@@ -160,10 +163,10 @@ pub fn train(config: &Config, overwrite: bool, progress: &mut dyn Progress) -> R
             baselines(config.task(), loss, config.data.horizon, &in_own_units(&data), test)
         }),
         weights_hash: format!("{:016x}", weights.finish()),
-        model: ExportedModel::of(folder.join("model.gru"), blob.as_ref().len(), model.header()),
+        model: ExportedModel::of(folder.file("model.gru"), blob.as_ref().len(), model.header()),
         seconds: start.elapsed().as_secs_f64(),
     };
-    files::write(&folder.join("report.json"), report.to_json())?;
+    files::write(&folder.file("report.json"), report.to_json())?;
     Ok(report)
 }
 
@@ -177,10 +180,9 @@ fn train_epoch(
     progress: &mut dyn Progress,
 ) -> Result<Scores, RunError> {
     let mut metrics = Metrics::default();
-    let (mut gathered, mut batch) = (data::Batch::default(), Batch::default());
+    let mut batch = Batch::default();
     for index in 0..batches.count() {
-        batches.gather(index, &mut gathered);
-        take(&mut gathered, &mut batch);
+        batches.gather(index, &mut batch);
         let diverged = |what, value| RunError::Diverged { epoch: epoch + 1, batch: index + 1, what, value };
         let of_batch = trainer.gradient(&batch)?;
         if !of_batch.loss().is_finite() {
@@ -193,7 +195,6 @@ fn train_epoch(
             return Err(diverged("gradient", norm));
         }
         adam.step(params, gradients, learning_rate(config, epoch * batches.count() + index, batches.count()));
-        give_back(&mut gathered, &mut batch);
         progress.batch(index + 1, batches.count(), metrics.loss());
     }
     Ok(Scores::from(&metrics))
@@ -203,27 +204,12 @@ fn train_epoch(
 fn validate(config: &Config, trainer: &mut Trainer<f32>, data: &Dataset) -> Result<Scores, RunError> {
     let batches = Batches::new(data, config.train.batch_size);
     let mut metrics = Metrics::default();
-    let (mut gathered, mut batch) = (data::Batch::default(), Batch::default());
+    let mut batch = Batch::default();
     for index in 0..batches.count() {
-        batches.gather(index, &mut gathered);
-        take(&mut gathered, &mut batch);
+        batches.gather(index, &mut batch);
         metrics.merge(trainer.evaluate(&batch)?);
-        give_back(&mut gathered, &mut batch);
     }
     Ok(Scores::from(&metrics))
-}
-
-/// Moves the buffers of a gathered batch into the one that the numerics take.
-fn take(from: &mut data::Batch, to: &mut Batch<f32>) {
-    to.steps = from.steps;
-    std::mem::swap(&mut to.lengths, &mut from.lengths);
-    std::mem::swap(&mut to.x, &mut from.x);
-    std::mem::swap(&mut to.targets, &mut from.targets);
-}
-
-/// Moves them back, so that the next batch is gathered into the same memory.
-fn give_back(from: &mut data::Batch, to: &mut Batch<f32>) {
-    take(from, to);
 }
 
 /// The learning rate of a step, counted over all epochs of `per_epoch` steps.
@@ -271,6 +257,16 @@ fn card(config: &Config, data: &Prepared) -> Card {
         seed: config.seed,
         metric: if data.validation.is_some() { "val_loss" } else { "loss" }.to_owned(),
     }
+}
+
+/// The configuration with the classes that were found in the training file: other files, which may lack some, are read with
+/// the same ones.
+fn with_classes(config: &Config, data: &Prepared) -> Config {
+    let mut config = config.clone();
+    if !data.train.classes.is_empty() {
+        config.data.classes = Some(Names::List(data.train.classes.clone()));
+    }
+    config
 }
 
 /// The training part without normalisation.

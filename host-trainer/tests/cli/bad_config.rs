@@ -1,0 +1,122 @@
+//! Settings and arguments that cannot work.
+
+use crate::support::{Bench, CONFIG};
+
+#[test]
+fn wrong_usage_is_exit_code_2() {
+    let bench = Bench::new();
+    bench.grulet(&[]).wrong_usage("Usage");
+    bench.grulet(&["trian"]).wrong_usage("train");
+    bench.grulet(&["train"]).wrong_usage("CONFIG");
+    bench.grulet(&["train", "config.toml", "--epochs", "3"]).wrong_usage("--epochs");
+    bench.grulet(&["train", "config.toml", "--set", "epochs"]).wrong_usage("KEY=VALUE");
+    bench.grulet(&["export", "runs/config", "--steps", "5"]).wrong_usage("--samples");
+    bench.grulet(&["evaluate", "model.gru", "--format", "int9"]).wrong_usage("exact");
+    let help = bench.grulet(&["--help"]).ok().stdout;
+    for command in ["train", "evaluate", "predict", "export", "inspect"] {
+        assert!(help.contains(command), "{help}");
+    }
+}
+
+#[test]
+fn values_that_cannot_work() {
+    let bench = Bench::new();
+    for (setting, phrases) in [
+        ("train.learning_rate=0", &["`train.learning_rate`", "is 0", "above 0"][..]),
+        ("train.learning_rate=-0.1", &["`train.learning_rate`", "is -0.1", "above 0"]),
+        ("train.learning_rate=nan", &["`train.learning_rate`", "is NaN", "above 0"]),
+        ("train.learning_rate=inf", &["`train.learning_rate`", "is inf", "above 0"]),
+        ("train.learning_rate=fast", &["`train.learning_rate`", "expected"]),
+        ("train.epochs=0", &["`train.epochs`", "at least 1"]),
+        ("train.epochs=-1", &["`train.epochs`", "-1"]),
+        ("train.epochs=1.5", &["`train.epochs`", "expected"]),
+        ("train.batch_size=0", &["`train.batch_size`", "at least 1"]),
+        ("train.threads=0", &["`train.threads`", "at least 1"]),
+        ("train.clip_norm=0", &["`train.clip_norm`", "above 0"]),
+        ("train.input_noise=-1", &["`train.input_noise`", "is -1"]),
+        ("train.loss=mes", &["`train.loss`", "mes", "mse"]),
+        ("train.loss=mse", &["train.csv:2", "\"up\"", "for classes", "sparse_categorical_crossentropy"]),
+        ("train.optimizer=sgd", &["unknown key `train.optimizer`"]),
+        ("train.epoch=3", &["unknown key `train.epoch`", "did you mean `train.epochs`?"]),
+        ("epochs=3", &["unknown key `epochs`", "did you mean `train.epochs`?"]),
+        ("data.window=0", &["`data.window`", "at least 1"]),
+        ("data.stride=2", &["`data.stride`", "`data.window`"]),
+        ("data.window=9", &["train.csv", "`data.window` is 9", "8 steps"]),
+        ("data.sample_rate=-5", &["`data.sample_rate`", "above 0"]),
+        ("data.horizon=1", &["`data.horizon`", "every_step"]),
+        ("data.validation.fraction=1.5", &["`data.validation.fraction`", "between 0 and 1"]),
+        ("data.validation.file=test.csv", &["`data.validation`", "exactly one"]),
+        ("data.test=train.csv", &["`data.test`", "is the training data"]),
+        ("data.channels=[\"a\"]", &["`data.channels` has 1 entries", "2 input columns"]),
+        ("data.classes=[\"up\"]", &["is \"down\"", "none of the classes \"up\""]),
+        ("data.classes=[\"up\",\"up\"]", &["`data.classes`", "\"up\" twice"]),
+        ("model.layers=[]", &["`model.layers`", "at least one layer"]),
+        ("model.layers.1.units=3", &["`model.layers`", "has 3 units", "2 classes", "to 2"]),
+        ("model.layers.0.units=0", &["`model.layers`", "layer 1 has 0 units"]),
+        ("model.layers.0.units=70000", &["70000"]),
+        ("model.layers.1.activation=linear", &["`model.layers`", "softmax"]),
+        ("model.layers.0.activation=tanh", &["candidate"]),
+        ("model.layers.5.units=3", &["--set model.layers.5.units=3"]),
+        ("seed=many", &["`seed`", "expected"]),
+    ] {
+        bench.refuses(&["train", "config.toml", "--set", setting], phrases);
+    }
+}
+
+#[test]
+fn a_wrong_file_is_named_with_its_line() {
+    let bench = Bench::new();
+    bench.refuses(&["train", "nothing.toml"], &["nothing.toml", "cannot read the configuration", "check the path"]);
+    bench.refuses(&["train", "."], &["cannot read the configuration"]);
+    for (name, text, phrases) in [
+        ("empty.toml", String::new(), &["empty.toml", "missing field `data`"][..]),
+        (
+            "key.toml",
+            CONFIG.replace("batch_size", "batchsize"),
+            &["key.toml:18", "`train.batchsize`", "`train.batch_size`"],
+        ),
+        ("type.toml", CONFIG.replace("epochs = 3", "epochs = \"3\""), &["type.toml:17", "`train.epochs`", "string"]),
+        ("syntax.toml", CONFIG.replace("epochs = 3", "epochs = "), &["syntax.toml:17", "not valid TOML"]),
+        ("lr.toml", CONFIG.replace("= 0.02", "= -0.02"), &["lr.toml:19", "`train.learning_rate`", "is -0.02"]),
+        ("word.toml", CONFIG.replace("\"last_step\"", "\"last\""), &["word.toml:10", "`model.output`", "last_step"]),
+        ("twice.toml", CONFIG.to_owned() + "epochs = 4\n", &["twice.toml:20", "not valid TOML", "duplicate"]),
+        (
+            "table.toml",
+            CONFIG.replace("[data.validation]\n", ""),
+            &["table.toml:7", "`data.fraction`", "data.validation.fraction"],
+        ),
+        ("none.toml", CONFIG.replace("train = \"train.csv\"\n", ""), &["none.toml", "`data`", "missing field `train`"]),
+    ] {
+        bench.put(name, text);
+        bench.refuses(&["train", name], phrases);
+    }
+    bench.put("latin.toml", b"name = \"caf\xe9\"\n");
+    bench.refuses(&["train", "latin.toml"], &["latin.toml", "UTF-8"]);
+}
+
+#[test]
+fn training_that_diverges_says_so_and_leaves_nothing() {
+    let bench = Bench::new();
+    let mse = "label,t,a\n".to_owned() + &(0..40).map(|t| format!("{},{t},{}\n", t % 3, 1 + t % 2)).collect::<String>();
+    bench.put("train.csv", mse);
+    let sets = [
+        "data.test=other.csv",
+        "train.loss=mse",
+        "train.learning_rate=1e38",
+        "model.output=every_step",
+        "model.layers=[{type=\"dense\",units=1}]",
+        "data.units=[\"m\"]",
+        "train.epochs=50",
+        "train.batch_size=2",
+        "data.window=5",
+    ];
+    bench.put("other.csv", bench.text("train.csv"));
+    let sets = sets.iter().flat_map(|set| ["--set", set]);
+    let args: Vec<&str> = ["train", "config.toml"].into_iter().chain(sets).collect();
+    let ran = bench.grulet(&args);
+    assert_eq!(ran.code, 1, "{}", ran.stdout);
+    for phrase in ["epoch 1, ", "training diverged", "lower `train.learning_rate`"] {
+        assert!(ran.stderr.contains(phrase), "{}", ran.stderr);
+    }
+    assert!(!bench.path("runs").exists(), "{}", ran.stderr);
+}

@@ -1,0 +1,229 @@
+//! Data files that cannot be used.
+
+use crate::npz::{Array, npz};
+use crate::support::{Bench, table};
+
+/// The table with the cells of line `line` (from 1) edited.
+fn with(line: usize, edit: impl Fn(&mut Vec<&str>)) -> Vec<u8> {
+    let edited = |(index, text): (usize, &str)| {
+        let mut cells = text.split(',').collect();
+        if index + 1 == line {
+            edit(&mut cells);
+        }
+        cells.join(",") + "\n"
+    };
+    table(0, 20).lines().enumerate().map(edited).collect::<String>().into_bytes()
+}
+
+/// The table with one cell replaced.
+fn cell(line: usize, column: usize, value: &str) -> Vec<u8> {
+    with(line, |cells| {
+        cells.remove(column);
+        // Outlives the closure because it is leaked: a handful of bytes in a test.
+        cells.insert(column, String::leak(value.to_owned()));
+    })
+}
+
+#[test]
+fn tables() {
+    let bench = Bench::new();
+    let lines: Vec<String> = table(0, 20).lines().map(|line| line.to_owned() + "\n").collect();
+    let swapped = [&lines[..3], &lines[4..5], &lines[3..4], &lines[5..]].concat().concat().into_bytes();
+    let doubled = [&lines[..4], &lines[3..]].concat().concat().into_bytes();
+    let headless = lines[1..].concat().replace("up", "1").replace("down", "0").into_bytes();
+    let latin = cell(2, 1, "@").into_iter().map(|byte| if byte == b'@' { 0xe9 } else { byte }).collect();
+    let utf16 = table(0, 20).encode_utf16().flat_map(u16::to_le_bytes).collect();
+    let one_class = table(0, 20).replace("down", "up").into_bytes();
+    let cases: Vec<(&str, Vec<u8>, &[&str])> = vec![
+        ("NaN", cell(3, 3, "NaN"), &["train.csv", "line 3, column \"a\", series \"0\"", "is NaN", "interpolate"]),
+        ("infinity", cell(12, 4, "-inf"), &["train.csv", "line 12, column \"b\", series \"1\"", "is -inf"]),
+        ("beyond f32", cell(3, 3, "1e39"), &["train.csv", "line 3, column \"a\"", "1e39"]),
+        ("a word", cell(2, 3, "none"), &["train.csv:2", "column \"a\"", "\"none\"", "not a number"]),
+        ("a decimal comma", cell(2, 3, "\"0,5\""), &["train.csv:2", "\"0,5\"", "decimal comma"]),
+        ("an empty cell", cell(2, 3, ""), &["train.csv:2", "column \"a\"", "empty"]),
+        ("an empty label", with(2, |cells| cells[1] = ""), &["train.csv:3", "from \"\" to \"up\""]),
+        ("a short row", with(4, |cells| cells.truncate(4)), &["train.csv:4", "4 cells", "the header has 5"]),
+        ("a long row", with(4, |cells| cells.push("1")), &["train.csv:4", "6 cells", "the header has 5"]),
+        (
+            "another label",
+            cell(5, 1, "down"),
+            &["train.csv:5", "series \"0\"", "from \"up\" to \"down\"", "every_step"],
+        ),
+        ("a doubled row", doubled, &["train.csv:5", "series \"0\"", "\"2\" does not come after \"2\"", "sort"]),
+        ("rows out of order", swapped, &["train.csv:5", "series \"0\"", "\"2\" does not come after \"3\"", "sort"]),
+        ("a strange time", cell(2, 2, "noon"), &["train.csv:2", "time \"noon\""]),
+        ("no header", headless, &["train.csv:1", "holds numbers"]),
+        ("a header alone", lines[0].clone().into_bytes(), &["train.csv", "no data"]),
+        ("nothing", Vec::new(), &["train.csv", "no data"]),
+        ("Latin-1", latin, &["train.csv", "line 2", "not UTF-8"]),
+        ("UTF-16", utf16, &["train.csv", "not UTF-8"]),
+        ("no label", cell(1, 1, "lable"), &["train.csv", "no column \"label\"", "mean \"lable\"", "`data.csv.label`"]),
+        ("two columns of one name", cell(1, 4, "a"), &["train.csv", "two columns are called \"a\""]),
+        ("an unnamed column", cell(1, 3, ""), &["train.csv", "column 4 has no name"]),
+        ("one class", one_class, &["last layer has 2 units", "1 classes"]),
+        ("zeros", vec![0; 4096], &["train.csv", "not UTF-8", "NUL"]),
+    ];
+    for (what, file, phrases) in cases {
+        eprintln!("{what}");
+        bench.put("train.csv", file);
+        bench.refuses(&["train", "config.toml"], phrases);
+    }
+}
+
+#[test]
+fn columns_and_files_that_are_not_there() {
+    let bench = Bench::new();
+    bench.put("other.csv", table(0, 20).replace("label,t,a,b", "label,t,b,c"));
+    bench.put("table.txt", table(0, 20));
+    for (setting, phrases) in [
+        ("data.train=none.csv", &["none.csv", "cannot read", "check the path"][..]),
+        ("data.train=runs.npz", &["runs.npz", "cannot read"]),
+        ("data.train=table.txt", &["table.txt", "give a .npz or a .csv"]),
+        ("data.test=none.csv", &["none.csv", "cannot read"]),
+        ("data.test=other.csv", &["other.csv", "no column \"a\""]),
+        ("data.csv.label=lable", &["train.csv", "no column \"lable\"", "mean \"label\"", "`data.csv.label`"]),
+        ("data.csv.features=[\"a\",\"B\"]", &["train.csv", "no column \"B\"", "mean \"b\"", "`data.csv.features`"]),
+        ("data.csv.series=person", &["train.csv", "no column \"person\"", "`data.csv.series`"]),
+        ("data.csv.time=time", &["train.csv", "no column \"time\"", "`data.csv.time`"]),
+        ("data.csv.group=person", &["train.csv", "no column \"person\"", "`data.csv.group`"]),
+        ("data.classes=[\"up\",\"down\",\"left\"]", &["train.csv", "\"left\" has no example", "`data.classes`"]),
+        ("data.channels=names", &["train.csv", "`data.channels`", "only a .npz"]),
+    ] {
+        bench.refuses(&["train", "config.toml", "--set", setting], phrases);
+    }
+    bench.put("config.toml", bench.text("config.toml").replace("fraction = 0.2", "groups = [3]"));
+    bench.refuses(&["train", "config.toml"], &["config.toml", "`data.csv.group`"]);
+    let groups = &["train", "config.toml", "--set", "data.csv.group=series"];
+    bench.grulet(groups).ok();
+    let args = [&groups[..], &["--overwrite", "--set", "data.validation.groups=[77]"]].concat();
+    bench.refuses(&args, &["train.csv", "no series is of group \"77\"", "`data.validation.groups`"]);
+}
+
+/// Arrays of 6 series of 3 steps, `x (6, 3, 2)` and `y (6)`.
+fn arrays() -> Vec<Array> {
+    let x = (0..36).map(|i| (i * i % 7) as f32);
+    vec![Array::f32("x", &[6, 3, 2], x), Array::i32("y", &[0, 1, 0, 1, 0, 1])]
+}
+
+fn archive(edit: impl Fn(&mut Vec<Array>)) -> Vec<u8> {
+    let mut arrays = arrays();
+    edit(&mut arrays);
+    npz(&arrays)
+}
+
+/// The rows concatenated, with lengths.
+fn flat(lengths: Array) -> Vec<u8> {
+    archive(|arrays| {
+        arrays[0].shape = vec![18, 2];
+        arrays.push(Array { name: "n", bytes: lengths.bytes.clone(), shape: lengths.shape.clone(), ..lengths });
+    })
+}
+
+/// What is wrong, the archive, further arguments, and what the error says.
+type ArchiveCase<'a> = (&'a str, Vec<u8>, &'a [&'a str], &'a [&'a str]);
+
+#[test]
+fn archives() {
+    let bench = Bench::new();
+    let value = |index: usize, value: f32| {
+        archive(move |arrays| arrays[0].bytes[4 * index..][..4].copy_from_slice(&value.to_le_bytes()))
+    };
+    let good = archive(|_| {});
+    let flipped =
+        |at: usize| good.iter().enumerate().map(|(i, &byte)| if i == at { byte ^ 0x10 } else { byte }).collect();
+    // Behind the 30 bytes of the first entry's own header and its name of 5.
+    let deflated: Vec<u8> = flipped(30 + 5 + 40);
+    let lengths = |lengths: &[i32]| flat(Array::i32("n", lengths));
+    let huge = |shape: &[usize]| archive(|arrays| arrays[0].shape = shape.to_vec());
+    let keys = &["--set", "data.npz.lengths=n"][..];
+    let none = &[][..];
+    let cases: Vec<ArchiveCase> = vec![
+        ("NaN", value(2 * 3 * 2 + 5, f32::NAN), none, &["array \"x\", series 2, step 2, channel 1", "is NaN"]),
+        ("infinity", value(0, f32::INFINITY), none, &["array \"x\", series 0, step 0, channel 0", "is inf"]),
+        ("no such key", good.clone(), &["--set", "data.npz.x=X"], &["no array \"X\"", "mean \"x\"", "`data.npz.x`"]),
+        ("no targets", npz(&arrays()[..1]), none, &["no array \"y\"", "\"x\"", "`data.npz.y`"]),
+        (
+            "too few targets",
+            archive(|a| a[1] = Array::i32("y", &[0, 1])),
+            none,
+            &["array \"y\"", "shape [2]", "6 series"],
+        ),
+        (
+            "a class that is none",
+            archive(|a| a[1] = Array::i32("y", &[0, 1, 0, -1, 0, 1])),
+            none,
+            &["series 3", "is -1"],
+        ),
+        (
+            "a class without example",
+            archive(|a| a[1] = Array::i32("y", &[0, 2, 0, 2, 0, 2])),
+            none,
+            &["class \"1\"", "no example"],
+        ),
+        (
+            "an axis missing",
+            archive(|a| a[0].shape = vec![18, 2]),
+            none,
+            &["array \"x\"", "shape [18, 2]", "`data.npz.lengths`"],
+        ),
+        (
+            "an axis too many",
+            archive(|a| a[0].shape = vec![6, 3, 2, 1]),
+            none,
+            &["array \"x\"", "(series, steps, channels)"],
+        ),
+        (
+            "no channels",
+            archive(|a| a[0] = Array::f32("x", &[6, 3, 0], [])),
+            none,
+            &["array \"x\"", "at least one channel"],
+        ),
+        ("no series", archive(|a| a[0] = Array::f32("x", &[0, 3, 2], [])), none, &["no data"]),
+        ("no steps", archive(|a| a[0] = Array::f32("x", &[6, 0, 2], [])), none, &["series \"0\" has no steps"]),
+        ("a length of zero", lengths(&[3, 3, 0, 6, 3, 3]), keys, &["series \"2\" has no steps"]),
+        ("lengths too short", lengths(&[3, 3, 3, 3, 3, 2]), keys, &["array \"n\"", "add up to 17", "18 rows"]),
+        ("a negative length", lengths(&[3, 3, 3, 3, 9, -3]), keys, &["array \"n\"", "series 5", "-3"]),
+        (
+            "half a length",
+            flat(Array::f32("n", &[6], [3.0, 2.5, 3.5, 3.0, 3.0, 3.0])),
+            keys,
+            &["array \"n\"", "series 1", "2.5"],
+        ),
+        ("cut off", good[..good.len() / 2].to_vec(), none, &["damaged or of another format"]),
+        ("one bit in the data", deflated, none, &["array \"x\"", "damaged or of another format"]),
+        ("a table", table(0, 3).into_bytes(), none, &["damaged or of another format"]),
+        ("nothing", Vec::new(), none, &["no data"]),
+        (
+            "a promise of 8 TB",
+            huge(&[1_000_000, 1_000_000, 2]),
+            none,
+            &["array \"x\"", "needs 8000000000000 bytes, 144 are there"],
+        ),
+        ("a promise beyond 64 bits", huge(&[1 << 40, 1 << 40, 2]), none, &["array \"x\"", "impossible shape"]),
+        ("objects", archive(|a| a[0].descr = "|O"), none, &["array \"x\"", "|O"]),
+        ("words as inputs", archive(|a| a[0].descr = "<U1"), none, &["array \"x\"", "strings", "inputs are numbers"]),
+    ];
+    for (what, file, args, phrases) in cases {
+        eprintln!("{what}");
+        bench.put("train.npz", file);
+        bench.put("test.npz", &good);
+        let test = ["train", "config.toml", "--set", "data.train=train.npz", "--set", "data.test=test.npz"];
+        bench.refuses(&[&test[..], args].concat(), &[&["train.npz"], phrases].concat());
+    }
+}
+
+#[test]
+fn any_single_byte_of_an_archive_may_be_wrong() {
+    let bench = Bench::new();
+    let good = archive(|_| {});
+    for at in (0..good.len()).step_by(7) {
+        let mut bad = good.clone();
+        bad[at] ^= 0xff;
+        bench.put("train.npz", bad);
+        let ran =
+            bench.grulet(&["train", "config.toml", "--set", "data.train=train.npz", "--set", "data.test=none.npz"]);
+        // A date in the archive may be any.
+        let told = ran.stderr.contains("train.npz") || ran.stderr.contains("none.npz");
+        assert!(ran.code == 1 && told && ran.stderr.lines().count() == 1, "byte {at}: {} {}", ran.code, ran.stderr);
+    }
+}

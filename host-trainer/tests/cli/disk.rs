@@ -1,0 +1,69 @@
+//! Folders and disks that cannot be written.
+
+use crate::support::{Bench, GRULET, Ran};
+
+#[test]
+fn a_run_folder_below_a_file_is_refused() {
+    let bench = Bench::new();
+    let args = ["train", "config.toml", "--set", "train.run_dir=train.csv/run"];
+    bench.refuses(&args, &["train.csv/run", "cannot make the folder"]);
+    let args = ["train", "config.toml", "--set", "train.run_dir=train.csv"];
+    bench.refuses(&args, &["train.csv", "cannot make the folder"]);
+}
+
+#[test]
+fn an_output_that_cannot_be_written_is_named() {
+    let bench = Bench::trained();
+    bench.refuses(&["export", "runs/config", "-o", "none/a.gru"], &["none/a.gru", "cannot write", "check the path"]);
+    bench.refuses(&["predict", "runs/config", "-o", "runs"], &["runs", "cannot write"]);
+    bench.refuses(&["predict", "runs/config", "-o", "test.csv/a.csv"], &["test.csv/a.csv", "cannot write"]);
+}
+
+/// Root may write everywhere but here.
+#[cfg(target_os = "linux")]
+#[test]
+fn an_unwritable_folder_is_named() {
+    let bench = Bench::trained();
+    let args = ["train", "config.toml", "--set", "train.run_dir=/proc/run"];
+    bench.refuses(&args, &["/proc/run", "cannot make the folder"]);
+    bench.refuses(&["export", "runs/config", "-o", "/proc/a.gru"], &["/proc/a.gru", "cannot write"]);
+}
+
+#[cfg(target_os = "linux")]
+#[test]
+fn a_full_device_is_noticed_and_stays_a_device() {
+    use std::os::unix::fs::FileTypeExt;
+    let bench = Bench::trained();
+    bench.refuses(&["predict", "runs/config", "-o", "/dev/full"], &["/dev/full", "cannot write", "No space"]);
+    assert!(std::fs::metadata("/dev/full").unwrap().file_type().is_char_device());
+    for args in [&["predict", "runs/config"][..], &["inspect", "runs/config", "--json"], &["evaluate", "runs/config"]] {
+        let full = std::fs::File::options().write(true).open("/dev/full").unwrap();
+        let ran = Ran::of(bench.command(GRULET, args).stdout(full).output().unwrap());
+        ran.failed(&["cannot write to standard output", "No space"]);
+    }
+}
+
+/// A limit on the size of files is what a full disk looks like to whoever writes one.
+#[cfg(unix)]
+#[test]
+fn where_the_disk_is_full_a_new_run_leaves_nothing_and_an_old_file_stays() {
+    let bench = Bench::new();
+    let limited = |blocks: usize, args: &[&str]| {
+        let limit = format!("trap '' XFSZ; ulimit -f {blocks}; exec \"$@\"");
+        let args = [&["-c", &limit, "sh", GRULET], args].concat();
+        bench.command("sh", &args).output().map(Ran::of).unwrap()
+    };
+    // A block is 512 bytes, in some shells 1024: the configuration fits, a checkpoint of this network does not.
+    let train = ["train", "config.toml", "--set", "model.layers.0.units=40"];
+    let before = bench.contents();
+    let ran = limited(4, &train);
+    assert_eq!(ran.code, 1, "{}", ran.stderr);
+    assert!(ran.stderr.contains("best.ckpt: cannot write"), "{}", ran.stderr);
+    assert!(before == bench.contents(), "{}", ran.stderr);
+
+    bench.grulet(&train).ok();
+    let before = bench.contents();
+    let ran = limited(4, &["export", "runs/config"]);
+    ran.failed(&["model.gru: cannot write"]);
+    assert!(before == bench.contents(), "the old model stays");
+}

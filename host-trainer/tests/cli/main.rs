@@ -1,0 +1,9 @@
+//! The command line, by the real binary: what it writes and prints, and how it refuses what cannot work.
+
+mod bad_config;
+mod bad_data;
+mod bad_model;
+mod disk;
+mod npz;
+mod runs;
+mod support;

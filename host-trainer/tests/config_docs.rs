@@ -1,0 +1,170 @@
+//! `docs/CONFIG.md` tells the truth about the configuration.
+
+use std::path::Path;
+
+use grulet_trainer::config::{Config, ConfigError, KEYS};
+
+/// As little as a configuration may say.
+const MINIMAL: &str = r#"
+[data]
+train = "a.npz"
+[model]
+output = "every_step"
+layers = [{ type = "gru", units = 4 }, { type = "dense", units = 2 }]
+[train]
+loss = "mse"
+epochs = 1
+"#;
+
+/// A classifier of whole windows.
+const CLASSES: &str = r#"
+[data]
+train = "a.npz"
+window = 20
+[data.npz]
+group = "person"
+[model]
+output = "last_step"
+layers = [{ type = "gru", units = 4 }, { type = "dense", units = 2, activation = "softmax" }]
+[train]
+loss = "sparse_categorical_crossentropy"
+epochs = 1
+"#;
+
+/// Defaults that are said in words.
+const IN_WORDS: &[&str] = &[
+    "name",
+    "data.channels",
+    "data.units",
+    "data.classes",
+    "data.stride",
+    "data.npz.x",
+    "data.npz.y",
+    "data.npz_test.x",
+    "data.npz_test.y",
+    "data.npz_test.lengths",
+    "data.npz_test.x_scale",
+    "data.npz_test.y_scale",
+    "data.csv.series",
+    "data.csv.time",
+    "data.csv.label",
+    "data.csv.features",
+    "train.threads",
+    "train.run_dir",
+];
+
+struct Row {
+    key: String,
+    default: String,
+    example: String,
+}
+
+fn rows() -> Vec<Row> {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../docs/CONFIG.md");
+    let text = std::fs::read_to_string(path).unwrap();
+    let mut rows = Vec::new();
+    let mut inside = false;
+    for line in text.lines() {
+        if !line.starts_with('|') {
+            inside = false;
+        } else if line == "| key | type | default | example | meaning |" {
+            inside = true;
+        } else if inside && !line.starts_with("|---") {
+            let cells: Vec<&str> = line.trim_matches('|').split('|').map(str::trim).collect();
+            assert_eq!(cells.len(), 5, "{line}");
+            let [key, default, example] = [0, 2, 3].map(|cell| cells[cell].to_owned());
+            rows.push(Row { key: code(&key).unwrap().to_owned(), default, example });
+        }
+    }
+    rows
+}
+
+/// What stands between backticks, if that is all.
+fn code(text: &str) -> Option<&str> {
+    text.strip_prefix('`')?.strip_suffix('`').filter(|inner| !inner.contains('`'))
+}
+
+fn load(text: &str, set: &str) -> Result<Config, ConfigError> {
+    Config::parse(Path::new("a.toml"), text, &[set])
+}
+
+/// The value of `key` in the written-out configuration; of the first layer that has it.
+fn value(config: &Config, key: &str) -> Option<toml::Value> {
+    let whole: toml::Table = config.to_toml().parse().unwrap();
+    let mut here = vec![toml::Value::Table(whole)];
+    for name in key.split('.') {
+        let inner = here.iter().filter_map(|value| value.get(name).cloned());
+        here = inner.flat_map(|value| value.as_array().cloned().unwrap_or_else(|| vec![value])).collect();
+    }
+    here.into_iter().next()
+}
+
+/// The minimum without `key`; without it in the first layer.
+fn without(key: &str) -> String {
+    let mut whole: toml::Value = MINIMAL.parse::<toml::Table>().unwrap().into();
+    let (tables, name) = key.rsplit_once('.').unwrap();
+    let mut here = &mut whole;
+    for table in tables.split('.') {
+        here = here.get_mut(table).unwrap();
+        here = if here.is_array() { here.get_mut(0).unwrap() } else { here };
+    }
+    here.as_table_mut().unwrap().remove(name).unwrap_or_else(|| panic!("{key} is in the minimum"));
+    toml::to_string(&whole).unwrap()
+}
+
+#[test]
+fn every_key_is_listed_in_order() {
+    let listed: Vec<String> = rows().into_iter().map(|row| row.key).collect();
+    assert_eq!(listed, KEYS);
+}
+
+#[test]
+fn the_defaults_are_true() {
+    let minimal = load(MINIMAL, "seed=1").unwrap();
+    for Row { key, default, .. } in rows() {
+        match default.as_str() {
+            "required" => {
+                let error = load(&without(&key), "seed=1").unwrap_err().to_string();
+                let name = key.rsplit('.').next().unwrap();
+                assert!(error.contains(&format!("missing field `{name}`")), "{key}: {error}");
+            }
+            "*none*" => assert_eq!(value(&minimal, &key), None, "{key}"),
+            _ => match code(&default).filter(|_| !IN_WORDS.contains(&key.as_str())) {
+                Some(default) => {
+                    let stated: toml::Table = format!("v = {default}").parse().unwrap();
+                    assert_eq!(value(&minimal, &key).as_ref(), stated.get("v"), "{key}");
+                }
+                None => assert!(IN_WORDS.contains(&key.as_str()), "{key}: {default:?}"),
+            },
+        }
+    }
+}
+
+#[test]
+fn the_defaults_in_words_are_true() {
+    let minimal = load(MINIMAL, "data.window=20").unwrap();
+    assert_eq!((minimal.name.as_str(), minimal.data.stride), ("a", Some(20)));
+    assert!(minimal.train.run_dir.ends_with("runs/a") && minimal.train.threads.is_none());
+}
+
+#[test]
+fn the_examples_can_be_set_and_differ_from_the_default() {
+    for Row { key, default, example } in rows() {
+        assert_ne!(default, example, "{key}");
+        let example = code(&example).unwrap_or_else(|| panic!("{key}: {example}"));
+        let layer = if key.ends_with("activation") { "layers.1" } else { "layers.0" };
+        let set = format!("{}={example}", key.replace("layers", layer));
+        let config = load(CLASSES, &set).or_else(|_| load(MINIMAL, &set)).unwrap_or_else(|error| panic!("{error}"));
+        let stated: toml::Table = format!("v = {example}").parse().unwrap();
+        if ["data.train", "data.test", "data.validation.file", "train.run_dir"].contains(&key.as_str()) {
+            let path = value(&config, &key).unwrap();
+            assert!(Path::new(path.as_str().unwrap()).ends_with(stated["v"].as_str().unwrap()), "{key}: {path}");
+        } else if stated["v"].is_array() {
+            let text = config.to_toml();
+            let last = key.rsplit('.').next().unwrap();
+            assert!(text.contains(&format!("{last} = {}", stated["v"])), "{key} in {text}");
+        } else {
+            assert_eq!(value(&config, &key).as_ref(), stated.get("v"), "{key}");
+        }
+    }
+}
