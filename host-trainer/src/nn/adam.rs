@@ -79,12 +79,11 @@ impl<R: Real> Adam<R> {
     }
 }
 
-/// `lr·√(1-β₂ᵗ)/(1-β₁ᵗ)` as Keras computes it: its learning rate and the β under the powers are `f32` whatever the
-/// parameters are, and the rest happens in the parameters' type.
+/// `lr·√(1-β₂ᵗ)/(1-β₁ᵗ)` as Keras computes it: the β under the powers are `f32` whatever the parameters are, and the rest
+/// happens in the parameters' type.
 fn keras_rate<R: Real>(learning_rate: f64, steps: u64) -> R {
     let power = |beta: f64| R::from_f64(libm::pow(f64::from(beta as f32), steps as f64));
-    let learning_rate = R::from_f64(f64::from(learning_rate as f32));
-    learning_rate * (R::ONE - power(BETA_2)).sqrt() / (R::ONE - power(BETA_1))
+    R::from_f64(learning_rate) * (R::ONE - power(BETA_2)).sqrt() / (R::ONE - power(BETA_1))
 }
 
 /// Scales `gradients` so that their Euclidean norm is at most `limit`; returns the norm that they had.

@@ -1,0 +1,31 @@
+//! How far results may be from those of Keras and PyTorch: the one table.
+//!
+//! A difference is **relative to the largest magnitude in its tensor**: an element near 0 among large ones is a difference of
+//! large terms, and cannot be closer than they are.
+
+/// Largest relative differences, by what is compared.
+#[derive(Clone, Copy, Debug)]
+pub struct Tolerances {
+    /// Outputs of the network.
+    pub outputs: f64,
+    /// The mean loss.
+    pub loss: f64,
+    /// Gradients of the loss by weights and inputs.
+    pub gradients: f64,
+    /// Weights after 1 step of Adam.
+    pub adam_1: f64,
+    /// Weights after 10 steps of Adam, and the losses before each.
+    pub adam_10: f64,
+}
+
+/// Training in `f64`, the same code as ships in `f32`.
+pub const F64: Tolerances = Tolerances { outputs: 1e-12, loss: 1e-12, gradients: 1e-12, adam_1: 1e-12, adam_10: 1e-12 };
+
+/// Training in `f32`.
+pub const F32: Tolerances = Tolerances { outputs: 2e-6, loss: 2e-6, gradients: 2e-6, adam_1: 2e-6, adam_10: 2e-6 };
+
+/// Outputs of the runtime in format `Exact`, absolute.
+pub const RUNTIME: f64 = 2e-6;
+
+/// Outputs of the runtime in format `Fast`, absolute: its activations are within 1.4e-4, through a few layers.
+pub const RUNTIME_FAST: f64 = 2e-3;
