@@ -1,6 +1,7 @@
 //! Bytes seen as aligned numbers, in place: the only file of the runtime with `unsafe` in it.
 #![allow(unsafe_code)]
 
+use core::mem::MaybeUninit;
 use core::slice::{from_raw_parts, from_raw_parts_mut};
 
 #[cfg(target_endian = "big")]
@@ -112,14 +113,42 @@ pub struct Operands<T, const I: usize, const H: usize> {
 }
 
 impl<T: Plain, const I: usize, const H: usize> Operands<T, I, H> {
-    /// Zeros.
-    pub const ZERO: Self = Self { inputs: [T::ZERO; I], state: [T::ZERO; H], filler: [T::ZERO; 2] };
-
     /// All of them, one after the other.
     pub fn as_mut_slice(&mut self) -> &mut [T] {
         // SAFETY: the three arrays are of one type and follow each other without padding (`repr(C)`).
         unsafe { from_raw_parts_mut((&raw mut *self).cast(), I + H + 2) }
     }
+}
+
+/// Types for which every bit pattern is valid.
+///
+/// # Safety
+/// They are.
+pub unsafe trait AnyBits {}
+
+// SAFETY: `Plain` numbers are such, and so are arrays of them; padding may hold anything.
+unsafe impl<T: Plain, const N: usize> AnyBits for [T; N] {}
+// SAFETY: likewise.
+unsafe impl<T: Plain, const N: usize, const M: usize> AnyBits for [[T; N]; M] {}
+// SAFETY: likewise.
+unsafe impl<T: Plain, const I: usize, const H: usize> AnyBits for Operands<T, I, H> {}
+
+/// `memory` with arbitrary contents: for scratch, which is written before it is read. Clearing it would cost a GRU up to
+/// one in twenty of its instructions on a Cortex-M.
+#[inline(always)]
+pub fn arbitrary<T: AnyBits>(memory: &mut MaybeUninit<T>) -> &mut T {
+    #[cfg(target_arch = "arm")]
+    // SAFETY: nothing is executed; as far as the compiler knows, this wrote to all of `memory`.
+    unsafe {
+        core::arch::asm!("/* {0} */", in(reg) memory.as_mut_ptr(), options(nostack, preserves_flags));
+    }
+    #[cfg(not(target_arch = "arm"))]
+    // SAFETY: it is one `T`.
+    unsafe {
+        memory.as_mut_ptr().write_bytes(0, 1);
+    }
+    // SAFETY: it has been written to, and every bit pattern is valid.
+    unsafe { memory.assume_init_mut() }
 }
 
 /// The lines as bytes.

@@ -1,9 +1,10 @@
 //! The fully connected layer.
 
 use core::marker::PhantomData;
+use core::mem::MaybeUninit;
 
 use super::{DenseActivation, Layer, Linear, copy, cut, sealed::Sealed, size};
-use crate::cast::{Line, Operands};
+use crate::cast::{Line, Operands, arbitrary};
 use crate::format::{Exact, Format};
 use crate::spec::{Activation, LayerSpec};
 
@@ -26,9 +27,11 @@ where
 
     #[inline]
     fn step(tensors: &[Line], _: &mut (), x: &[F::Unit; I]) -> [F::Unit; O] {
-        let (mut operands, mut sums) = (Operands::<F::Unit, I, 0>::ZERO, [F::Sum::default(); O]);
+        let mut operands = MaybeUninit::<Operands<F::Unit, I, 0>>::uninit();
+        let mut sums = MaybeUninit::<[F::Sum; O]>::uninit();
         let mut y = [F::Unit::default(); O];
-        step::<F>(tensors, A::ACTIVATION, x, operands.as_mut_slice(), &mut sums, &mut y);
+        let (operands, sums) = (arbitrary(&mut operands).as_mut_slice(), arbitrary(&mut sums));
+        step::<F>(tensors, A::ACTIVATION, x, operands, sums, &mut y);
         y
     }
 }

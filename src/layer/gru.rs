@@ -1,12 +1,13 @@
 //! The gated recurrent unit (Cho et al. 2014), in both places of its reset gate.
 
 use core::marker::PhantomData;
+use core::mem::MaybeUninit;
 
 use super::{
     CandidateActivation, GateActivation, Layer, ResetBefore, ResetVariant, Sigmoid, State, Tanh, copy, cut,
     sealed::Sealed, size,
 };
-use crate::cast::{Line, Operands};
+use crate::cast::{Line, Operands, arbitrary};
 use crate::format::{Exact, Format};
 use crate::spec::{Candidate, Gate, LayerSpec, Reset};
 
@@ -44,14 +45,16 @@ where
     #[inline]
     fn step(tensors: &[Line], h: &mut [F::Unit; H], x: &[F::Unit; I]) -> [F::Unit; H] {
         let kind = Kind { reset: R::RESET, gate: G::GATE, candidate: C::CANDIDATE };
-        let mut operands = Operands::<F::Unit, I, H>::ZERO;
-        let operands = operands.as_mut_slice();
+        let mut operands = MaybeUninit::<Operands<F::Unit, I, H>>::uninit();
+        let operands = arbitrary(&mut operands).as_mut_slice();
         match R::RESET {
             Reset::Before => {
-                step::<F>(tensors, kind, h, x, operands, [[F::Sum::default(); H]; 2].as_flattened_mut());
+                let mut sums = MaybeUninit::<[[F::Sum; H]; 2]>::uninit();
+                step::<F>(tensors, kind, h, x, operands, arbitrary(&mut sums).as_flattened_mut());
             }
             Reset::After => {
-                step::<F>(tensors, kind, h, x, operands, [[F::Sum::default(); H]; 3].as_flattened_mut());
+                let mut sums = MaybeUninit::<[[F::Sum; H]; 3]>::uninit();
+                step::<F>(tensors, kind, h, x, operands, arbitrary(&mut sums).as_flattened_mut());
             }
         }
         *h
