@@ -252,3 +252,199 @@ fn every_kind_of_gru() {
         }
     }
 }
+
+#[test]
+fn every_loss() {
+    let kinds = [
+        (Loss::BinaryCrossEntropy, Activation::Sigmoid),
+        (Loss::CategoricalCrossEntropy, Activation::Softmax),
+        (Loss::SparseCategoricalCrossEntropy, Activation::Softmax),
+        (Loss::MeanSquaredError, Activation::Softmax),
+        (Loss::MeanSquaredError, Activation::Sigmoid),
+        (Loss::MeanSquaredError, Activation::HardSigmoid),
+        (Loss::MeanSquaredError, Activation::Tanh),
+        (Loss::MeanSquaredError, Activation::Relu),
+        (Loss::MeanAbsoluteError, Activation::Linear),
+        (Loss::MeanAbsoluteError, Activation::Softmax),
+        (Loss::Huber { delta: 0.7 }, Activation::Linear),
+        (Loss::Huber { delta: 1.0 }, Activation::Tanh),
+    ];
+    for (loss, activation) in kinds {
+        for output in OUTPUTS {
+            for reset in RESETS {
+                let layers = vec![gru(2, 4, reset, Gate::Sigmoid, Candidate::Tanh), dense(4, 3, activation)];
+                let objective = Objective::Loss(loss);
+                must_agree(&Case { layers, output, objective, lengths: LENGTHS.to_vec(), seed: 2 });
+            }
+        }
+    }
+}
+
+/// Dense and GRU layers in other orders than one GRU and one head.
+fn stacks() -> Vec<Vec<LayerSpec>> {
+    let (sigmoid, hard) = (Gate::Sigmoid, Gate::HardSigmoid);
+    vec![
+        vec![
+            dense(3, 4, Activation::Tanh),
+            gru(4, 3, Reset::Before, sigmoid, Candidate::Tanh),
+            gru(3, 5, Reset::After, sigmoid, Candidate::Linear),
+            dense(5, 4, Activation::Sigmoid),
+            dense(4, 3, Activation::Softmax),
+        ],
+        vec![
+            dense(2, 3, Activation::HardSigmoid),
+            gru(3, 4, Reset::After, hard, Candidate::Relu),
+            dense(4, 3, Activation::Softmax),
+            gru(3, 2, Reset::Before, hard, Candidate::Tanh),
+            dense(2, 4, Activation::Relu),
+            dense(4, 2, Activation::Softmax),
+        ],
+        vec![
+            gru(1, 3, Reset::Before, sigmoid, Candidate::Tanh),
+            gru(3, 2, Reset::Before, sigmoid, Candidate::Tanh),
+            gru(2, 4, Reset::After, sigmoid, Candidate::Tanh),
+        ],
+        // A softmax that only other layers see, at every step and at the last.
+        vec![
+            gru(2, 3, Reset::After, sigmoid, Candidate::Tanh),
+            dense(3, 4, Activation::Softmax),
+            dense(4, 2, Activation::Linear),
+        ],
+        vec![dense(3, 4, Activation::Tanh), dense(4, 2, Activation::Sigmoid)],
+        vec![gru(3, 4, Reset::Before, sigmoid, Candidate::Tanh)],
+        vec![gru(3, 4, Reset::After, sigmoid, Candidate::Tanh)],
+    ]
+}
+
+#[test]
+fn stacks_of_layers() {
+    for (seed, layers) in (3..).zip(stacks()) {
+        for output in OUTPUTS {
+            let softmax = matches!(layers.last(), Some(LayerSpec::Dense { activation: Activation::Softmax, .. }));
+            let losses: &[Loss] = match softmax {
+                true => &[Loss::CategoricalCrossEntropy, Loss::SparseCategoricalCrossEntropy, Loss::MeanSquaredError],
+                false => &[Loss::MeanSquaredError],
+            };
+            for objective in losses.iter().map(|&loss| Objective::Loss(loss)).chain([Objective::Outputs]) {
+                must_agree(&Case { layers: layers.clone(), output, objective, lengths: LENGTHS.to_vec(), seed });
+            }
+        }
+    }
+}
+
+/// Around the widths of the matrix products' tiles.
+#[test]
+fn sizes_with_every_remainder() {
+    for hidden in [1, 2, 3, 7, 16, 17, 33] {
+        for reset in RESETS {
+            let layers =
+                vec![gru(2, hidden, reset, Gate::Sigmoid, Candidate::Tanh), dense(hidden, 3, Activation::Linear)];
+            let objective = Objective::Loss(Loss::MeanSquaredError);
+            must_agree(&Case { layers, output: Output::EveryStep, objective, lengths: vec![2, 3, 3], seed: 20 });
+        }
+    }
+    // Wide inputs and outputs, and the second GRU's inputs.
+    for width in [15, 16, 18, 31] {
+        let layers = vec![
+            dense(width, width, Activation::Tanh),
+            gru(width, 2, Reset::After, Gate::Sigmoid, Candidate::Tanh),
+            dense(2, width, Activation::Softmax),
+        ];
+        let objective = Objective::Loss(Loss::SparseCategoricalCrossEntropy);
+        must_agree(&Case { layers, output: Output::EveryStep, objective, lengths: vec![2, 1, 3], seed: 21 });
+    }
+}
+
+/// Shards hold eight series; each of these batches has a different number of them in the last shard, and shards whose
+/// longest series differ.
+#[test]
+fn more_than_one_shard() {
+    for rows in [8, 9, 15, 20] {
+        for output in OUTPUTS {
+            for objective in [Objective::Loss(Loss::MeanSquaredError), Objective::Outputs] {
+                let layers = vec![
+                    gru(2, 3, Reset::Before, Gate::Sigmoid, Candidate::Tanh),
+                    gru(3, 2, Reset::After, Gate::Sigmoid, Candidate::Tanh),
+                    dense(2, 2, Activation::Tanh),
+                ];
+                let lengths = (0..rows).map(|row| if row < 8 { 1 + row % 3 } else { 2 + row % 4 }).collect();
+                must_agree(&Case { layers, output, objective, lengths, seed: 30 + rows as u64 });
+            }
+        }
+    }
+}
+
+/// The outer products take 64 rows at a time: here are more, steps and series together.
+#[test]
+fn many_steps() {
+    for reset in RESETS {
+        let layers = vec![gru(1, 3, reset, Gate::Sigmoid, Candidate::Tanh), dense(3, 1, Activation::Sigmoid)];
+        let objective = Objective::Loss(Loss::BinaryCrossEntropy);
+        let case = Case { layers, output: Output::EveryStep, objective, lengths: vec![40, 37, 3], seed: 40 };
+        must_agree(&case);
+    }
+}
+
+/// A layer without its inputs, and its outputs.
+fn any_layer() -> impl Strategy<Value = (u16, LayerSpec)> {
+    let activations = [
+        Activation::Linear,
+        Activation::Sigmoid,
+        Activation::HardSigmoid,
+        Activation::Tanh,
+        Activation::Relu,
+        Activation::Softmax,
+    ];
+    let select = proptest::sample::select::<Activation>;
+    let any_gru = (proptest::sample::select(&RESETS[..]), proptest::sample::select(&GATES[..]))
+        .prop_flat_map(|(reset, gate)| proptest::sample::select(&CANDIDATES[..]).prop_map(move |c| (reset, gate, c)));
+    (1..7_u16, any_gru, select(activations.to_vec()), any::<bool>()).prop_map(
+        |(size, (reset, gate, candidate), activation, is_gru)| {
+            (size, if is_gru { gru(1, size, reset, gate, candidate) } else { dense(1, size, activation) })
+        },
+    )
+}
+
+fn any_case() -> impl Strategy<Value = Case> {
+    let layers = proptest::collection::vec(any_layer(), 1..5);
+    let lengths = proptest::collection::vec(1..5_usize, 1..12);
+    (1..4_u16, layers, any::<bool>(), 0..6_usize, lengths, 0..u64::MAX).prop_map(
+        |(inputs, parts, every, loss, lengths, seed)| {
+            let mut width = inputs;
+            let mut layers = Vec::new();
+            for (size, layer) in parts {
+                layers.push(match layer {
+                    LayerSpec::Gru { reset, gate, candidate, .. } => gru(width, size, reset, gate, candidate),
+                    LayerSpec::Dense { activation, .. } => dense(width, size, activation),
+                    _ => unreachable!("there are two kinds of layers"),
+                });
+                width = size;
+            }
+            let last = match layers.last() {
+                Some(&LayerSpec::Dense { activation, .. }) => Some(activation),
+                _ => None,
+            };
+            let loss = match (loss, last) {
+                (0, Some(Activation::Sigmoid)) => Loss::BinaryCrossEntropy,
+                (0, Some(Activation::Softmax)) if width > 1 => Loss::CategoricalCrossEntropy,
+                (1, Some(Activation::Softmax)) if width > 1 => Loss::SparseCategoricalCrossEntropy,
+                (2, _) => Loss::MeanAbsoluteError,
+                (3, _) => Loss::Huber { delta: 0.5 },
+                _ => Loss::MeanSquaredError,
+            };
+            let objective = if seed % 5 == 0 { Objective::Outputs } else { Objective::Loss(loss) };
+            let output = if every { Output::EveryStep } else { Output::LastStep };
+            Case { layers, output, objective, lengths, seed }
+        },
+    )
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 150, failure_persistence: None, ..ProptestConfig::default() })]
+
+    #[test]
+    fn random_networks(case in any_case()) {
+        let count = check(&case).map_err(TestCaseError::fail)?;
+        prop_assert!(count.checked > count.skipped, "{:?}", count);
+    }
+}
