@@ -1,0 +1,450 @@
+//! Gradients by backpropagation through time against differences of the loss, in `f64`.
+//!
+//! Every case perturbs every parameter, every valid input and every element of the initial state one by one. Padding holds
+//! NaN throughout, biases and initial states are never zero.
+
+use grulet::spec::{Activation, Candidate, Gate, LayerSpec, Output, Reset};
+use grulet_trainer::nn::{Batch, Loss, Network, Rng, Trainer};
+use proptest::prelude::*;
+
+/// Largest difference between a gradient and a difference quotient, relative to the larger of the gradient and 1.
+///
+/// With [`STEP`] the quotient's own error is some 1e-11 by rounding and less by its fourth order.
+const GRADIENT_F64: f64 = 2e-9;
+/// Where two one-sided quotients differ by more than this, relative likewise, there is a kink between them. A kink that is
+/// not seen moves the quotient by less than [`GRADIENT_F64`].
+const KINK_F64: f64 = 1e-9;
+/// Distance of the points of a difference quotient; they reach twice as far.
+const STEP: f64 = 2e-5;
+/// The least part of the elements of a network with kinks that must be away from them.
+const CHECKED: f64 = 0.9;
+
+/// What a gradient is taken of.
+#[derive(Clone, Copy, Debug)]
+enum Objective {
+    Loss(Loss),
+    /// A weighted sum of the outputs, by `pull_back`.
+    Outputs,
+}
+
+#[derive(Clone, Debug)]
+struct Case {
+    layers: Vec<LayerSpec>,
+    output: Output,
+    objective: Objective,
+    lengths: Vec<usize>,
+    seed: u64,
+}
+
+/// Elements that were compared, and elements near a kink.
+#[derive(Clone, Copy, Debug, Default)]
+struct Count {
+    checked: usize,
+    skipped: usize,
+}
+
+fn gru(inputs: u16, hidden: u16, reset: Reset, gate: Gate, candidate: Candidate) -> LayerSpec {
+    LayerSpec::Gru { inputs, hidden, reset, gate, candidate }
+}
+
+fn dense(inputs: u16, outputs: u16, activation: Activation) -> LayerSpec {
+    LayerSpec::Dense { inputs, outputs, activation }
+}
+
+/// Whether some derivative of the layers or the loss jumps.
+fn has_kinks(case: &Case) -> bool {
+    let layer = |layer: &LayerSpec| match *layer {
+        LayerSpec::Gru { gate, candidate, .. } => gate == Gate::HardSigmoid || candidate == Candidate::Relu,
+        LayerSpec::Dense { activation, .. } => matches!(activation, Activation::HardSigmoid | Activation::Relu),
+        _ => true,
+    };
+    // The second derivative of Huber's loss jumps, which a quotient of fourth order sees as well.
+    let loss = matches!(case.objective, Objective::Loss(Loss::MeanAbsoluteError | Loss::Huber { .. }));
+    loss || case.layers.iter().any(layer)
+}
+
+fn within(rng: &mut Rng, limit: f64) -> f64 {
+    (2.0 * rng.uniform() - 1.0) * limit
+}
+
+/// A network whose biases are not zero, and whose recurrent kernel is nothing special.
+fn network(case: &Case) -> Network<f64> {
+    let mut network = Network::new(&case.layers, case.output, case.seed).unwrap();
+    let mut rng = Rng::new(case.seed, 1000);
+    network.params_mut().iter_mut().for_each(|param| *param += within(&mut rng, 0.4));
+    network
+}
+
+/// A batch with NaN wherever nothing may be read, and the weights of the outputs for [`Objective::Outputs`].
+fn batch(case: &Case, network: &Network<f64>) -> (Batch<f64>, Vec<f64>) {
+    let mut rng = Rng::new(case.seed, 1001);
+    let (rows, steps) = (case.lengths.len(), case.lengths.iter().max().unwrap() + 1);
+    let (inputs, outputs) = (network.inputs(), network.outputs());
+    let ended = |site: usize| site / rows >= case.lengths[site % rows];
+
+    let mut x: Vec<f64> = (0..steps * rows * inputs).map(|_| within(&mut rng, 1.5)).collect();
+    for (site, x) in x.chunks_exact_mut(inputs).enumerate().filter(|&(site, _)| ended(site)) {
+        x.fill(f64::NAN);
+        assert!(site >= rows, "every series has a first step");
+    }
+    let state = (0..rows * network.state_len()).map(|_| within(&mut rng, 0.9)).collect();
+
+    let sites = if case.output == Output::EveryStep { steps * rows } else { rows };
+    let padding = |site| case.output == Output::EveryStep && ended(site);
+    let mut weights: Vec<f64> = (0..sites * outputs).map(|_| within(&mut rng, 1.0)).collect();
+    weights
+        .chunks_exact_mut(outputs)
+        .enumerate()
+        .filter(|&(site, _)| padding(site))
+        .for_each(|(_, w)| w.fill(f64::NAN));
+    let mut targets = Vec::new();
+    if let Objective::Loss(loss) = case.objective {
+        for site in 0..sites {
+            for _ in 0..loss.target_len(outputs) {
+                let target = match loss {
+                    Loss::BinaryCrossEntropy => rng.uniform(),
+                    // They need not sum to one.
+                    Loss::CategoricalCrossEntropy => rng.uniform(),
+                    Loss::SparseCategoricalCrossEntropy => (rng.uniform() * outputs as f64).floor(),
+                    _ => within(&mut rng, 2.0),
+                };
+                targets.push(if padding(site) { f64::NAN } else { target });
+            }
+        }
+    }
+    (Batch { steps, lengths: case.lengths.clone(), x, targets, state }, weights)
+}
+
+/// The value whose gradient is taken.
+fn value(trainer: &mut Trainer<f64>, batch: &Batch<f64>, objective: Objective, weights: &[f64]) -> f64 {
+    match objective {
+        Objective::Loss(_) => trainer.evaluate(batch).unwrap().loss(),
+        Objective::Outputs => {
+            let outputs = trainer.forward(batch).unwrap();
+            // Outputs in the padding are zero, and their weights NaN.
+            outputs.iter().zip(weights).filter(|(_, w)| !w.is_nan()).map(|(y, w)| y * w).sum()
+        }
+    }
+}
+
+/// Compares one gradient with quotients of `at`, the value for a perturbation; None near a kink.
+fn compare(
+    what: impl Fn() -> String,
+    gradient: f64,
+    kinks: bool,
+    mut at: impl FnMut(f64) -> f64,
+) -> Result<bool, String> {
+    let [far_left, left, here, right, far_right] = [-2.0, -1.0, 0.0, 1.0, 2.0].map(|n| at(n * STEP));
+    let scale = gradient.abs().max(1.0);
+    let forward = (4.0 * right - far_right - 3.0 * here) / (2.0 * STEP);
+    let backward = (3.0 * here - 4.0 * left + far_left) / (2.0 * STEP);
+    if kinks && (forward - backward).abs() > KINK_F64 * scale {
+        return Ok(false);
+    }
+    let quotient = (8.0 * (right - left) - (far_right - far_left)) / (12.0 * STEP);
+    let difference = (gradient - quotient).abs();
+    // Not finite is wrong too.
+    if difference <= GRADIENT_F64 * scale { Ok(true) } else { Err(format!("{}: {gradient} but {quotient}", what())) }
+}
+
+/// Compares all gradients of a case.
+fn check(case: &Case) -> Result<Count, String> {
+    let network = network(case);
+    let (mut batch, weights) = batch(case, &network);
+    let tensors = network.tensors().to_vec();
+    let loss = match case.objective {
+        Objective::Loss(loss) => loss,
+        Objective::Outputs => Loss::MeanSquaredError,
+    };
+    let mut trainer = Trainer::new(network, loss, 1).unwrap();
+    trainer.keep_d_x(true);
+    match case.objective {
+        Objective::Loss(_) => {
+            let gradient_loss = trainer.gradient(&batch).unwrap().loss();
+            assert_eq!(gradient_loss, trainer.evaluate(&batch).unwrap().loss());
+        }
+        Objective::Outputs => trainer.pull_back(&batch, &weights).unwrap(),
+    }
+    let (gradients, d_x, d_state) = (trainer.gradients().to_vec(), trainer.d_x().unwrap(), trainer.d_state());
+    assert_eq!((d_x.len(), d_state.len()), (batch.x.len(), batch.state.len()));
+
+    let (kinks, mut count) = (has_kinks(case), Count::default());
+    let mut note = |compared: Result<bool, String>| {
+        compared.map(|checked| if checked { count.checked += 1 } else { count.skipped += 1 })
+    };
+    for tensor in tensors {
+        for index in tensor.range.clone() {
+            let before = trainer.network().params()[index];
+            let compared = compare(
+                || format!("{} of shape {:?}, element {}", tensor.name, tensor.shape, index - tensor.range.start),
+                gradients[index],
+                kinks,
+                |by| {
+                    trainer.network_mut().params_mut()[index] = before + by;
+                    value(&mut trainer, &batch, case.objective, &weights)
+                },
+            );
+            trainer.network_mut().params_mut()[index] = before;
+            note(compared)?;
+        }
+    }
+    for index in 0..batch.x.len() {
+        let before = batch.x[index];
+        if before.is_nan() {
+            if d_x[index] != 0.0 {
+                return Err(format!("input {index} is padding, its gradient is {}", d_x[index]));
+            }
+            continue;
+        }
+        note(compare(
+            || format!("input {index}"),
+            d_x[index],
+            kinks,
+            |by| {
+                batch.x[index] = before + by;
+                value(&mut trainer, &batch, case.objective, &weights)
+            },
+        ))?;
+        batch.x[index] = before;
+    }
+    for index in 0..batch.state.len() {
+        let before = batch.state[index];
+        note(compare(
+            || format!("state {index}"),
+            d_state[index],
+            kinks,
+            |by| {
+                batch.state[index] = before + by;
+                value(&mut trainer, &batch, case.objective, &weights)
+            },
+        ))?;
+        batch.state[index] = before;
+    }
+    Ok(count)
+}
+
+/// Checks a case that must not spend its time near kinks, and whose gradients must be there at all.
+fn must_agree(case: &Case) {
+    let count = check(case).unwrap_or_else(|problem| panic!("{problem}\nin {case:?}"));
+    let all = count.checked + count.skipped;
+    assert!(count.checked as f64 >= CHECKED * all as f64, "{count:?} in {case:?}");
+    assert!(has_kinks(case) || count.skipped == 0, "{count:?} in {case:?}");
+}
+
+const RESETS: [Reset; 2] = [Reset::Before, Reset::After];
+const GATES: [Gate; 2] = [Gate::Sigmoid, Gate::HardSigmoid];
+const CANDIDATES: [Candidate; 3] = [Candidate::Tanh, Candidate::Relu, Candidate::Linear];
+const OUTPUTS: [Output; 2] = [Output::EveryStep, Output::LastStep];
+/// Every series must count as it is long, the longest need not be the first.
+const LENGTHS: [usize; 4] = [3, 5, 1, 4];
+
+#[test]
+fn every_kind_of_gru() {
+    for reset in RESETS {
+        for gate in GATES {
+            for candidate in CANDIDATES {
+                for output in OUTPUTS {
+                    let layers = vec![gru(3, 5, reset, gate, candidate), dense(5, 2, Activation::Linear)];
+                    let objective = Objective::Loss(Loss::MeanSquaredError);
+                    must_agree(&Case { layers, output, objective, lengths: LENGTHS.to_vec(), seed: 1 });
+                }
+            }
+        }
+    }
+}
+
+#[test]
+fn every_loss() {
+    let kinds = [
+        (Loss::BinaryCrossEntropy, Activation::Sigmoid),
+        (Loss::CategoricalCrossEntropy, Activation::Softmax),
+        (Loss::SparseCategoricalCrossEntropy, Activation::Softmax),
+        (Loss::MeanSquaredError, Activation::Softmax),
+        (Loss::MeanSquaredError, Activation::Sigmoid),
+        (Loss::MeanSquaredError, Activation::HardSigmoid),
+        (Loss::MeanSquaredError, Activation::Tanh),
+        (Loss::MeanSquaredError, Activation::Relu),
+        (Loss::MeanAbsoluteError, Activation::Linear),
+        (Loss::MeanAbsoluteError, Activation::Softmax),
+        (Loss::Huber { delta: 0.7 }, Activation::Linear),
+        (Loss::Huber { delta: 1.0 }, Activation::Tanh),
+    ];
+    for (loss, activation) in kinds {
+        for output in OUTPUTS {
+            for reset in RESETS {
+                let layers = vec![gru(2, 4, reset, Gate::Sigmoid, Candidate::Tanh), dense(4, 3, activation)];
+                let objective = Objective::Loss(loss);
+                must_agree(&Case { layers, output, objective, lengths: LENGTHS.to_vec(), seed: 2 });
+            }
+        }
+    }
+}
+
+/// Dense and GRU layers in other orders than one GRU and one head.
+fn stacks() -> Vec<Vec<LayerSpec>> {
+    let (sigmoid, hard) = (Gate::Sigmoid, Gate::HardSigmoid);
+    vec![
+        vec![
+            dense(3, 4, Activation::Tanh),
+            gru(4, 3, Reset::Before, sigmoid, Candidate::Tanh),
+            gru(3, 5, Reset::After, sigmoid, Candidate::Linear),
+            dense(5, 4, Activation::Sigmoid),
+            dense(4, 3, Activation::Softmax),
+        ],
+        vec![
+            dense(2, 3, Activation::HardSigmoid),
+            gru(3, 4, Reset::After, hard, Candidate::Relu),
+            dense(4, 3, Activation::Softmax),
+            gru(3, 2, Reset::Before, hard, Candidate::Tanh),
+            dense(2, 4, Activation::Relu),
+            dense(4, 2, Activation::Softmax),
+        ],
+        vec![
+            gru(1, 3, Reset::Before, sigmoid, Candidate::Tanh),
+            gru(3, 2, Reset::Before, sigmoid, Candidate::Tanh),
+            gru(2, 4, Reset::After, sigmoid, Candidate::Tanh),
+        ],
+        // A softmax that only other layers see, at every step and at the last.
+        vec![
+            gru(2, 3, Reset::After, sigmoid, Candidate::Tanh),
+            dense(3, 4, Activation::Softmax),
+            dense(4, 2, Activation::Linear),
+        ],
+        vec![dense(3, 4, Activation::Tanh), dense(4, 2, Activation::Sigmoid)],
+        vec![gru(3, 4, Reset::Before, sigmoid, Candidate::Tanh)],
+        vec![gru(3, 4, Reset::After, sigmoid, Candidate::Tanh)],
+    ]
+}
+
+#[test]
+fn stacks_of_layers() {
+    for (seed, layers) in (3..).zip(stacks()) {
+        for output in OUTPUTS {
+            let softmax = matches!(layers.last(), Some(LayerSpec::Dense { activation: Activation::Softmax, .. }));
+            let losses: &[Loss] = match softmax {
+                true => &[Loss::CategoricalCrossEntropy, Loss::SparseCategoricalCrossEntropy, Loss::MeanSquaredError],
+                false => &[Loss::MeanSquaredError],
+            };
+            for objective in losses.iter().map(|&loss| Objective::Loss(loss)).chain([Objective::Outputs]) {
+                must_agree(&Case { layers: layers.clone(), output, objective, lengths: LENGTHS.to_vec(), seed });
+            }
+        }
+    }
+}
+
+/// Around the widths of the matrix products' tiles.
+#[test]
+fn sizes_with_every_remainder() {
+    for hidden in [1, 2, 3, 7, 16, 17, 33] {
+        for reset in RESETS {
+            let layers =
+                vec![gru(2, hidden, reset, Gate::Sigmoid, Candidate::Tanh), dense(hidden, 3, Activation::Linear)];
+            let objective = Objective::Loss(Loss::MeanSquaredError);
+            must_agree(&Case { layers, output: Output::EveryStep, objective, lengths: vec![2, 3, 3], seed: 20 });
+        }
+    }
+    // Wide inputs and outputs, and the second GRU's inputs.
+    for width in [15, 16, 18, 31] {
+        let layers = vec![
+            dense(width, width, Activation::Tanh),
+            gru(width, 2, Reset::After, Gate::Sigmoid, Candidate::Tanh),
+            dense(2, width, Activation::Softmax),
+        ];
+        let objective = Objective::Loss(Loss::SparseCategoricalCrossEntropy);
+        must_agree(&Case { layers, output: Output::EveryStep, objective, lengths: vec![2, 1, 3], seed: 21 });
+    }
+}
+
+/// Shards hold eight series; each of these batches has a different number of them in the last shard, and shards whose
+/// longest series differ.
+#[test]
+fn more_than_one_shard() {
+    for rows in [8, 9, 15, 20] {
+        for output in OUTPUTS {
+            for objective in [Objective::Loss(Loss::MeanSquaredError), Objective::Outputs] {
+                let layers = vec![
+                    gru(2, 3, Reset::Before, Gate::Sigmoid, Candidate::Tanh),
+                    gru(3, 2, Reset::After, Gate::Sigmoid, Candidate::Tanh),
+                    dense(2, 2, Activation::Tanh),
+                ];
+                let lengths = (0..rows).map(|row| if row < 8 { 1 + row % 3 } else { 2 + row % 4 }).collect();
+                must_agree(&Case { layers, output, objective, lengths, seed: 30 + rows as u64 });
+            }
+        }
+    }
+}
+
+/// The outer products take 64 rows at a time: here are more, steps and series together.
+#[test]
+fn many_steps() {
+    for reset in RESETS {
+        let layers = vec![gru(1, 3, reset, Gate::Sigmoid, Candidate::Tanh), dense(3, 1, Activation::Sigmoid)];
+        let objective = Objective::Loss(Loss::BinaryCrossEntropy);
+        let case = Case { layers, output: Output::EveryStep, objective, lengths: vec![40, 37, 3], seed: 40 };
+        must_agree(&case);
+    }
+}
+
+/// A layer without its inputs, and its outputs.
+fn any_layer() -> impl Strategy<Value = (u16, LayerSpec)> {
+    let activations = [
+        Activation::Linear,
+        Activation::Sigmoid,
+        Activation::HardSigmoid,
+        Activation::Tanh,
+        Activation::Relu,
+        Activation::Softmax,
+    ];
+    let select = proptest::sample::select::<Activation>;
+    let any_gru = (proptest::sample::select(&RESETS[..]), proptest::sample::select(&GATES[..]))
+        .prop_flat_map(|(reset, gate)| proptest::sample::select(&CANDIDATES[..]).prop_map(move |c| (reset, gate, c)));
+    (1..7_u16, any_gru, select(activations.to_vec()), any::<bool>()).prop_map(
+        |(size, (reset, gate, candidate), activation, is_gru)| {
+            (size, if is_gru { gru(1, size, reset, gate, candidate) } else { dense(1, size, activation) })
+        },
+    )
+}
+
+fn any_case() -> impl Strategy<Value = Case> {
+    let layers = proptest::collection::vec(any_layer(), 1..5);
+    let lengths = proptest::collection::vec(1..5_usize, 1..12);
+    (1..4_u16, layers, any::<bool>(), 0..6_usize, lengths, 0..u64::MAX).prop_map(
+        |(inputs, parts, every, loss, lengths, seed)| {
+            let mut width = inputs;
+            let mut layers = Vec::new();
+            for (size, layer) in parts {
+                layers.push(match layer {
+                    LayerSpec::Gru { reset, gate, candidate, .. } => gru(width, size, reset, gate, candidate),
+                    LayerSpec::Dense { activation, .. } => dense(width, size, activation),
+                    _ => unreachable!("there are two kinds of layers"),
+                });
+                width = size;
+            }
+            let last = match layers.last() {
+                Some(&LayerSpec::Dense { activation, .. }) => Some(activation),
+                _ => None,
+            };
+            let loss = match (loss, last) {
+                (0, Some(Activation::Sigmoid)) => Loss::BinaryCrossEntropy,
+                (0, Some(Activation::Softmax)) if width > 1 => Loss::CategoricalCrossEntropy,
+                (1, Some(Activation::Softmax)) if width > 1 => Loss::SparseCategoricalCrossEntropy,
+                (2, _) => Loss::MeanAbsoluteError,
+                (3, _) => Loss::Huber { delta: 0.5 },
+                _ => Loss::MeanSquaredError,
+            };
+            let objective = if seed % 5 == 0 { Objective::Outputs } else { Objective::Loss(loss) };
+            let output = if every { Output::EveryStep } else { Output::LastStep };
+            Case { layers, output, objective, lengths, seed }
+        },
+    )
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 150, failure_persistence: None, ..ProptestConfig::default() })]
+
+    #[test]
+    fn random_networks(case in any_case()) {
+        let count = check(&case).map_err(TestCaseError::fail)?;
+        prop_assert!(count.checked > count.skipped, "{:?}", count);
+    }
+}
