@@ -1,6 +1,6 @@
 //! Everything that a change must pass.
 
-use anyhow::Result;
+use anyhow::{Result, bail};
 use clap::Args;
 
 use crate::demo::Demo;
@@ -35,6 +35,12 @@ impl Ci {
         sh::run(sh::command("cargo").args(["package", "--package", "grulet", "--allow-dirty", "--quiet"]))?;
         Icount::COMPARE.run()?;
         Demo::default().run()?;
+        sh::say("the demo again, with a fault that it must find");
+        match (Demo { fault: true, ..Demo::default() }).run() {
+            Err(error) if format!("{error:#}").contains("bits differ, first at step") => {}
+            Err(error) => return Err(error.context("the demo failed for another reason than the fault")),
+            Ok(()) => bail!("the demo did not notice that the chip's model is another one"),
+        }
         sh::say("everything passed");
         Ok(())
     }

@@ -1,10 +1,12 @@
 //! The main job from end to end: train, export, run on two chips, compare.
 
+use std::fs;
 use std::path::{Path, PathBuf};
 use std::time::Instant;
 
 use anyhow::{Context, Result, bail};
 use clap::Args;
+use grulet::blob::{CHECKSUM, checksum};
 
 use crate::compare::{Outputs, Samples};
 use crate::firmware::{BOARDS, Build};
@@ -15,7 +17,10 @@ use crate::{qemu, sh};
 pub struct Demo {
     /// Steps of the test recording that are streamed on every machine; all of them unless given.
     #[arg(long)]
-    steps: Option<usize>,
+    pub steps: Option<usize>,
+    /// Flip the lowest bit of one weight in the chips' copy of the model, to see what a difference looks like.
+    #[arg(long)]
+    pub fault: bool,
 }
 
 /// The mean squared error that the demo promises on the held-out walk.
@@ -63,8 +68,9 @@ impl Demo {
             ram: String::new(),
             instructions: String::new(),
         }];
+        let flashed = if self.fault { with_fault(&model)? } else { model.clone() };
         let path = |path: &Path| path.display().to_string();
-        let build = Build { environment: vec![("GRULET_MODEL", path(&model)), ("GRULET_SAMPLES", path(&samples))] };
+        let build = Build { environment: vec![("GRULET_MODEL", path(&flashed)), ("GRULET_SAMPLES", path(&samples))] };
         for board in &BOARDS {
             sh::say(&format!(
                 "{} ({}): building the firmware, streaming {} steps",
@@ -72,18 +78,18 @@ impl Demo {
                 board.name,
                 host.steps()
             ));
-            let printed = board.run("stream", &build)?;
-            let row = row(&format!("{} (QEMU {})", board.core, board.name), &printed)?;
-            if row.hash != hash {
-                let target = Outputs::printed(&board.run("outputs", &build)?)?;
-                match host.first_difference(&target) {
-                    Some(difference) => bail!("{}: bits differ, first at {difference}", row.machine),
-                    None => {
-                        bail!("{}: hash {} differs from the host's {hash}, but no output does", row.machine, row.hash)
+            let machine = format!("{} (QEMU {})", board.core, board.name);
+            match board.run("stream", &build).and_then(|printed| row(&machine, &printed)) {
+                Ok(row) if row.hash == hash => rows.push(row),
+                other => {
+                    let found = other.map_or_else(|error| format!("{error:#}"), |row| format!("hash {}", row.hash));
+                    let target = Outputs::printed(&board.run("outputs", &build)?)?;
+                    match host.first_difference(&target) {
+                        Some(difference) => bail!("{machine}: bits differ, first at {difference}\n{found}"),
+                        None => bail!("{machine}: all outputs are the host's, but {found}, and {hash} on the host"),
                     }
                 }
             }
-            rows.push(row);
         }
         print(&rows, host.steps());
         println!("bits: equal (hash {hash})");
@@ -93,6 +99,19 @@ impl Demo {
         sh::say(&format!("done in {:.0} s; the model is {}", start.elapsed().as_secs_f64(), shown(&model)));
         Ok(())
     }
+}
+
+/// A copy of a model in which one bit of a weight is another, with the checksum that goes with it.
+fn with_fault(model: &Path) -> Result<PathBuf> {
+    let mut bytes = fs::read(model).with_context(|| format!("cannot read {}", model.display()))?;
+    // The middle of the file is among the weights of the largest layer.
+    let (weight, end) = (bytes.len() / 2 / 4 * 4, bytes.len() - CHECKSUM);
+    bytes[weight] ^= 1;
+    let sum = checksum(&bytes[..end]);
+    bytes[end..].copy_from_slice(&sum.to_le_bytes());
+    let path = model.with_file_name("fault.gru");
+    fs::write(&path, bytes).with_context(|| format!("cannot write {}", path.display()))?;
+    Ok(path)
 }
 
 /// The trainer's binary.
