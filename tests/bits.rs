@@ -178,7 +178,7 @@ fn stacks_of_up_to_8_layers_give_the_textbooks_bits() {
             let specs: Vec<LayerSpec> = sizes
                 .windows(2)
                 .map(|size| {
-                    if random.next() % 3 == 0 {
+                    if random.next().is_multiple_of(3) {
                         dense(size[0], size[1], random.pick(&ACTIVATIONS))
                     } else {
                         gru(size[0], size[1], random.pick(&RESETS), random.pick(&GATES), random.pick(&CANDIDATES))
