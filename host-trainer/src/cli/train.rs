@@ -110,7 +110,7 @@ impl Progress for Watcher {
         self.print(&format!("{}\n", parts.join(", ")));
         if io::stderr().is_terminal() {
             let style = ProgressStyle::with_template("{prefix} {bar:30} {pos}/{len} {msg}").ok();
-            let bar = ProgressBar::new(0);
+            let bar = ProgressBar::new(0).with_prefix(format!("Epoch 1/{}", self.epochs));
             self.bar = Some(style.map_or(bar.clone(), |style| bar.with_style(style)));
         }
     }

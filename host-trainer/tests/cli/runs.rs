@@ -204,6 +204,15 @@ fn predict_answers_once_per_series_or_at_every_step() {
 }
 
 #[test]
+fn windows_of_a_series_are_answered_where_they_end() {
+    let bench = Bench::new();
+    bench.grulet(&["train", "config.toml", "--set", "data.window=4", "--set", "data.stride=2"]).ok();
+    let rows = bench.grulet(&["predict", "runs/config"]).ok().stdout;
+    let places: Vec<&str> = rows.lines().skip(1).map(|row| row.split(",0.").next().unwrap()).take(4).collect();
+    assert_eq!(places, ["20,3", "20,5", "20,7", "21,3"], "{rows}");
+}
+
+#[test]
 fn export_writes_the_same_model_and_samples_of_the_test() {
     let bench = Bench::trained();
     bench.grulet(&["export", "runs/config", "-o", "a.gru"]).ok();
@@ -263,7 +272,11 @@ fn inspect_tells_what_the_model_is() {
 fn spreadsheets_tables_are_read_as_they_are() {
     let bench = Bench::trained();
     let report = |name: &str| bench.json(&format!("runs/{name}/report.json"))["weights_hash"].clone();
-    for (name, file) in [("bom", "\u{feff}".to_owned() + &table(0, 20)), ("crlf", table(0, 20).replace('\n', "\r\n"))] {
+    for (name, file) in [
+        ("bom", "\u{feff}".to_owned() + &table(0, 20)),
+        ("crlf", table(0, 20).replace('\n', "\r\n")),
+        ("spaces", table(0, 20).replace(',', " , ")),
+    ] {
         bench.put("train.csv", file);
         bench.grulet(&["train", "config.toml", "--set", &format!("name={name}")]).ok();
         assert_eq!(report(name), report("config"), "{name}");
