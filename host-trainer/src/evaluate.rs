@@ -102,15 +102,6 @@ impl Scores {
     }
 }
 
-impl Scores {
-    /// [`Scores::list`] without what says the same as the loss, for lines that a person reads.
-    pub fn brief(&self) -> impl Iterator<Item = (&'static str, f64)> {
-        let loss = self.loss;
-        // The two are summed in different orders.
-        self.list().filter(move |&(name, value)| name == "loss" || (value - loss).abs() > 1e-9 * loss.abs())
-    }
-}
-
 /// Scores of answers against the targets of the same dataset.
 pub fn score(loss: Loss, predictions: &Predictions, data: &Dataset) -> Scores {
     let targets: Vec<f32> = data.series.iter().flat_map(|series| &series.targets).copied().collect();

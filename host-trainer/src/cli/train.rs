@@ -60,7 +60,7 @@ fn text(report: &Report) -> Result<String, std::fmt::Error> {
             writeln!(
                 out,
                 "  {name:<width$}{}",
-                scores.brief().map(|(n, v)| format!("  {n} {v:.4}")).collect::<String>()
+                scores.list().map(|(n, v)| format!("  {n} {v:.4}")).collect::<String>()
             )?;
         }
     }
@@ -124,10 +124,7 @@ impl Progress for Watcher {
     }
 
     fn epoch(&mut self, row: &EpochLog) {
-        let training = row.training.brief().map(|(name, value)| format!(" - {name}: {value:.4}"));
-        let validation = row.validation.iter().flat_map(Scores::brief);
-        let scores: String =
-            training.chain(validation.map(|(name, value)| format!(" - val_{name}: {value:.4}"))).collect();
+        let scores: String = row.scores().map(|(name, value)| format!(" - {name}: {value:.4}")).collect();
         let per_step = row.seconds * 1e3 / row.steps as f64;
         let line = format!(
             "Epoch {}/{} - {}/{} - {:.1}s - {per_step:.1}ms/step{scores}",
