@@ -16,7 +16,9 @@ fn main() {
     println!("cargo:rerun-if-changed={}", board.display());
 
     // Another model and other samples are built in by setting these.
-    for (name, default) in [("GRULET_MODEL", "../tests/models/gait_phase.gru"), ("GRULET_SAMPLES", "../tests/models/gait_phase.samples")] {
+    for (name, default) in
+        [("GRULET_MODEL", "../tests/models/gait_phase.gru"), ("GRULET_SAMPLES", "../tests/models/gait_phase.samples")]
+    {
         let path = env::var_os(name).map_or_else(|| root.join(default), PathBuf::from);
         println!("cargo:rustc-env={name}={}", path.display());
         println!("cargo:rerun-if-env-changed={name}");
@@ -29,7 +31,9 @@ fn main() {
     };
     let net = setting("GRULET_NET", "(Gru<2, 16>, Dense<16, 2>)");
     let (inputs, repeats) = (setting("GRULET_INPUTS", "1000"), setting("GRULET_REPEATS", "8"));
-    let text = format!("type Net = {net};\n#[allow(dead_code)]\nconst INPUTS: u32 = {inputs};\n#[allow(dead_code)]\nconst REPEATS: u32 = {repeats};\n");
+    let text = format!(
+        "type Net = {net};\n#[allow(dead_code)]\nconst INPUTS: u32 = {inputs};\n#[allow(dead_code)]\nconst REPEATS: u32 = {repeats};\n"
+    );
     fs::write(out.join("net.rs"), text).expect("the build's folder can be written to");
 }
 
