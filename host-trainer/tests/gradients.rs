@@ -188,17 +188,17 @@ fn check(case: &Case) -> Result<Count, String> {
             note(compared)?;
         }
     }
-    for index in 0..batch.x.len() {
+    for (index, &gradient) in d_x.iter().enumerate() {
         let before = batch.x[index];
         if before.is_nan() {
-            if d_x[index] != 0.0 {
-                return Err(format!("input {index} is padding, its gradient is {}", d_x[index]));
+            if gradient != 0.0 {
+                return Err(format!("input {index} is padding, its gradient is {gradient}"));
             }
             continue;
         }
         note(compare(
             || format!("input {index}"),
-            d_x[index],
+            gradient,
             kinks,
             |by| {
                 batch.x[index] = before + by;
@@ -207,11 +207,11 @@ fn check(case: &Case) -> Result<Count, String> {
         ))?;
         batch.x[index] = before;
     }
-    for index in 0..batch.state.len() {
+    for (index, &gradient) in d_state.iter().enumerate() {
         let before = batch.state[index];
         note(compare(
             || format!("state {index}"),
-            d_state[index],
+            gradient,
             kinks,
             |by| {
                 batch.state[index] = before + by;
