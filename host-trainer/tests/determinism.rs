@@ -105,7 +105,6 @@ fn the_seed_decides() {
     let weights = |seed| Network::<f32>::new(&layers(), Output::LastStep, seed).unwrap().params().to_vec();
     assert_eq!(weights(3), weights(3));
     assert_ne!(weights(3), weights(4));
-    // One weight in a hundred would be equal by accident at most.
     let fresh = Network::<f32>::new(&layers(), Output::LastStep, 3).unwrap();
     let other = Network::<f32>::new(&layers(), Output::LastStep, 4).unwrap();
     for tensor in fresh.tensors().iter().filter(|tensor| tensor.name.ends_with("kernel")) {

@@ -106,3 +106,75 @@ pub fn clip_by_norm<R: Real>(gradients: &mut [R], limit: f64) -> f64 {
     }
     norm
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Eleven numbers, so that both the groups of eight and their remainder count; their norm is 9.
+    fn gradients() -> Vec<f64> {
+        let mut gradients = vec![0.0; 11];
+        (gradients[0], gradients[5], gradients[9]) = (4.0, -7.0, 4.0);
+        gradients
+    }
+
+    #[test]
+    fn a_norm_above_the_limit_becomes_the_limit() {
+        let mut clipped = gradients();
+        assert_eq!(clip_by_norm(&mut clipped, 4.5), 9.0);
+        let halves: Vec<f64> = gradients().iter().map(|g| g / 2.0).collect();
+        assert_eq!(clipped, halves);
+        // f32 too, and where the squares would overflow.
+        let mut large = [3e30_f32, 4e30];
+        assert!((clip_by_norm(&mut large, 5.0) / 5e30 - 1.0).abs() < 1e-7);
+        assert!((large[0] - 3.0).abs() < 1e-6 && (large[1] - 4.0).abs() < 1e-6, "{large:?}");
+    }
+
+    #[test]
+    fn a_norm_up_to_the_limit_stays() {
+        for limit in [9.0, 9.5, f64::INFINITY] {
+            let mut same = gradients();
+            assert_eq!(clip_by_norm(&mut same, limit), 9.0);
+            assert_eq!(same, gradients());
+        }
+        let mut zeros = [0.0_f32; 9];
+        assert_eq!(clip_by_norm(&mut zeros, 1.0), 0.0);
+        assert_eq!(zeros, [0.0; 9]);
+        assert_eq!(clip_by_norm::<f32>(&mut [], 1.0), 0.0);
+    }
+
+    #[test]
+    fn a_norm_that_is_not_finite_stays_and_is_told() {
+        for (bad, at) in [(f64::NAN, 2), (f64::NAN, 10), (f64::INFINITY, 2), (f64::NEG_INFINITY, 10)] {
+            let mut broken = gradients();
+            broken[at] = bad;
+            let before: Vec<u64> = broken.iter().map(|g| g.to_bits()).collect();
+            assert!(!clip_by_norm(&mut broken, 1.0).is_finite(), "{bad} at {at}");
+            assert_eq!(broken.iter().map(|g| g.to_bits()).collect::<Vec<_>>(), before);
+        }
+    }
+
+    /// Two steps by the formulas in the paper, written out for one parameter.
+    #[test]
+    fn steps_by_hand() {
+        for epsilon in [Epsilon::Keras, Epsilon::PyTorch] {
+            let (mut m, mut v, mut expected) = (0.0, 0.0, 0.5);
+            let (mut adam, mut param) = (Adam::<f64>::new(1, epsilon), [0.5]);
+            for (t, g) in [(1, 3e-6), (2, -1e-6), (3, 2.0)] {
+                adam.step(&mut param, &[g], 0.01);
+                m = 0.9 * m + 0.1 * g;
+                v = 0.999 * v + 0.001 * g * g;
+                let (mean, root) =
+                    (1.0 - libm::pow(0.9, f64::from(t)), libm::sqrt(1.0 - libm::pow(0.999, f64::from(t))));
+                expected -= match epsilon {
+                    Epsilon::Keras => 0.01 * root / mean * m / (libm::sqrt(v) + 1e-7),
+                    Epsilon::PyTorch => 0.01 / mean * m / (libm::sqrt(v) / root + 1e-8),
+                };
+                // Keras rounds the learning rate and β to f32 on the way, 1 - β₂ᵗ loses the most.
+                let tolerance = if epsilon == Epsilon::Keras { 1e-6 } else { 1e-15 };
+                assert!((param[0] - expected).abs() < tolerance, "{epsilon:?}, step {t}: {} but {expected}", param[0]);
+                assert_eq!(adam.steps(), t as u64);
+            }
+        }
+    }
+}

@@ -10,7 +10,7 @@ use super::{Error, Real};
 /// What training makes small: a mean over the valid series and, where there is an output at every step, steps.
 ///
 /// Cross-entropies are computed from the sums before the last activation, as Keras does, without clipping: they and their
-/// gradients are exact however sure the network is.
+/// gradients are right, to the rounding of that activation, however sure the network is.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Loss {
@@ -185,4 +185,154 @@ fn sign<R: Real>(x: R) -> R {
 fn log_sum_exp<R: Real>(xs: &[R]) -> R {
     let max = xs.iter().fold(xs[0], |max, &x| max.at_least(x));
     max + xs.iter().fold(R::ZERO, |sum, &x| sum + (x - max).exp()).ln()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::dense::Dense;
+    use super::*;
+
+    /// Absolute error of the `f32` sigmoid where it is 0 or 1.
+    const SIGMOID_F32: f64 = 1.5e-7;
+
+    /// Loss and gradient of one output with these sums, through the layer's own activation.
+    fn at<R: Real>(loss: Loss, sums: &[f64], target: &[f64]) -> (f64, Vec<f64>) {
+        let activation = match loss {
+            Loss::BinaryCrossEntropy => Activation::Sigmoid,
+            Loss::CategoricalCrossEntropy | Loss::SparseCategoricalCrossEntropy => Activation::Softmax,
+            _ => Activation::Linear,
+        };
+        let sums: Vec<R> = sums.iter().map(|&s| R::from_f64(s)).collect();
+        let target: Vec<R> = target.iter().map(|&y| R::from_f64(y)).collect();
+        let mut out = sums.clone();
+        Dense { inputs: 1, outputs: sums.len(), activation }.activate(&mut out);
+        let mut d = vec![R::from_f64(f64::NAN); sums.len()];
+        let total = loss.evaluate(&out, &sums, &target, R::ONE, &mut d);
+        (total, d.into_iter().map(R::to_f64).collect())
+    }
+
+    /// Keras computes from sums without clipping: a wrong answer costs as much as the sum is large.
+    fn extreme_sums_give_the_exact_loss<R: Real>() {
+        for (sum, target, expected, gradient) in [
+            (1e4, 1.0, 0.0, 0.0),
+            (-1e4, 0.0, 0.0, 0.0),
+            (1e4, 0.0, 1e4, 1.0),
+            (-1e4, 1.0, 1e4, -1.0),
+            (1e4, 0.25, 7500.0, 0.75),
+        ] {
+            let (total, d) = at::<R>(Loss::BinaryCrossEntropy, &[sum], &[target]);
+            assert_eq!(total, expected, "{sum}, {target}");
+            assert!((d[0] - gradient).abs() <= SIGMOID_F32, "{sum}, {target}: {d:?}");
+        }
+        for (loss, wrong, right) in [
+            (Loss::CategoricalCrossEntropy, &[0.0, 0.0, 1.0][..], &[1.0, 0.0, 0.0][..]),
+            (Loss::SparseCategoricalCrossEntropy, &[2.0], &[0.0]),
+        ] {
+            let sums = [1e4, 0.0, -1e4];
+            assert_eq!(at::<R>(loss, &sums, wrong), (2e4, vec![1.0, 0.0, -1.0]), "{loss}");
+            assert_eq!(at::<R>(loss, &sums, right), (0.0, vec![0.0, 0.0, 0.0]), "{loss}");
+            // Only differences between sums count.
+            let (total, d) = at::<R>(loss, &[1e4, 1e4, 1e4], wrong);
+            assert!((total - libm::log(3.0)).abs() < 1e-3 && (d[0] - 1.0 / 3.0).abs() < 1e-6, "{loss}: {total}, {d:?}");
+        }
+    }
+
+    #[test]
+    fn extreme_sums_give_the_exact_loss_f32() {
+        extreme_sums_give_the_exact_loss::<f32>();
+    }
+
+    #[test]
+    fn extreme_sums_give_the_exact_loss_f64() {
+        extreme_sums_give_the_exact_loss::<f64>();
+    }
+
+    #[test]
+    fn far_outputs_give_finite_regression_losses() {
+        assert_eq!(at::<f32>(Loss::MeanSquaredError, &[1e4], &[-1e4]), (4e8, vec![4e4]));
+        assert_eq!(
+            at::<f32>(Loss::MeanAbsoluteError, &[1e4, -1e4, 3.0], &[-1e4, 1e4, 3.0]),
+            (4e4, vec![1.0, -1.0, 0.0])
+        );
+        let huber = Loss::Huber { delta: 2.0 };
+        assert_eq!(at::<f32>(huber, &[1e4, -1e4], &[0.0, 0.0]), (2.0 * (2e4 - 2.0), vec![2.0, -2.0]));
+        // The two branches meet at delta.
+        assert_eq!(at::<f32>(huber, &[2.0, -1.0], &[0.0, 0.0]), (2.0 + 0.5, vec![2.0, -1.0]));
+    }
+
+    #[test]
+    fn values_by_hand() {
+        let close = |a: f64, b: f64| (a - b).abs() < 1e-14;
+        let (p, s) = (0.8_f64, libm::log(4.0));
+        let (total, d) = at::<f64>(Loss::BinaryCrossEntropy, &[s, -s], &[1.0, 0.3]);
+        let expected = -libm::log(p) - 0.3 * libm::log(1.0 - p) - 0.7 * libm::log(p);
+        assert!(close(total, expected) && close(d[0], p - 1.0) && close(d[1], 1.0 - p - 0.3), "{total}, {d:?}");
+
+        // Probabilities 1/6, 2/6, 3/6.
+        let sums = [0.0, libm::log(2.0), libm::log(3.0)];
+        let (total, d) = at::<f64>(Loss::CategoricalCrossEntropy, &sums, &[0.5, 0.0, 0.5]);
+        assert!(close(total, 0.5 * libm::log(6.0) + 0.5 * libm::log(2.0)), "{total}");
+        assert!(close(d[0], 1.0 / 6.0 - 0.5) && close(d[1], 1.0 / 3.0) && close(d[2], 0.0), "{d:?}");
+    }
+
+    #[test]
+    fn one_hot_targets_equal_class_numbers() {
+        let sums = [0.3, -1.2, 2.5, 0.9];
+        for class in 0..4 {
+            let mut one_hot = [0.0; 4];
+            one_hot[class] = 1.0;
+            let (dense, d_dense) = at::<f64>(Loss::CategoricalCrossEntropy, &sums, &one_hot);
+            let (sparse, d_sparse) = at::<f64>(Loss::SparseCategoricalCrossEntropy, &sums, &[class as f64]);
+            assert_eq!((dense, d_dense), (sparse, d_sparse), "class {class}");
+            assert!(dense > 0.0);
+        }
+    }
+
+    /// A network that broke down must not look like one that is right.
+    #[test]
+    fn nan_stays_nan() {
+        for loss in
+            [Loss::MeanSquaredError, Loss::MeanAbsoluteError, Loss::Huber { delta: 1.0 }, Loss::BinaryCrossEntropy]
+        {
+            let (total, d) = at::<f32>(loss, &[f64::NAN], &[1.0]);
+            assert!(total.is_nan() && d[0].is_nan(), "{loss}: {total}, {d:?}");
+        }
+        for sums in [[f64::NAN, 0.0, 1.0], [0.0, f64::NAN, 1.0], [0.0, 1.0, f64::NAN]] {
+            for (loss, target) in
+                [(Loss::SparseCategoricalCrossEntropy, &[0.0][..]), (Loss::CategoricalCrossEntropy, &[0.0, 1.0, 0.0])]
+            {
+                let (total, d) = at::<f32>(loss, &sums, target);
+                assert!(total.is_nan() && d.iter().all(|d| d.is_nan()), "{loss}, {sums:?}: {total}, {d:?}");
+            }
+        }
+    }
+
+    #[test]
+    fn heads_and_targets_that_do_not_fit_are_refused() {
+        let head = |outputs, activation| LayerSpec::Dense { inputs: 2, outputs, activation };
+        assert!(Loss::BinaryCrossEntropy.check(&head(1, Activation::Sigmoid)).is_ok());
+        assert!(Loss::BinaryCrossEntropy.check(&head(2, Activation::Softmax)).is_err());
+        assert!(Loss::CategoricalCrossEntropy.check(&head(2, Activation::Softmax)).is_ok());
+        assert!(Loss::CategoricalCrossEntropy.check(&head(2, Activation::Sigmoid)).is_err());
+        assert!(Loss::SparseCategoricalCrossEntropy.check(&head(1, Activation::Softmax)).is_err());
+        for delta in [0.0, -1.0, f64::NAN, f64::INFINITY] {
+            assert!(Loss::Huber { delta }.check(&head(1, Activation::Linear)).is_err(), "{delta}");
+        }
+        let takes = |loss: Loss, target| loss.refuses(target, 3).is_none();
+        for (target, probability, class, number) in [
+            (0.0, true, true, true),
+            (1.0, true, true, true),
+            (0.5, true, false, true),
+            (2.0, false, true, true),
+            (3.0, false, false, true),
+            (-1.0, false, false, true),
+            (f64::NAN, false, false, false),
+            (f64::INFINITY, false, false, false),
+        ] {
+            assert_eq!(takes(Loss::BinaryCrossEntropy, target), probability, "{target}");
+            assert_eq!(takes(Loss::CategoricalCrossEntropy, target), probability, "{target}");
+            assert_eq!(takes(Loss::SparseCategoricalCrossEntropy, target), class, "{target}");
+            assert_eq!(takes(Loss::MeanAbsoluteError, target), number, "{target}");
+        }
+    }
 }

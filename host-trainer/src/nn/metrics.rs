@@ -176,3 +176,122 @@ fn argmax<R: Real>(xs: &[R]) -> usize {
     }
     best
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Largest relative difference to a computation in another order.
+    const METRICS: f64 = 1e-12;
+
+    fn close(a: Option<f64>, b: f64) -> bool {
+        a.is_some_and(|a| (a - b).abs() <= METRICS * b.abs().max(1.0))
+    }
+
+    /// Outputs and targets (N, width) without a pattern; the targets of element `o` are around `offset + o`.
+    fn regression(rows: usize, width: usize, offset: f32) -> (Vec<f32>, Vec<f32>) {
+        let noise = |i: usize, seed: f64| libm::sin(seed + 1.7 * i as f64) as f32;
+        let targets = (0..rows * width).map(|i| offset + (i % width) as f32 + noise(i, 0.3)).collect::<Vec<_>>();
+        let outputs = targets.iter().enumerate().map(|(i, y)| y + 0.5 * noise(i, 0.8)).collect();
+        (outputs, targets)
+    }
+
+    /// Metrics of parts of these lengths, merged.
+    fn merged(loss: Loss, width: usize, outputs: &[f32], targets: &[f32], parts: &[usize]) -> Metrics {
+        let (mut metrics, mut from) = (Metrics::default(), 0);
+        for part in parts {
+            let depth = loss.target_len(width);
+            let (outputs, targets) =
+                (&outputs[from * width..][..part * width], &targets[from * depth..][..part * depth]);
+            metrics.merge(&Metrics::of_outputs(loss, width, outputs, targets));
+            from += part;
+        }
+        metrics
+    }
+
+    #[test]
+    fn regression_metrics_are_the_textbook_ones() {
+        let (rows, width) = (50, 3);
+        for offset in [0.0, 1000.0] {
+            let (outputs, targets) = regression(rows, width, offset);
+            let pairs = || outputs.iter().zip(&targets).map(|(&p, &y)| (f64::from(p), f64::from(y)));
+            let mae = pairs().map(|(p, y)| (p - y).abs()).sum::<f64>() / (rows * width) as f64;
+            let mse = pairs().map(|(p, y)| (p - y) * (p - y)).sum::<f64>() / (rows * width) as f64;
+            let r2 = (0..width)
+                .map(|o| {
+                    let column: Vec<(f64, f64)> = pairs().skip(o).step_by(width).collect();
+                    let mean = column.iter().map(|(_, y)| y).sum::<f64>() / rows as f64;
+                    let errors: f64 = column.iter().map(|(p, y)| (p - y) * (p - y)).sum();
+                    1.0 - errors / column.iter().map(|(_, y)| (y - mean) * (y - mean)).sum::<f64>()
+                })
+                .sum::<f64>()
+                / width as f64;
+            assert!(0.5 < r2 && r2 < 0.95, "{r2}");
+            for parts in [&[50][..], &[20, 30], &[1, 1, 1, 47], &[0, 25, 0, 25, 0]] {
+                let metrics = merged(Loss::MeanSquaredError, width, &outputs, &targets, parts);
+                assert!(close(metrics.mae(), mae), "{metrics:?}");
+                assert!(close(metrics.mse(), mse), "{metrics:?}");
+                assert!(close(metrics.r2(), r2), "{:?} but {r2}, {parts:?}", metrics.r2());
+                assert!(close(Some(metrics.loss()), mse), "{}", metrics.loss());
+                assert_eq!(metrics.accuracy(), None);
+                let metrics = merged(Loss::MeanAbsoluteError, width, &outputs, &targets, parts);
+                assert!(close(Some(metrics.loss()), mae) && close(metrics.r2(), r2), "{metrics:?}");
+            }
+        }
+    }
+
+    #[test]
+    fn r2_needs_targets_that_change() {
+        let of = |targets: &[f32]| Metrics::of_outputs(Loss::MeanSquaredError, 1, &[1.0, 2.0, 3.0], targets).r2();
+        assert_eq!(of(&[2.0, 2.0, 2.0]), None);
+        assert_eq!(of(&[1.0, 2.0, 3.0]), Some(1.0));
+        // No better than the mean; worse.
+        assert_eq!(Metrics::of_outputs(Loss::MeanSquaredError, 1, &[2.0; 3], &[1.0, 2.0, 3.0]).r2(), Some(0.0));
+        assert_eq!(of(&[3.0, 2.0, 1.0]), Some(-3.0));
+    }
+
+    #[test]
+    fn accuracy_counts_right_decisions() {
+        // Binary: each output is a decision, 0.5 is no.
+        let outputs = [0.9, 0.1, 0.5, 0.51, 0.2, 0.7];
+        let targets = [1.0, 0.0, 1.0, 1.0, 1.0, 0.0];
+        for parts in [&[3][..], &[1, 2], &[2, 0, 1]] {
+            let metrics = merged(Loss::BinaryCrossEntropy, 2, &outputs, &targets, parts);
+            assert_eq!(metrics.accuracy(), Some(0.5));
+            let terms = [0.9, 0.9, 0.5, 0.51, 0.2, 0.3].map(|p: f32| -libm::log(f64::from(p)));
+            // 0.9 stands for 1 - 0.1 and 0.3 for 1 - 0.7, which differ in f32.
+            assert!((metrics.loss() - terms.iter().sum::<f64>() / 6.0).abs() < 1e-7, "{}", metrics.loss());
+            assert_eq!((metrics.mae(), metrics.mse(), metrics.r2()), (None, None, None));
+        }
+        // Classes: each row is a decision, the first of equals wins.
+        let outputs = [0.2, 0.5, 0.3, 0.6, 0.3, 0.1, 0.4, 0.4, 0.2, 0.1, 0.2, 0.7];
+        let classes = [1.0, 2.0, 0.0, 2.0];
+        let one_hot: Vec<f32> =
+            classes.iter().flat_map(|&c| [0.0, 1.0, 2.0].map(|k| f32::from(u8::from(k == c)))).collect();
+        for parts in [&[4][..], &[1, 3]] {
+            let sparse = merged(Loss::SparseCategoricalCrossEntropy, 3, &outputs, &classes, parts);
+            let dense = merged(Loss::CategoricalCrossEntropy, 3, &outputs, &one_hot, parts);
+            assert_eq!((sparse.accuracy(), dense.accuracy()), (Some(0.75), Some(0.75)));
+            let expected = -[0.5, 0.1, 0.4, 0.7].map(libm::log).iter().sum::<f64>() / 4.0;
+            for loss in [sparse.loss(), dense.loss()] {
+                assert!((loss - expected).abs() < 1e-7, "{loss} but {expected}");
+            }
+        }
+    }
+
+    #[test]
+    fn certain_and_wrong_is_clipped_as_keras_does() {
+        let loss = Metrics::of_outputs(Loss::SparseCategoricalCrossEntropy, 2, &[1.0, 0.0], &[1.0]).loss();
+        assert!((loss + libm::log(1e-7)).abs() < 1e-6, "{loss}");
+        let loss = Metrics::of_outputs(Loss::BinaryCrossEntropy, 1, &[1.0], &[0.0]).loss();
+        assert!((loss + libm::log(1e-7)).abs() < 1e-6, "{loss}");
+    }
+
+    #[test]
+    fn nothing_seen_is_nothing_told() {
+        let metrics = Metrics::default();
+        assert!(metrics.loss().is_nan());
+        let all = [metrics.accuracy(), metrics.mae(), metrics.mse(), metrics.r2()];
+        assert_eq!(all, [None; 4]);
+    }
+}
