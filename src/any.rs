@@ -4,11 +4,11 @@
 use core::marker::PhantomData;
 
 use crate::blob::{Affine, Blob, Header};
-use crate::cast::Line;
+use crate::cast::{Line, Plain, numbers, numbers_mut, words};
 use crate::error::Error;
 use crate::format::{Exact, Format};
 use crate::hash::BitHash;
-use crate::layer::{dense, gru, take};
+use crate::layer::{copy, dense, gru, take};
 use crate::spec::LayerSpec;
 
 /// A checked model of any chain of layers, borrowed from the bytes of its blob.
@@ -18,7 +18,7 @@ pub struct AnyModel<'a, F = Exact> {
     format: PhantomData<F>,
 }
 
-impl<'a, F: Format<Unit = f32, Sum = f32>> AnyModel<'a, F> {
+impl<'a, F: Format> AnyModel<'a, F> {
     /// Checks the bytes of a blob, from end to end. No part of them is copied.
     pub fn from_blob<B: AsRef<[u8]> + ?Sized>(blob: &'a B) -> Result<Self, Error> {
         let blob = Blob::parse(blob.as_ref())?;
@@ -32,16 +32,16 @@ impl<'a, F: Format<Unit = f32, Sum = f32>> AnyModel<'a, F> {
         self.blob.header()
     }
 
-    /// The capacity that a stream of this model needs.
+    /// The capacity that a stream of this model needs, in words of 4 bytes.
     pub fn capacity(&self) -> usize {
-        let Sizes { state, width, scratch } = self.sizes();
-        state + 2 * width + scratch
+        let Sizes { state, frame, operands, sums, outputs } = self.sizes();
+        state + 2 * frame + operands + sums + outputs
     }
 
     /// A stream that has seen nothing; an error that names the capacity needed if `CAP` is too small.
-    pub fn stream<const CAP: usize>(&self) -> Result<AnyStream<'_, 'a, heapless::Vec<f32, CAP>, F>, Error> {
+    pub fn stream<const CAP: usize>(&self) -> Result<AnyStream<'_, 'a, heapless::Vec<u32, CAP>, F>, Error> {
         let mut memory = heapless::Vec::new();
-        if memory.resize(self.capacity(), 0.0).is_err() {
+        if memory.resize(self.capacity(), 0).is_err() {
             return Err(Error::Capacity { needed: self.capacity(), found: CAP });
         }
         Ok(self.stream_in(memory))
@@ -49,8 +49,8 @@ impl<'a, F: Format<Unit = f32, Sum = f32>> AnyModel<'a, F> {
 
     /// A stream with memory from the heap: any model fits.
     #[cfg(feature = "alloc")]
-    pub fn heap_stream(&self) -> AnyStream<'_, 'a, alloc::vec::Vec<f32>, F> {
-        self.stream_in(alloc::vec![0.0; self.capacity()])
+    pub fn heap_stream(&self) -> AnyStream<'_, 'a, alloc::vec::Vec<u32>, F> {
+        self.stream_in(alloc::vec![0; self.capacity()])
     }
 
     /// `memory` holds [`capacity`](Self::capacity) zeros.
@@ -75,7 +75,7 @@ impl<'a, F: Format<Unit = f32, Sum = f32>> AnyModel<'a, F> {
     }
 
     /// The hash of the outputs' bits over the inputs that the blob brings, in a fresh stream.
-    pub(crate) fn golden_hash<M: AsMut<[f32]>>(&self, mut stream: AnyStream<'_, 'a, M, F>) -> Result<u64, Error> {
+    pub(crate) fn golden_hash<M: AsMut<[u32]>>(&self, mut stream: AnyStream<'_, 'a, M, F>) -> Result<u64, Error> {
         let mut hash = BitHash::new();
         let mut inputs = self.blob.golden_inputs();
         // Not `chunks_exact`, which panics for a width of 0: the compiler does not know that there is none.
@@ -86,25 +86,37 @@ impl<'a, F: Format<Unit = f32, Sum = f32>> AnyModel<'a, F> {
         Ok(hash.finish())
     }
 
+    /// Elements of state, of all layers.
+    fn state(&self) -> usize {
+        self.header().layers.iter().map(LayerSpec::state).sum()
+    }
+
     fn sizes(&self) -> Sizes {
         let layers = &self.header().layers;
         let largest = |size: fn(&LayerSpec) -> usize| layers.iter().map(size).max().unwrap_or(0);
         Sizes {
-            state: layers.iter().map(LayerSpec::state).sum(),
-            width: largest(|layer| layer.inputs().max(layer.outputs())),
-            scratch: largest(|layer| match layer {
-                LayerSpec::Gru { hidden, .. } => 4 * usize::from(*hidden),
+            state: words::<F::Unit>(self.state()),
+            frame: words::<F::Unit>(largest(|layer| layer.inputs().max(layer.outputs()))),
+            operands: words::<F::Unit>(largest(|layer| {
+                layer.inputs().next_multiple_of(F::GROUP) + layer.state().next_multiple_of(F::GROUP)
+            })),
+            sums: words::<F::Sum>(largest(|layer| match layer {
+                LayerSpec::Gru { hidden, .. } => 3 * usize::from(*hidden),
                 LayerSpec::Dense { outputs, .. } => usize::from(*outputs),
-            }),
+            })),
+            outputs: self.header().outputs(),
         }
     }
 }
 
-/// How a stream's memory is divided: all states, two frames (a layer's inputs and outputs), and a layer's scratch.
+/// How a stream's memory is divided, in words: all states, two frames (a layer's inputs and outputs), a layer's scratch,
+/// and the real outputs.
 struct Sizes {
     state: usize,
-    width: usize,
-    scratch: usize,
+    frame: usize,
+    operands: usize,
+    sums: usize,
+    outputs: usize,
 }
 
 /// One run of an [`AnyModel`] over time, in memory `M`: a [`heapless::Vec`], or a `Vec`.
@@ -116,26 +128,21 @@ pub struct AnyStream<'m, 'a, M, F = Exact> {
     memory: M,
 }
 
-impl<M: AsMut<[f32]>, F: Format<Unit = f32, Sum = f32>> AnyStream<'_, '_, M, F> {
+impl<M: AsMut<[u32]>, F: Format> AnyStream<'_, '_, M, F> {
     /// One step: a sample in real sensor units to outputs in real units.
     pub fn step(&mut self, sample: &[f32]) -> Result<&[f32], Error> {
         let header = self.model.header();
         if sample.len() != header.inputs() {
             return Err(Error::Length { what: "sample", expected: header.inputs(), found: sample.len() });
         }
-        let Sizes { state, width, scratch } = self.model.sizes();
-        let memory = self.memory.as_mut();
+        let Sizes { state, frame, operands, sums, .. } = self.model.sizes();
+        let mut memory = self.memory.as_mut();
         // Never too short: `stream_in` is its only source. But the compiler cannot know, and this must not panic.
-        let short = Error::Capacity { needed: state + 2 * width + scratch, found: memory.len() };
-        let Some((mut states, rest)) = memory.split_at_mut_checked(state) else {
-            return Err(short);
-        };
-        let Some((mut x, rest)) = rest.split_at_mut_checked(width) else {
-            return Err(short);
-        };
-        let Some((mut y, scratch)) = rest.split_at_mut_checked(width) else {
-            return Err(short);
-        };
+        let short = Error::Capacity { needed: self.model.capacity(), found: memory.len() };
+        let mut states = part::<F::Unit>(&mut memory, state);
+        let (mut x, mut y) = (part::<F::Unit>(&mut memory, frame), part::<F::Unit>(&mut memory, frame));
+        let (operands, sums) = (part::<F::Unit>(&mut memory, operands), part::<F::Sum>(&mut memory, sums));
+        let reals = numbers_mut::<f32>(memory);
         let (affine, mut tensors) = (self.affine, self.tensors);
 
         for (((unit, &sample), &mean), &scale) in x.iter_mut().zip(sample).zip(affine.mean).zip(affine.scale) {
@@ -152,49 +159,47 @@ impl<M: AsMut<[f32]>, F: Format<Unit = f32, Sum = f32>> AnyStream<'_, '_, M, F> 
                     let Some((h, rest)) = states.split_at_mut_checked(outputs.len()) else {
                         return Err(short);
                     };
-                    let Some((sums, rest_of_scratch)) = scratch.split_at_mut_checked(2 * h.len()) else {
+                    let Some(sums) = sums.get_mut(..3 * h.len()) else {
                         return Err(short);
                     };
-                    let Some(gates) = rest_of_scratch.get_mut(..2 * h.len()) else {
-                        return Err(short);
-                    };
-                    gru::step::<F>(weights, kind, h, inputs, sums, gates);
-                    outputs.copy_from_slice(h);
+                    gru::step::<F>(weights, kind, h, inputs, operands, sums);
+                    copy(outputs, h);
                     states = rest;
                 }
                 LayerSpec::Dense { activation, .. } => {
-                    let Some(sums) = scratch.get_mut(..outputs.len()) else {
+                    let Some(sums) = sums.get_mut(..outputs.len()) else {
                         return Err(short);
                     };
-                    dense::step::<F>(weights, activation, inputs, sums, outputs);
+                    dense::step::<F>(weights, activation, inputs, operands, sums, outputs);
                 }
             }
             core::mem::swap(&mut x, &mut y);
         }
-        let outputs = x.get_mut(..header.outputs()).unwrap_or_default();
-        for ((unit, &scale), &offset) in outputs.iter_mut().zip(affine.output_scale).zip(affine.output_offset) {
-            *unit = F::to_real(*unit, scale, offset);
+        let outputs = reals.get_mut(..header.outputs()).unwrap_or_default();
+        let scales = affine.output_scale.iter().zip(affine.output_offset);
+        for ((real, &unit), (&scale, &offset)) in outputs.iter_mut().zip(&*x).zip(scales) {
+            *real = F::to_real(unit, scale, offset);
         }
         Ok(outputs)
     }
 
     /// Forgets all samples.
     pub fn reset(&mut self) {
-        self.memory.as_mut().fill(0.0);
+        self.memory.as_mut().fill(0);
     }
 
     /// The states of all GRU layers, one after the other.
-    pub fn state(&self) -> &[f32]
+    pub fn state(&self) -> &[F::Unit]
     where
-        M: AsRef<[f32]>,
+        M: AsRef<[u32]>,
     {
-        self.memory.as_ref().get(..self.model.sizes().state).unwrap_or_default()
+        numbers(self.memory.as_ref()).get(..self.model.state()).unwrap_or_default()
     }
 
     /// Continues from `state`. NaN becomes 0, infinities ±2⁶⁴.
-    pub fn set_state(&mut self, state: &[f32]) -> Result<(), Error> {
-        let length = self.model.sizes().state;
-        let own = self.memory.as_mut().get_mut(..length).unwrap_or_default();
+    pub fn set_state(&mut self, state: &[F::Unit]) -> Result<(), Error> {
+        let length = self.model.state();
+        let own = numbers_mut::<F::Unit>(self.memory.as_mut()).get_mut(..length).unwrap_or_default();
         if own.len() != state.len() {
             return Err(Error::Length { what: "state", expected: own.len(), found: state.len() });
         }
@@ -203,4 +208,11 @@ impl<M: AsMut<[f32]>, F: Format<Unit = f32, Sum = f32>> AnyStream<'_, '_, M, F> 
         }
         Ok(())
     }
+}
+
+/// The first so many words of `memory` as numbers; `memory` moves on past them.
+fn part<'a, T: Plain>(memory: &mut &'a mut [u32], words: usize) -> &'a mut [T] {
+    let (part, rest) = core::mem::take(memory).split_at_mut_checked(words).unwrap_or_default();
+    *memory = rest;
+    numbers_mut(part)
 }

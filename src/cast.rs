@@ -1,9 +1,7 @@
 //! Bytes seen as aligned numbers, in place: the only file of the runtime with `unsafe` in it.
 #![allow(unsafe_code)]
 
-use core::slice::from_raw_parts;
-#[cfg(any(test, feature = "alloc"))]
-use core::slice::from_raw_parts_mut;
+use core::slice::{from_raw_parts, from_raw_parts_mut};
 
 #[cfg(target_endian = "big")]
 compile_error!("a grulet blob is little-endian and read in place: big-endian targets are not supported");
@@ -52,6 +50,76 @@ pub fn lines(bytes: &[u8]) -> Option<&[Line]> {
 pub fn floats(lines: &[Line]) -> &[f32] {
     // SAFETY: a line is exactly four 4-byte words, `f32` needs less alignment than `Line`, and every pattern is valid.
     unsafe { from_raw_parts(lines.as_ptr().cast(), lines.len() * 4) }
+}
+
+/// The lines as `i32` in little-endian order: 4 for each line.
+pub fn integers(lines: &[Line]) -> &[i32] {
+    // SAFETY: a line is exactly four 4-byte words, `i32` needs less alignment than `Line`, and every pattern is valid.
+    unsafe { from_raw_parts(lines.as_ptr().cast(), lines.len() * 4) }
+}
+
+mod sealed {
+    pub trait Sealed {}
+    impl Sealed for f32 {}
+    impl Sealed for i16 {}
+    impl Sealed for i32 {}
+}
+
+/// Numbers of 2 or 4 bytes for which every bit pattern is valid.
+pub trait Plain: sealed::Sealed + Copy + 'static {
+    /// Zero.
+    const ZERO: Self;
+}
+
+impl Plain for f32 {
+    const ZERO: Self = 0.0;
+}
+
+impl Plain for i16 {
+    const ZERO: Self = 0;
+}
+
+impl Plain for i32 {
+    const ZERO: Self = 0;
+}
+
+/// The 4-byte words that so many numbers take.
+pub const fn words<T: Plain>(numbers: usize) -> usize {
+    (numbers * size_of::<T>()).div_ceil(size_of::<u32>())
+}
+
+/// Words as numbers: as many as fit.
+pub fn numbers<T: Plain>(words: &[u32]) -> &[T] {
+    // SAFETY: the numbers lie within `words` and borrow it; `Plain` is sealed: its types are no larger and no more aligned
+    // than a word, and every bit pattern is valid for them.
+    unsafe { from_raw_parts(words.as_ptr().cast(), size_of_val(words) / size_of::<T>()) }
+}
+
+/// Words as numbers to write to: as many as fit.
+pub fn numbers_mut<T: Plain>(words: &mut [u32]) -> &mut [T] {
+    let length = size_of_val(words) / size_of::<T>();
+    // SAFETY: as for `numbers`, and whatever is written leaves valid words.
+    unsafe { from_raw_parts_mut(words.as_mut_ptr().cast(), length) }
+}
+
+/// Room for a layer's operands, those of `I` inputs and of `H` units of state, each filled up to an even number. Aligned
+/// as kernels like it.
+#[repr(C, align(4))]
+pub struct Operands<T, const I: usize, const H: usize> {
+    inputs: [T; I],
+    state: [T; H],
+    filler: [T; 2],
+}
+
+impl<T: Plain, const I: usize, const H: usize> Operands<T, I, H> {
+    /// Zeros.
+    pub const ZERO: Self = Self { inputs: [T::ZERO; I], state: [T::ZERO; H], filler: [T::ZERO; 2] };
+
+    /// All of them, one after the other.
+    pub fn as_mut_slice(&mut self) -> &mut [T] {
+        // SAFETY: the three arrays are of one type and follow each other without padding (`repr(C)`).
+        unsafe { from_raw_parts_mut((&raw mut *self).cast(), I + H + 2) }
+    }
 }
 
 /// The lines as bytes.

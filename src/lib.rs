@@ -16,6 +16,7 @@ pub mod any;
 pub mod blob;
 mod cast;
 pub mod error;
+pub mod fixed;
 pub mod format;
 pub mod hash;
 pub mod kernel;
@@ -31,7 +32,7 @@ pub use cast::{Aligned, Line};
 pub use error::Error;
 #[cfg(feature = "micromath")]
 pub use format::Fast;
-pub use format::{Exact, Format};
+pub use format::{Exact, Format, Int8};
 pub use hash::BitHash;
 /// The crate whose `Vec` holds an [`AnyStream`] and a [`Header`]'s layers.
 pub use heapless;

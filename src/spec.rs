@@ -9,6 +9,7 @@ use core::fmt;
 use serde::{Deserialize, Serialize};
 
 use crate::hash::BitHash;
+use crate::kernel::int8;
 
 /// The most layers that a network may have.
 pub const MAX_LAYERS: usize = 8;
@@ -145,6 +146,8 @@ pub enum Output {
 pub enum Storage {
     /// IEEE 754 single precision, for the formats [`Exact`](crate::Exact) and `Fast`.
     F32,
+    /// Integers, for the format [`Int8`](crate::Int8).
+    Int8,
 }
 
 /// One matrix with its bias among a layer's tensors.
@@ -152,15 +155,21 @@ pub enum Storage {
 pub struct Matrix {
     /// Rows of the product's result.
     pub outputs: usize,
-    /// Elements of the vector it is multiplied with.
+    /// Elements of the input that it is multiplied with.
     pub inputs: usize,
+    /// Elements of the state that it is multiplied with.
+    pub state: usize,
 }
 
 impl Matrix {
     /// The 16-byte lines that it takes in a blob; as `u64`, because a hostile header's product may not fit a `usize`.
     pub const fn lines(&self, storage: Storage) -> u64 {
         match storage {
-            Storage::F32 => (self.outputs as u64 * (1 + self.inputs as u64)).div_ceil(4),
+            Storage::F32 => (self.outputs as u64 * (1 + self.inputs as u64 + self.state as u64)).div_ceil(4),
+            Storage::Int8 => {
+                let pairs = (self.inputs as u64).div_ceil(2) + (self.state as u64).div_ceil(2);
+                (self.outputs.div_ceil(int8::ROWS) as u64 * int8::block_words(pairs)).div_ceil(4)
+            }
         }
     }
 }
@@ -171,22 +180,25 @@ impl LayerSpec {
     /// A GRU has `[z; r]` on `[x; h]` and then its candidate: `c` on `[x; r⊙h]` ([`Reset::Before`]), or `U` on `h` and `W`
     /// on `x` apart ([`Reset::After`]).
     pub const fn matrices(&self) -> [Matrix; 3] {
-        const NONE: Matrix = Matrix { outputs: 0, inputs: 0 };
+        const fn matrix(outputs: usize, inputs: usize, state: usize) -> Matrix {
+            Matrix { outputs, inputs, state }
+        }
         let (i, o) = (self.inputs(), self.outputs());
-        let gates = Matrix { outputs: 2 * o, inputs: i + o };
         match self {
-            LayerSpec::Gru { reset: Reset::Before, .. } => [gates, Matrix { outputs: o, inputs: i + o }, NONE],
-            LayerSpec::Gru { reset: Reset::After, .. } => {
-                [gates, Matrix { outputs: o, inputs: o }, Matrix { outputs: o, inputs: i }]
-            }
-            LayerSpec::Dense { .. } => [Matrix { outputs: o, inputs: i }, NONE, NONE],
+            LayerSpec::Gru { reset: Reset::Before, .. } => [matrix(2 * o, i, o), matrix(o, i, o), matrix(0, 0, 0)],
+            LayerSpec::Gru { reset: Reset::After, .. } => [matrix(2 * o, i, o), matrix(o, 0, o), matrix(o, i, 0)],
+            LayerSpec::Dense { .. } => [matrix(o, i, 0), matrix(0, 0, 0), matrix(0, 0, 0)],
         }
     }
 
     /// The 16-byte lines that the layer's tensors take in a blob.
     pub const fn lines(&self, storage: Storage) -> u64 {
         let [a, b, c] = self.matrices();
-        a.lines(storage) + b.lines(storage) + c.lines(storage)
+        let parameters = match storage {
+            Storage::F32 => 0,
+            Storage::Int8 => 1,
+        };
+        parameters + a.lines(storage) + b.lines(storage) + c.lines(storage)
     }
 }
 

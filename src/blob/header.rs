@@ -61,7 +61,8 @@ pub struct Provenance<'a> {
 pub struct Golden {
     /// Steps, from a zero state.
     pub steps: u32,
-    /// The [`BitHash`](crate::BitHash) of all outputs in format [`Exact`](crate::Exact).
+    /// The [`BitHash`](crate::BitHash) of all outputs in format [`Exact`](crate::Exact), or in [`Int8`](crate::Int8) where
+    /// the weights are stored for that.
     pub exact: Option<u64>,
     /// The same in format `Fast`.
     pub fast: Option<u64>,

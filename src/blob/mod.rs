@@ -6,20 +6,24 @@
 
 mod header;
 #[cfg(feature = "alloc")]
+pub mod quantize;
+#[cfg(feature = "alloc")]
 mod write;
 
 use crc::{CRC_32_ISCSI, Crc, NoTable};
 
 pub use header::{Golden, Header, Names, Provenance};
 #[cfg(feature = "alloc")]
-pub use write::{AlignedBytes, Contents, LayerWeights, WriteError, write};
+pub use quantize::Range;
+#[cfg(feature = "alloc")]
+pub use write::{AlignedBytes, Contents, LayerWeights, WriteError, write, write_int8};
 
 use crate::cast::{self, Aligned, Line};
 use crate::error::Error;
 use crate::layer::{Layer, Weights, take};
 use crate::math::WEIGHT_LIMIT;
 use crate::network::Network;
-use crate::spec::fingerprint;
+use crate::spec::{Storage, fingerprint};
 
 /// The first eight bytes of every model; not text, so that a transfer in text mode is noticed.
 pub const MAGIC: [u8; 8] = *b"\x89grulet\n";
@@ -188,7 +192,12 @@ impl<'a> Blob<'a> {
             return wrong("its layers do not add up to the model's length");
         }
         let tensors = lines.get(before..).unwrap_or(&[]);
-        let weights = cast::floats(tensors.get(..(of_affine + of_layers) as usize).unwrap_or(&[]));
+        // Integers are right whatever they are.
+        let floats = match header.storage {
+            Storage::F32 => of_affine + of_layers,
+            Storage::Int8 => of_affine,
+        };
+        let weights = cast::floats(tensors.get(..floats as usize).unwrap_or(&[]));
         for (i, &weight) in weights.iter().enumerate() {
             // A NaN is in no range.
             if !(-WEIGHT_LIMIT..=WEIGHT_LIMIT).contains(&weight) {

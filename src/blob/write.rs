@@ -5,14 +5,15 @@ use alloc::vec;
 use alloc::vec::Vec;
 use core::fmt;
 
+use super::quantize::{Range, Scales, quantize};
 use super::{CHECKSUM, Golden, Header, MAGIC, PREAMBLE, VERSION, checksum};
 use crate::any::AnyModel;
 use crate::cast::{self, Line};
 use crate::error::Error;
-use crate::format::Exact;
+use crate::format::{Exact, Int8};
 use crate::kernel;
 use crate::math::WEIGHT_LIMIT;
-use crate::spec::{LayerSpec, Reset, fingerprint};
+use crate::spec::{LayerSpec, Reset, Storage, fingerprint};
 
 /// One layer's weights as Keras lays them out, row-major.
 #[derive(Clone, Copy, Debug)]
@@ -28,7 +29,7 @@ pub struct LayerWeights<'a> {
 /// Everything that goes into a blob. Empty slices of the affine parts mean "as it is": mean 0, scale 1, offset 0.
 #[derive(Clone, Debug)]
 pub struct Contents<'a> {
-    /// The description. Its golden self-test is filled in by [`write()`].
+    /// The description. Its golden self-test is filled in by [`write()`] and [`write_int8`].
     pub header: Header<'a>,
     /// One for each layer of the header.
     pub layers: &'a [LayerWeights<'a>],
@@ -66,6 +67,29 @@ pub enum WriteError {
         /// The value.
         found: f32,
     },
+    /// A range that the integer format needs is zero, negative or not finite.
+    Range {
+        /// The layer, counted from 0.
+        layer: usize,
+        /// Whether that of its inputs or of its outputs.
+        what: &'static str,
+        /// The range.
+        found: f32,
+    },
+    /// A row's sums may leave 32 bits in the integer format.
+    Overflow {
+        /// The layer, counted from 0.
+        layer: usize,
+        /// The output of the matrix, counted from 0.
+        output: usize,
+    },
+    /// A row's weights are too large for the unit of its activation in the integer format.
+    Gain {
+        /// The layer, counted from 0.
+        layer: usize,
+        /// The output of the matrix, counted from 0.
+        output: usize,
+    },
     /// The model is larger than 4 GiB.
     TooLarge,
     /// What was written would not be read: the header is at fault.
@@ -84,6 +108,18 @@ impl fmt::Display for WriteError {
             WriteError::Weight { tensor, index, found } => {
                 write!(f, "{tensor}[{index}] is {found}, beyond ±2^40: train with a smaller learning rate or clipping")
             }
+            WriteError::Range { layer, what, found } => write!(
+                f,
+                "layer {layer}: the range of its {what} is {found}, but must be positive and finite: calibrate with data that vary"
+            ),
+            WriteError::Overflow { layer, output } => write!(
+                f,
+                "layer {layer}, output {output}: its sums may overflow 32 bits in int8: use a smaller layer or smaller biases"
+            ),
+            WriteError::Gain { layer, output } => write!(
+                f,
+                "layer {layer}, output {output}: its weights are too large for int8 at the calibrated ranges: train with weight decay, or export as f32"
+            ),
             WriteError::TooLarge => f.write_str("the model is larger than 4 GiB: use smaller layers"),
             WriteError::Unreadable(error) => write!(f, "the model cannot be written: {error}"),
         }
@@ -114,30 +150,96 @@ impl AsRef<[u8]> for AlignedBytes {
     }
 }
 
-/// Writes a model, with the self-test's hashes computed by running it.
+/// Writes a model in `f32`, with the self-test's hashes computed by running it.
 pub fn write(contents: &Contents<'_>) -> Result<AlignedBytes, WriteError> {
+    if contents.header.storage == Storage::Int8 {
+        // The list of ranges is what `write_int8` takes besides.
+        expect("the list of ranges", 0, contents.header.layers.len())?;
+    }
+    let mut layers = Vec::new();
+    for (index, (spec, weights)) in all_layers(contents)?.enumerate() {
+        check(index, spec, weights)?;
+        layer(&mut layers, spec, weights);
+    }
     let mut contents = contents.clone();
-    let inputs = contents.header.inputs().max(1);
-    contents.header.golden = Golden { steps: (contents.golden.len() / inputs) as u32, exact: None, fast: None };
-    let draft = encode(&contents)?;
-    if contents.header.golden.steps > 0 && contents.header.expect_chain().is_ok() {
+    contents.header.golden = golden(&contents);
+    let draft = encode(&contents, &layers)?;
+    if runs_golden(&contents) {
         contents.header.golden.exact = Some(golden_hash::<Exact>(&draft)?);
         #[cfg(feature = "micromath")]
         {
             contents.header.golden.fast = Some(golden_hash::<crate::format::Fast>(&draft)?);
         }
     }
-    let blob = encode(&contents)?;
-    super::Blob::parse(blob.as_ref()).map_err(WriteError::Unreadable)?;
-    Ok(blob)
+    finish(&contents, &layers)
 }
 
-fn golden_hash<F: crate::Format<Unit = f32, Sum = f32>>(draft: &AlignedBytes) -> Result<u64, WriteError> {
+/// Writes a model in the integers of [`Int8`], from weights in `f32` and one [`Range`] for each layer.
+///
+/// The header's storage is set. In a chain, a layer's inputs have the range of the outputs of the layer before it.
+pub fn write_int8(contents: &Contents<'_>, ranges: &[Range]) -> Result<AlignedBytes, WriteError> {
+    let mut contents = contents.clone();
+    contents.header.storage = Storage::Int8;
+    expect("the list of ranges", ranges.len(), contents.header.layers.len())?;
+    let chain = contents.header.expect_chain().is_ok();
+    let (mut layers, mut scales) = (Vec::new(), Vec::<Scales>::new());
+    for (index, (spec, weights)) in all_layers(&contents)?.enumerate() {
+        check(index, spec, weights)?;
+        let before = scales.last().copied().filter(|_| chain);
+        let of_layer = Scales::new(index, spec, ranges[index], before)?;
+        scales.push(of_layer);
+        quantize(index, spec, weights, of_layer)?.encode(&mut layers);
+    }
+
+    // A unit's real value is part of the affine steps at both ends.
+    let (first, last) = (scales.first().map_or(1.0, |s| s.input), scales.last().map_or(1.0, |s| s.output));
+    let scaled = |values: &[f32], count: usize, factor: f64| -> Vec<f32> {
+        let ones = vec![1.0; if values.is_empty() { count } else { 0 }];
+        values.iter().chain(&ones).map(|&value| (f64::from(value) * factor) as f32).collect()
+    };
+    let scale = scaled(contents.scale, contents.header.inputs(), 1.0 / first);
+    let output_scale = scaled(contents.output_scale, contents.header.outputs(), last);
+    (contents.scale, contents.output_scale) = (&scale, &output_scale);
+
+    contents.header.golden = golden(&contents);
+    let draft = encode(&contents, &layers)?;
+    if runs_golden(&contents) {
+        contents.header.golden.exact = Some(golden_hash::<Int8>(&draft)?);
+    }
+    finish(&contents, &layers)
+}
+
+/// Specifications and weights, of which there must be as many.
+fn all_layers<'c, 'a>(
+    contents: &'c Contents<'a>,
+) -> Result<impl Iterator<Item = (&'c LayerSpec, &'c LayerWeights<'a>)>, WriteError> {
+    expect("the list of layers", contents.layers.len(), contents.header.layers.len())?;
+    Ok(contents.header.layers.iter().zip(contents.layers))
+}
+
+/// The self-test before it has run.
+fn golden(contents: &Contents<'_>) -> Golden {
+    Golden { steps: (contents.golden.len() / contents.header.inputs().max(1)) as u32, exact: None, fast: None }
+}
+
+fn runs_golden(contents: &Contents<'_>) -> bool {
+    contents.header.golden.steps > 0 && contents.header.expect_chain().is_ok()
+}
+
+fn golden_hash<F: crate::Format>(draft: &AlignedBytes) -> Result<u64, WriteError> {
     let model = AnyModel::<F>::from_blob(draft).map_err(WriteError::Unreadable)?;
     model.golden_hash(model.heap_stream()).map_err(WriteError::Unreadable)
 }
 
-fn encode(contents: &Contents<'_>) -> Result<AlignedBytes, WriteError> {
+/// The model, if it can be read.
+fn finish(contents: &Contents<'_>, layers: &[u8]) -> Result<AlignedBytes, WriteError> {
+    let blob = encode(contents, layers)?;
+    super::Blob::parse(blob.as_ref()).map_err(WriteError::Unreadable)?;
+    Ok(blob)
+}
+
+/// Everything, around the encoded `layers`.
+fn encode(contents: &Contents<'_>, layers: &[u8]) -> Result<AlignedBytes, WriteError> {
     let header = &contents.header;
     let encoded = postcard::to_allocvec(header)
         .map_err(|_| WriteError::Unreadable(Error::Header { what: "postcard cannot encode it" }))?;
@@ -156,10 +258,7 @@ fn encode(contents: &Contents<'_>) -> Result<AlignedBytes, WriteError> {
     affine(&mut bytes, "scale", contents.scale, inputs, 1.0)?;
     affine(&mut bytes, "output scale", contents.output_scale, outputs, 1.0)?;
     affine(&mut bytes, "output offset", contents.output_offset, outputs, 0.0)?;
-    expect("the list of layers", contents.layers.len(), header.layers.len())?;
-    for (index, (spec, weights)) in header.layers.iter().zip(contents.layers).enumerate() {
-        layer(&mut bytes, index, spec, weights)?;
-    }
+    bytes.extend(layers);
     expect("golden inputs", contents.golden.len(), header.golden.steps as usize * inputs)?;
     floats(&mut bytes, contents.golden.iter().copied());
     pad(&mut bytes);
@@ -172,7 +271,7 @@ fn encode(contents: &Contents<'_>) -> Result<AlignedBytes, WriteError> {
 }
 
 /// Zeros up to the next line.
-fn pad(bytes: &mut Vec<u8>) {
+pub(super) fn pad(bytes: &mut Vec<u8>) {
     bytes.resize(bytes.len().next_multiple_of(Line::BYTES), 0);
 }
 
@@ -206,10 +305,9 @@ fn affine(bytes: &mut Vec<u8>, name: &str, values: &[f32], length: usize, defaul
     Ok(())
 }
 
-/// A layer's matrices, in the order of [`LayerSpec::matrices`].
-fn layer(bytes: &mut Vec<u8>, index: usize, spec: &LayerSpec, weights: &LayerWeights<'_>) -> Result<(), WriteError> {
+/// Whether the weights have the sizes of their layer, and values that a model may hold.
+fn check(index: usize, spec: &LayerSpec, weights: &LayerWeights<'_>) -> Result<(), WriteError> {
     let (i, o) = (spec.inputs(), spec.outputs());
-    let LayerWeights { kernel, recurrent, bias } = *weights;
     let (gates, biases) = match spec {
         LayerSpec::Gru { reset: Reset::Before, .. } => (3, 1),
         LayerSpec::Gru { reset: Reset::After, .. } => (3, 2),
@@ -217,10 +315,16 @@ fn layer(bytes: &mut Vec<u8>, index: usize, spec: &LayerSpec, weights: &LayerWei
     };
     let name = |tensor| alloc::format!("layer {index}: {tensor}");
     let columns = gates * o;
-    expect_weights(&name("kernel"), kernel, i * columns)?;
-    expect_weights(&name("recurrent kernel"), recurrent, if spec.state() > 0 { o * columns } else { 0 })?;
-    expect_weights(&name("bias"), bias, biases * columns)?;
+    expect_weights(&name("kernel"), weights.kernel, i * columns)?;
+    expect_weights(&name("recurrent kernel"), weights.recurrent, if spec.state() > 0 { o * columns } else { 0 })?;
+    expect_weights(&name("bias"), weights.bias, biases * columns)
+}
 
+/// A layer's matrices, in the order of [`LayerSpec::matrices`].
+fn layer(bytes: &mut Vec<u8>, spec: &LayerSpec, weights: &LayerWeights<'_>) {
+    let (i, o) = (spec.inputs(), spec.outputs());
+    let LayerWeights { kernel, recurrent, bias } = *weights;
+    let columns = if spec.state() > 0 { 3 * o } else { o };
     // Column `o` of the whole (gates, units) axis: its weight for input `i` of the kernel, of the recurrent kernel.
     let w = |o: usize, i: usize| kernel[i * columns + o];
     let u = |o: usize, i: usize| recurrent[i * columns + o];
@@ -237,7 +341,6 @@ fn layer(bytes: &mut Vec<u8>, index: usize, spec: &LayerSpec, weights: &LayerWei
         }
         LayerSpec::Dense { .. } => matrix(bytes, 0..o, i, |o| bias[o], w),
     }
-    Ok(())
 }
 
 /// A matrix of the given columns in blocks, as [`kernel`] describes.

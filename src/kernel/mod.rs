@@ -8,8 +8,14 @@
 //! [`product`] defines the bits: each sum starts at its bias and adds its products one by one in the order of the
 //! inputs, multiply then add, never fused. Others may compute several outputs at once, which changes no sum.
 
+#[cfg(all(target_arch = "arm", target_os = "none", target_abi = "eabihf"))]
+mod arm_fpu;
+pub mod int8;
 mod portable;
 
+#[cfg(all(target_arch = "arm", target_os = "none", target_abi = "eabihf"))]
+pub use arm_fpu::product;
+#[cfg(not(all(target_arch = "arm", target_os = "none", target_abi = "eabihf")))]
 pub use portable::product;
 
 /// The widths of blocks, widest first.

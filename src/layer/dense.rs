@@ -2,8 +2,8 @@
 
 use core::marker::PhantomData;
 
-use super::{DenseActivation, Layer, Linear, Zero, cut, sealed::Sealed, size};
-use crate::cast::Line;
+use super::{DenseActivation, Layer, Linear, copy, cut, sealed::Sealed, size};
+use crate::cast::{Line, Operands};
 use crate::format::{Exact, Format};
 use crate::spec::{Activation, LayerSpec};
 
@@ -16,7 +16,7 @@ impl<const I: usize, const O: usize, A, F> Sealed for Dense<I, O, A, F> {}
 impl<const I: usize, const O: usize, A, F> Layer for Dense<I, O, A, F>
 where
     A: DenseActivation,
-    F: Format<Unit: Zero>,
+    F: Format,
 {
     type Format = F;
     type Input = [F::Unit; I];
@@ -26,23 +26,30 @@ where
 
     #[inline]
     fn step(tensors: &[Line], _: &mut (), x: &[F::Unit; I]) -> [F::Unit; O] {
-        let (mut sums, mut y) = ([F::Sum::default(); O], [F::Unit::ZERO; O]);
-        step::<F>(tensors, A::ACTIVATION, x, &mut sums, &mut y);
+        let (mut operands, mut sums) = (Operands::<F::Unit, I, 0>::ZERO, [F::Sum::default(); O]);
+        let mut y = [F::Unit::default(); O];
+        step::<F>(tensors, A::ACTIVATION, x, operands.as_mut_slice(), &mut sums, &mut y);
         y
     }
 }
 
-/// `y` from `x`; `sums` is scratch of `y.len()`.
+/// `y` from `x`; `operands` is scratch for `x`, filled up to a multiple of [`Format::GROUP`]; `sums` is scratch of `y.len()`.
 #[inline(always)]
 pub(crate) fn step<F: Format>(
     mut tensors: &[Line],
     activation: Activation,
     x: &[F::Unit],
+    operands: &mut [F::Unit],
     sums: &mut [F::Sum],
     y: &mut [F::Unit],
 ) {
     let spec = LayerSpec::Dense { inputs: x.len() as u16, outputs: y.len() as u16, activation };
     let [matrix, ..] = spec.matrices();
-    F::product(cut::<F>(&mut tensors, matrix), x, &[], sums);
+    let _ = F::parameters(&mut tensors);
+    let Some(operands) = operands.get_mut(..x.len().next_multiple_of(F::GROUP)) else {
+        return;
+    };
+    copy(operands, x);
+    F::product(cut::<F>(&mut tensors, matrix), operands, sums);
     F::activation(activation, sums, y);
 }

@@ -3,10 +3,10 @@
 use core::marker::PhantomData;
 
 use super::{
-    CandidateActivation, GateActivation, Layer, ResetBefore, ResetVariant, Sigmoid, State, Tanh, Zero, cut,
+    CandidateActivation, GateActivation, Layer, ResetBefore, ResetVariant, Sigmoid, State, Tanh, copy, cut,
     sealed::Sealed, size,
 };
-use crate::cast::Line;
+use crate::cast::{Line, Operands};
 use crate::format::{Exact, Format};
 use crate::spec::{Candidate, Gate, LayerSpec, Reset};
 
@@ -28,7 +28,7 @@ impl<const I: usize, const H: usize, F, R, G, C> Sealed for Gru<I, H, F, R, G, C
 
 impl<const I: usize, const H: usize, F, R, G, C> Layer for Gru<I, H, F, R, G, C>
 where
-    F: Format<Unit: Zero>,
+    F: Format,
     R: ResetVariant,
     G: GateActivation,
     C: CandidateActivation,
@@ -43,11 +43,17 @@ where
 
     #[inline]
     fn step(tensors: &[Line], h: &mut [F::Unit; H], x: &[F::Unit; I]) -> [F::Unit; H] {
-        let mut sums = [[F::Sum::default(); H]; 2];
-        let mut gates = [[F::Unit::ZERO; H]; 2];
-        let (kind, scratch) =
-            (Kind { reset: R::RESET, gate: G::GATE, candidate: C::CANDIDATE }, (&mut sums, &mut gates));
-        step::<F>(tensors, kind, h, x, scratch.0.as_flattened_mut(), scratch.1.as_flattened_mut());
+        let kind = Kind { reset: R::RESET, gate: G::GATE, candidate: C::CANDIDATE };
+        let mut operands = Operands::<F::Unit, I, H>::ZERO;
+        let operands = operands.as_mut_slice();
+        match R::RESET {
+            Reset::Before => {
+                step::<F>(tensors, kind, h, x, operands, [[F::Sum::default(); H]; 2].as_flattened_mut());
+            }
+            Reset::After => {
+                step::<F>(tensors, kind, h, x, operands, [[F::Sum::default(); H]; 3].as_flattened_mut());
+            }
+        }
         *h
     }
 }
@@ -60,46 +66,61 @@ pub(crate) struct Kind {
     pub candidate: Candidate,
 }
 
-/// One step of a GRU: `h` from the state before to the state after. `sums` and `gates` are scratch of `2·h.len()`.
+/// One step of a GRU: `h` from the state before to the state after. `operands` is scratch for `x` and `h`, each filled up
+/// to a multiple of [`Format::GROUP`]; `sums` is scratch of `2·h.len()`, or `3·h.len()` with the
+/// reset gate after the matmul.
 #[inline(always)]
 pub(crate) fn step<F: Format>(
     mut tensors: &[Line],
     kind: Kind,
     h: &mut [F::Unit],
     x: &[F::Unit],
+    operands: &mut [F::Unit],
     sums: &mut [F::Sum],
-    gates: &mut [F::Unit],
 ) {
     let Kind { reset, gate, candidate } = kind;
     let spec = LayerSpec::Gru { inputs: x.len() as u16, hidden: h.len() as u16, reset, gate, candidate };
+    let parameters = F::parameters(&mut tensors);
     let matrices = spec.matrices().map(|matrix| cut::<F>(&mut tensors, matrix));
-
-    F::product(matrices[0], x, h, sums);
-    for (unit, &sum) in gates.iter_mut().zip(&*sums) {
-        *unit = F::gate(gate, sum);
-    }
-    let Some((z, r)) = gates.split_at_mut_checked(h.len()) else {
+    let (inputs, state) = (x.len().next_multiple_of(F::GROUP), h.len().next_multiple_of(F::GROUP));
+    let Some(operands) = operands.get_mut(..inputs + state) else {
         return;
     };
-    let Some((c, of_x)) = sums.split_at_mut_checked(h.len()) else {
+    let Some((gates, of_h)) = sums.split_at_mut_checked(2 * h.len()) else {
+        return;
+    };
+
+    copy(operands, x);
+    for (operand, &h) in operands.iter_mut().skip(inputs).zip(&*h) {
+        *operand = F::operand(h, parameters);
+    }
+    F::product(matrices[0], operands, gates);
+    let Some((z, r)) = gates.split_at_mut_checked(h.len()) else {
         return;
     };
     match reset {
         Reset::Before => {
-            for (r, &h) in r.iter_mut().zip(&*h) {
-                *r = F::reset(*r, h);
+            for (h, &r) in operands.iter_mut().skip(inputs).zip(&*r) {
+                *h = F::reset(F::gate(gate, r), *h);
             }
-            F::product(matrices[1], x, r, c);
+            F::product(matrices[1], operands, r);
         }
         Reset::After => {
-            F::product(matrices[1], &[], h, c);
-            F::product(matrices[2], x, &[], of_x);
-            for ((c, &r), &of_x) in c.iter_mut().zip(&*r).zip(&*of_x) {
-                *c = F::reset_after(r, *c, of_x);
+            let Some((x, h)) = operands.split_at_checked(inputs) else {
+                return;
+            };
+            F::product(matrices[1], h, of_h);
+            for (of_h, &r) in of_h.iter_mut().zip(&*r) {
+                *of_h = F::reset_sum(F::gate(gate, r), *of_h);
+            }
+            F::product(matrices[2], x, r);
+            for (r, &of_h) in r.iter_mut().zip(&*of_h) {
+                *r = F::add(*r, of_h);
             }
         }
     }
-    for ((h, &z), &c) in h.iter_mut().zip(&*z).zip(&*c) {
-        *h = F::blend(z, F::candidate(candidate, c), *h);
+    // The candidate's sums have taken the place of the reset gate's.
+    for ((h, &z), &c) in h.iter_mut().zip(&*z).zip(&*r) {
+        *h = F::blend(F::gate(gate, z), F::candidate(candidate, c), *h);
     }
 }

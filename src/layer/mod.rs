@@ -17,7 +17,7 @@ pub use activation::{
 pub use dense::Dense;
 pub use gru::Gru;
 
-use crate::cast::Line;
+use crate::cast::{Line, Plain};
 use crate::format::Format;
 use crate::spec::{LayerSpec, Matrix};
 
@@ -143,21 +143,19 @@ impl<F: Format> State<F> for () {
     fn sanitize(&mut self) {}
 }
 
-impl<F: Format<Unit = U>, U: Zero + fmt::Debug, const N: usize> State<F> for [U; N] {
+impl<F: Format<Unit = U>, U: Plain + fmt::Debug, const N: usize> State<F> for [U; N] {
     const ZERO: Self = [U::ZERO; N];
     fn sanitize(&mut self) {
         *self = self.map(F::sanitize);
     }
 }
 
-/// A unit's zero, as a constant.
-pub trait Zero: Copy {
-    /// Zero.
-    const ZERO: Self;
-}
-
-impl Zero for f32 {
-    const ZERO: Self = 0.0;
+/// Copies `from` to the start of `to`, as far as both reach.
+#[inline(always)]
+pub(crate) fn copy<T: Copy>(to: &mut [T], from: &[T]) {
+    for (to, &from) in to.iter_mut().zip(from) {
+        *to = from;
+    }
 }
 
 /// The first `matrix.lines()` lines of `tensors`, which moves on past them.

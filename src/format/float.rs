@@ -1,49 +1,9 @@
-//! Number formats: what a weight, a unit of state and a sum are, and the arithmetic between them.
+//! The `f32` formats: [`Exact`], and `Fast`.
 
+use super::{Format, sealed};
 use crate::cast::{self, Line};
 use crate::spec::{Activation, Candidate, Gate, Storage};
 use crate::{kernel, math};
-
-mod sealed {
-    pub trait Sealed {}
-}
-
-/// The numbers that a network computes in. One GRU step serves every format.
-///
-/// Units are what layers exchange and keep: inputs, outputs, gates, states. Sums are what a product of weights and units
-/// gives before an activation.
-pub trait Format: sealed::Sealed + Copy + 'static {
-    /// An input, an output, a gate or an element of state.
-    type Unit: Copy + Default + PartialEq + core::fmt::Debug + 'static;
-    /// A sum of products, before its activation.
-    type Sum: Copy + Default + 'static;
-    /// How the blob stores the weights.
-    const STORAGE: Storage;
-
-    /// `sums[o] = bias[o] + Σ weights[o][i]·[x; h][i]`, over a matrix of `sums.len()` outputs and `x.len() + h.len()` inputs.
-    fn product(matrix: &[Line], x: &[Self::Unit], h: &[Self::Unit], sums: &mut [Self::Sum]);
-    /// A gate's activation.
-    fn gate(gate: Gate, sum: Self::Sum) -> Self::Unit;
-    /// A candidate's activation.
-    fn candidate(candidate: Candidate, sum: Self::Sum) -> Self::Unit;
-    /// A dense layer's activation, from `sums` to `outputs`, of one length. `sums` may be overwritten.
-    fn activation(activation: Activation, sums: &mut [Self::Sum], outputs: &mut [Self::Unit]);
-    /// `gate · unit`.
-    fn reset(gate: Self::Unit, unit: Self::Unit) -> Self::Unit;
-    /// `x + gate · h`, the candidate's sum when the reset gate comes after the matmul.
-    fn reset_after(gate: Self::Unit, h: Self::Sum, x: Self::Sum) -> Self::Sum;
-    /// `(1 - z)·c + z·h`.
-    fn blend(z: Self::Unit, c: Self::Unit, h: Self::Unit) -> Self::Unit;
-
-    /// A unit from a real input: `(x - mean)·scale`, saturated; a NaN becomes 0.
-    fn from_real(x: f32, mean: f32, scale: f32) -> Self::Unit;
-    /// A real output from a unit: `unit·scale + offset`, saturated.
-    fn to_real(unit: Self::Unit, scale: f32, offset: f32) -> f32;
-    /// A unit from outside, made safe to compute with.
-    fn sanitize(unit: Self::Unit) -> Self::Unit;
-    /// The hash that a blob's golden self-test expects of this format, if it has one.
-    fn golden(golden: &crate::blob::Golden) -> Option<u64>;
-}
 
 /// `f32` throughout, with [`math::tanh`] and [`math::sigmoid`] and libm's `expf` for softmax. The default.
 #[derive(Clone, Copy, Debug)]
@@ -63,11 +23,22 @@ macro_rules! float_format {
         impl Format for $Format {
             type Unit = f32;
             type Sum = f32;
+            type Gate = f32;
+            type Parameters = ();
             const STORAGE: Storage = Storage::F32;
+            const GROUP: usize = 1;
 
             #[inline(always)]
-            fn product(matrix: &[Line], x: &[f32], h: &[f32], sums: &mut [f32]) {
-                kernel::product(cast::floats(matrix), x, h, sums);
+            fn parameters(_: &mut &[Line]) {}
+
+            #[inline(always)]
+            fn product(matrix: &[Line], operands: &[f32], sums: &mut [f32]) {
+                kernel::product(cast::floats(matrix), operands, sums);
+            }
+
+            #[inline(always)]
+            fn operand(unit: f32, (): ()) -> f32 {
+                unit
             }
 
             #[inline(always)]
@@ -105,13 +76,18 @@ macro_rules! float_format {
             }
 
             #[inline(always)]
-            fn reset(gate: f32, unit: f32) -> f32 {
-                gate * unit
+            fn reset(r: f32, h: f32) -> f32 {
+                r * h
             }
 
             #[inline(always)]
-            fn reset_after(gate: f32, h: f32, x: f32) -> f32 {
-                x + gate * h
+            fn reset_sum(r: f32, h: f32) -> f32 {
+                r * h
+            }
+
+            #[inline(always)]
+            fn add(x: f32, h: f32) -> f32 {
+                x + h
             }
 
             #[inline(always)]

@@ -1,0 +1,273 @@
+//! From trained `f32` weights to those of format [`Int8`](crate::Int8), whose doc says what the numbers stand for.
+
+use alloc::vec;
+use alloc::vec::Vec;
+
+use super::LayerWeights;
+use super::write::WriteError;
+use crate::fixed::{ARGUMENT, EXPONENT};
+use crate::kernel::int8::{ROWS, block_words};
+use crate::spec::{Activation, Candidate, Gate, LayerSpec, Matrix, Reset, Storage};
+
+/// The largest power of two that operands of state are divided by: 12 bits are left of 16.
+const MAX_SHIFT: u32 = 4;
+
+/// What calibration found of one layer: the largest magnitude that its numbers reach, in what the layer computes with
+/// (so inputs after normalisation).
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Range {
+    /// Of the inputs. Not used where the layer's inputs are the outputs of another.
+    pub input: f32,
+    /// Of the outputs, and so of a GRU's state. Not used where the activation is bounded.
+    pub output: f32,
+}
+
+/// The real values of one unit of a layer's inputs and outputs.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Scales {
+    /// Of the inputs.
+    pub input: f64,
+    /// Of the outputs, and so of a GRU's state.
+    pub output: f64,
+}
+
+/// A layer whose outputs are bounded has this scale, Q15.
+const BOUNDED: f64 = 1.0 / 32_768.0;
+
+impl Scales {
+    /// From the ranges of a layer's numbers; `before` is the layer that its inputs come from, with its scales.
+    ///
+    /// # Errors
+    /// If a range that is needed is missing: zero, negative or not finite.
+    pub fn new(index: usize, spec: &LayerSpec, range: Range, before: Option<Scales>) -> Result<Self, WriteError> {
+        let of = |what, range: f32| {
+            if range > 0.0 && range.is_finite() {
+                Ok(f64::from(range) / 32_767.0)
+            } else {
+                Err(WriteError::Range { layer: index, what, found: range })
+            }
+        };
+        let bounded = match spec {
+            LayerSpec::Gru { candidate, .. } => *candidate == Candidate::Tanh,
+            LayerSpec::Dense { activation, .. } => !matches!(activation, Activation::Linear | Activation::Relu),
+        };
+        Ok(Self {
+            input: match before {
+                Some(before) => before.output,
+                None => of("input", range.input)?,
+            },
+            output: if bounded { BOUNDED } else { of("output", range.output)? },
+        })
+    }
+}
+
+/// A layer in integers.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct QuantizedLayer {
+    /// An operand of state is a unit divided by 2 to this power.
+    pub shift: u32,
+    /// As many as the layer has, see [`LayerSpec::matrices`].
+    pub matrices: Vec<QuantizedMatrix>,
+}
+
+/// One matrix in integers.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct QuantizedMatrix {
+    /// Its size.
+    pub size: Matrix,
+    /// `(outputs, inputs + state)`, row-major, in ±127.
+    pub weights: Vec<i8>,
+    /// `(outputs)`, in units of the sum.
+    pub bias: Vec<i32>,
+    /// `(outputs)`: a sum's units per product of a weight and an operand, times 2³².
+    pub multiplier: Vec<i32>,
+}
+
+/// What a row's sum goes through.
+#[derive(Clone, Copy)]
+struct Sum {
+    /// The real value of a unit of it.
+    unit: f64,
+    /// Units added to it.
+    offset: f64,
+}
+
+impl Sum {
+    fn units(unit: f64) -> Self {
+        Self { unit, offset: 0.0 }
+    }
+
+    /// Hard sigmoid is `0.2·x + 0.5` in Q16, then clipped.
+    fn hard_sigmoid() -> Self {
+        Self { unit: 1.0 / (0.2 * 65_536.0), offset: 32_768.0 }
+    }
+
+    fn of_gate(gate: Gate) -> Self {
+        match gate {
+            Gate::Sigmoid => Self::units(ARGUMENT),
+            Gate::HardSigmoid => Self::hard_sigmoid(),
+        }
+    }
+
+    fn of_candidate(candidate: Candidate, output: f64) -> Self {
+        match candidate {
+            Candidate::Tanh => Self::units(ARGUMENT / 2.0),
+            Candidate::Relu | Candidate::Linear => Self::units(output),
+        }
+    }
+
+    fn of_activation(activation: Activation, output: f64) -> Self {
+        match activation {
+            Activation::Linear | Activation::Relu => Self::units(output),
+            Activation::Sigmoid => Self::units(ARGUMENT),
+            Activation::HardSigmoid => Self::hard_sigmoid(),
+            Activation::Tanh => Self::units(ARGUMENT / 2.0),
+            Activation::Softmax => Self::units(EXPONENT * core::f64::consts::LN_2),
+        }
+    }
+}
+
+/// Quantises one layer. `weights` must have the sizes of `spec`; `index` is for messages.
+///
+/// Each row has its own scale, the largest of its weights being 127. Nothing overflows whatever the operands are, or this
+/// is an error.
+///
+/// # Errors
+/// If a row's sums do not fit 32 bits, or its weights are too large for the unit of its activation.
+pub fn quantize(
+    index: usize,
+    spec: &LayerSpec,
+    weights: &LayerWeights<'_>,
+    scales: Scales,
+) -> Result<QuantizedLayer, WriteError> {
+    let (i, o) = (spec.inputs(), spec.outputs());
+    let LayerWeights { kernel, recurrent, bias } = *weights;
+    let largest = |weights: &[f32]| weights.iter().fold(0f32, |max, w| max.max(w.abs()));
+    // Divided by so much, an operand of state is worth so much more that the recurrent weights are no smaller than the
+    // kernel's.
+    let ratio = |shift: u32| {
+        let of_kernel = f64::from(largest(kernel)) * scales.input;
+        of_kernel <= f64::from(largest(recurrent)) * scales.output * f64::from(1u32 << shift)
+    };
+    let shift = if spec.state() > 0 { (0..MAX_SHIFT).find(|&shift| ratio(shift)).unwrap_or(MAX_SHIFT) } else { 0 };
+    let [of_input, of_state] = [scales.input, scales.output * f64::from(1u32 << shift)];
+
+    let gates = if spec.state() > 0 { 3 } else { 1 };
+    let columns = gates * o;
+    let sum = |column: usize| match *spec {
+        LayerSpec::Gru { gate, .. } if column < 2 * o => Sum::of_gate(gate),
+        LayerSpec::Gru { candidate, .. } => Sum::of_candidate(candidate, scales.output),
+        LayerSpec::Dense { activation, .. } => Sum::of_activation(activation, scales.output),
+    };
+    let matrix = |size: Matrix, first: usize, bias: &dyn Fn(usize) -> f64| {
+        let mut matrix = QuantizedMatrix {
+            size,
+            weights: Vec::with_capacity(size.outputs * (size.inputs + size.state)),
+            bias: Vec::with_capacity(size.outputs),
+            multiplier: Vec::with_capacity(size.outputs),
+        };
+        for column in first..first + size.outputs {
+            let of_x = (0..size.inputs).map(|i| f64::from(kernel[i * columns + column]) * of_input);
+            let of_h = (0..size.state).map(|i| f64::from(recurrent[i * columns + column]) * of_state);
+            let row: Vec<f64> = of_x.chain(of_h).collect();
+            matrix.push(index, &row, bias(column), sum(column), 32_768 >> shift)?;
+        }
+        Ok(matrix)
+    };
+
+    let [first, second, third] = spec.matrices();
+    let input_bias = |column: usize| f64::from(bias[column]);
+    let state_bias = |column: usize| f64::from(bias[columns + column]);
+    let matrices = match spec {
+        LayerSpec::Gru { reset: Reset::Before, .. } => {
+            vec![matrix(first, 0, &input_bias)?, matrix(second, 2 * o, &input_bias)?]
+        }
+        LayerSpec::Gru { reset: Reset::After, .. } => vec![
+            matrix(first, 0, &|column| input_bias(column) + state_bias(column))?,
+            matrix(second, 2 * o, &state_bias)?,
+            matrix(third, 2 * o, &input_bias)?,
+        ],
+        LayerSpec::Dense { .. } => vec![matrix(first, 0, &input_bias)?],
+    };
+    debug_assert_eq!(kernel.len(), i * columns);
+    Ok(QuantizedLayer { shift, matrices })
+}
+
+impl QuantizedLayer {
+    /// Parameters and matrices, as a blob holds them.
+    pub(super) fn encode(&self, bytes: &mut Vec<u8>) {
+        bytes.extend(self.shift.to_le_bytes());
+        super::write::pad(bytes);
+        for matrix in &self.matrices {
+            matrix.encode(bytes);
+        }
+    }
+}
+
+impl QuantizedMatrix {
+    /// Adds a row of real weights per operand. State operands are at most `state` in magnitude.
+    fn push(&mut self, layer: usize, row: &[f64], bias: f64, sum: Sum, state: i64) -> Result<(), WriteError> {
+        let output = self.bias.len();
+        let quantum = row.iter().fold(0f64, |max, w| max.max(w.abs())) / 127.0;
+        let multiplier = round(quantum / sum.unit * 4_294_967_296.0);
+        let bias = round(bias / sum.unit + sum.offset);
+        if multiplier >= 1 << 31 {
+            return Err(WriteError::Gain { layer, output });
+        }
+        let weights = row.iter().map(|w| if quantum > 0.0 { round(w / quantum) as i8 } else { 0 });
+        self.weights.extend(weights);
+        // The largest magnitude of the sum of products, and of what it is rescaled to.
+        let (of_x, of_h) = self.weights[output * row.len()..].split_at(self.size.inputs);
+        let l1 = |weights: &[i8]| weights.iter().map(|w| i64::from(w.unsigned_abs())).sum::<i64>();
+        let products = l1(of_x) * 32_768 + l1(of_h) * state;
+        let rescaled = ((i128::from(products) * i128::from(multiplier)) >> 32) as i64 + 1 + bias.abs();
+        // A candidate with the reset gate after the matmul adds two of these.
+        if products >= 1 << 31 || rescaled >= 1 << 30 {
+            return Err(WriteError::Overflow { layer, output });
+        }
+        self.bias.push(bias as i32);
+        self.multiplier.push(multiplier as i32);
+        Ok(())
+    }
+
+    /// The matrix in the kernels' layout, see [`crate::kernel::int8`].
+    fn encode(&self, bytes: &mut Vec<u8>) {
+        let start = bytes.len();
+        let columns = self.size.inputs + self.size.state;
+        // The places of operands in a row, of inputs and of state each filled up to an even number.
+        let filled =
+            |first: usize, count: usize| (0..count.next_multiple_of(2)).map(move |i| (i < count).then_some(first + i));
+        let places: Vec<Option<usize>> =
+            filled(0, self.size.inputs).chain(filled(self.size.inputs, self.size.state)).collect();
+        let weight = |row: usize, place: Option<usize>| match place {
+            Some(place) if row < self.size.outputs => i16::from(self.weights[row * columns + place]),
+            _ => 0,
+        };
+        for first in (0..self.size.outputs).step_by(ROWS) {
+            for pair in places.chunks_exact(2) {
+                for even in (first..first + ROWS).step_by(2) {
+                    for &place in pair {
+                        bytes.extend((256 * weight(even, place) + weight(even + 1, place)).to_le_bytes());
+                    }
+                }
+            }
+            for constants in [&self.bias, &self.multiplier] {
+                for row in first..first + ROWS {
+                    bytes.extend(constants.get(row).copied().unwrap_or(0).to_le_bytes());
+                }
+            }
+        }
+        let pairs = places.len() as u64 / 2;
+        debug_assert_eq!(
+            (bytes.len() - start) as u64,
+            self.size.outputs.div_ceil(ROWS) as u64 * block_words(pairs) * 4
+        );
+        super::write::pad(bytes);
+        debug_assert_eq!((bytes.len() - start) as u64, self.size.lines(Storage::Int8) * 16);
+    }
+}
+
+/// To the nearest integer; saturated.
+fn round(x: f64) -> i64 {
+    (if x < 0.0 { x - 0.5 } else { x + 0.5 }) as i64
+}

@@ -1,0 +1,65 @@
+//! Number formats: what a weight, a unit of state and a sum are, and the arithmetic between them.
+
+mod float;
+mod int8;
+
+pub use float::Exact;
+#[cfg(feature = "micromath")]
+pub use float::Fast;
+pub use int8::{Int8, Int8Parameters};
+
+use crate::cast::{Line, Plain};
+use crate::spec::{Activation, Candidate, Gate, Storage};
+
+mod sealed {
+    pub trait Sealed {}
+}
+
+/// The numbers that a network computes in. One GRU step serves every format.
+///
+/// Units are what layers exchange and keep: inputs, outputs, states. A product takes **operands**: the inputs as they are
+/// and the state through [`operand`](Self::operand). Its sums go through an activation, which gives a gate or a unit.
+pub trait Format: sealed::Sealed + Copy + 'static {
+    /// An input, an output or an element of state.
+    type Unit: Plain + Default + PartialEq + core::fmt::Debug;
+    /// A sum of products, before its activation.
+    type Sum: Plain + Default;
+    /// A gate's value, from 0 to 1.
+    type Gate: Copy;
+    /// What a layer needs to know besides its matrices.
+    type Parameters: Copy;
+    /// How the blob stores the weights.
+    const STORAGE: Storage;
+    /// Operands of inputs, and those of state, are each filled up to a multiple of so many; the weights there are 0.
+    const GROUP: usize;
+
+    /// A layer's parameters, from the start of its `tensors`, which move on past them.
+    fn parameters(tensors: &mut &[Line]) -> Self::Parameters;
+    /// `sums[o] = bias[o] + Σ weights[o][i]·operands[i]`, over a matrix of `sums.len()` outputs.
+    fn product(matrix: &[Line], operands: &[Self::Unit], sums: &mut [Self::Sum]);
+    /// The operand that stands for an element of state.
+    fn operand(unit: Self::Unit, parameters: Self::Parameters) -> Self::Unit;
+    /// A gate's activation.
+    fn gate(gate: Gate, sum: Self::Sum) -> Self::Gate;
+    /// A candidate's activation.
+    fn candidate(candidate: Candidate, sum: Self::Sum) -> Self::Unit;
+    /// A dense layer's activation, from `sums` to `outputs`, of one length. `sums` may be overwritten.
+    fn activation(activation: Activation, sums: &mut [Self::Sum], outputs: &mut [Self::Unit]);
+    /// `r·h` of an operand of state: the reset gate before the matmul.
+    fn reset(r: Self::Gate, h: Self::Unit) -> Self::Unit;
+    /// `r·h` of a sum: the reset gate after the matmul.
+    fn reset_sum(r: Self::Gate, h: Self::Sum) -> Self::Sum;
+    /// `x + h` of the two sums of a candidate.
+    fn add(x: Self::Sum, h: Self::Sum) -> Self::Sum;
+    /// `(1 - z)·c + z·h`.
+    fn blend(z: Self::Gate, c: Self::Unit, h: Self::Unit) -> Self::Unit;
+
+    /// A unit from a real input: `(x - mean)·scale`, saturated; a NaN becomes 0.
+    fn from_real(x: f32, mean: f32, scale: f32) -> Self::Unit;
+    /// A real output from a unit: `unit·scale + offset`, saturated.
+    fn to_real(unit: Self::Unit, scale: f32, offset: f32) -> f32;
+    /// A unit from outside, made safe to compute with.
+    fn sanitize(unit: Self::Unit) -> Self::Unit;
+    /// The hash that a blob's golden self-test expects of this format, if it has one.
+    fn golden(golden: &crate::blob::Golden) -> Option<u64>;
+}
