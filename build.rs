@@ -1,12 +1,17 @@
-//! Tells the sources which instructions the target has where stable Rust cannot.
+//! Tells the sources what stable Rust does not: whether an Arm target has the DSP extension.
 
 fn main() {
     println!("cargo:rerun-if-changed=build.rs");
     println!("cargo:rustc-check-cfg=cfg(grulet_dsp)");
     let target = std::env::var("TARGET").unwrap_or_default();
-    // Every ARMv7E-M core has the DSP extension; an ARMv8-M core may have it, and the feature says so.
-    let may = target.starts_with("thumbv8m.main") && std::env::var_os("CARGO_FEATURE_DSP").is_some();
-    if target.starts_with("thumbv7em") || may {
-        println!("cargo:rustc-cfg=grulet_dsp");
-    }
+    // Every ARMv7E-M core has it; an ARMv8-M core may, and then the feature says so. The assembler wants a core's name.
+    let cpu = if target.starts_with("thumbv7em") {
+        "cortex-m4"
+    } else if target.starts_with("thumbv8m.main") && std::env::var_os("CARGO_FEATURE_DSP").is_some() {
+        "cortex-m33"
+    } else {
+        return;
+    };
+    println!("cargo:rustc-cfg=grulet_dsp");
+    println!("cargo:rustc-env=GRULET_DSP_CPU={cpu}");
 }

@@ -11,7 +11,9 @@
 #[cfg(all(target_arch = "arm", target_os = "none", target_abi = "eabihf"))]
 mod arm_fpu;
 pub mod int8;
-mod portable;
+pub mod portable;
+#[doc(hidden)]
+pub mod suite;
 
 #[cfg(all(target_arch = "arm", target_os = "none", target_abi = "eabihf"))]
 pub use arm_fpu::product;

@@ -106,6 +106,8 @@ unsafe extern "C" fn four_rows(
     // operands. On the stack: 0 the first operand, 4 the end of the operands, 8 sums, 12 the end of the sums, 16 where a
     // block starts (an odd pair, or the loop), 20 where it enters the loop, which is unrolled for eight pairs.
     naked_asm!(
+        // Module-level assembly does not know what the target has.
+        concat!(".cpu ", env!("GRULET_DSP_CPU")),
         "push.w {{r4-r11, lr}}",
         "sub sp, sp, #24",
         "str r1, [sp, #0]",
