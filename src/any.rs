@@ -131,6 +131,17 @@ pub struct AnyStream<'m, 'a, M, F = Exact> {
 impl<M: AsMut<[u32]>, F: Format> AnyStream<'_, '_, M, F> {
     /// One step: a sample in real sensor units to outputs in real units.
     pub fn step(&mut self, sample: &[f32]) -> Result<&[f32], Error> {
+        self.step_observed(sample, |_, _, _| {})
+    }
+
+    /// [`step`](Self::step) that shows `observe` each layer's number, its inputs and its outputs, in units: for calibration
+    /// and for counting saturations.
+    #[inline(always)]
+    pub fn step_observed(
+        &mut self,
+        sample: &[f32],
+        mut observe: impl FnMut(usize, &[F::Unit], &[F::Unit]),
+    ) -> Result<&[f32], Error> {
         let header = self.model.header();
         if sample.len() != header.inputs() {
             return Err(Error::Length { what: "sample", expected: header.inputs(), found: sample.len() });
@@ -148,7 +159,7 @@ impl<M: AsMut<[u32]>, F: Format> AnyStream<'_, '_, M, F> {
         for (((unit, &sample), &mean), &scale) in x.iter_mut().zip(sample).zip(affine.mean).zip(affine.scale) {
             *unit = F::from_real(sample, mean, scale);
         }
-        for layer in &header.layers {
+        for (index, layer) in header.layers.iter().enumerate() {
             let weights = take(&mut tensors, layer.lines(F::STORAGE) as usize);
             let (Some(inputs), Some(outputs)) = (x.get(..layer.inputs()), y.get_mut(..layer.outputs())) else {
                 return Err(short);
@@ -173,6 +184,7 @@ impl<M: AsMut<[u32]>, F: Format> AnyStream<'_, '_, M, F> {
                     dense::step::<F>(weights, activation, inputs, operands, sums, outputs);
                 }
             }
+            observe(index, inputs, outputs);
             core::mem::swap(&mut x, &mut y);
         }
         let outputs = reals.get_mut(..header.outputs()).unwrap_or_default();

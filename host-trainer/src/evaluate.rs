@@ -1,8 +1,9 @@
 //! How good an exported model is: the runtime crate run on raw samples, so that the figures are those of the chip.
 
+use grulet::blob::AlignedBytes;
 use grulet::format::Format;
-use grulet::spec::{Activation, LayerSpec, Output};
-use grulet::{AnyModel, BitHash, Error};
+use grulet::spec::{Activation, LayerSpec, Output, Storage};
+use grulet::{AnyModel, BitHash, Blob, Error, Exact, Int8};
 use serde::Serialize;
 
 use crate::data::Dataset;
@@ -18,6 +19,11 @@ pub struct Predictions {
 }
 
 impl Predictions {
+    /// One output of all answers.
+    pub fn column(&self, output: usize) -> impl Iterator<Item = f32> {
+        self.values.chunks_exact(self.width).map(move |answer| answer[output])
+    }
+
     /// The hash of all output bits.
     pub fn hash(&self) -> u64 {
         let mut hash = BitHash::new();
@@ -26,13 +32,33 @@ impl Predictions {
     }
 }
 
+/// [`predict`] in the format that `bytes` are stored for: [`Exact`] or [`Int8`].
+///
+/// # Errors
+/// If they are no model, or the data have other channels than the model's inputs.
+pub fn predict_stored(bytes: &AlignedBytes, data: &Dataset) -> Result<Predictions, Error> {
+    match Blob::parse(bytes.as_ref())?.header().storage {
+        Storage::Int8 => predict(&AnyModel::<Int8>::from_blob(bytes)?, data),
+        _ => predict(&AnyModel::<Exact>::from_blob(bytes)?, data),
+    }
+}
+
 /// Runs `model` over the series of `data`, which are in the sensor's units. Each series starts from a zero state.
 ///
 /// # Errors
 /// If the data have other channels than the model's inputs.
-pub fn predict<F: Format<Unit = f32, Sum = f32>>(
+pub fn predict<F: Format>(model: &AnyModel<'_, F>, data: &Dataset) -> Result<Predictions, Error> {
+    predict_observed(model, data, |_, _, _| {})
+}
+
+/// [`predict`] that shows `observe` each layer's number, its inputs and its outputs at every step, in units.
+///
+/// # Errors
+/// If the data have other channels than the model's inputs.
+pub fn predict_observed<F: Format>(
     model: &AnyModel<'_, F>,
     data: &Dataset,
+    mut observe: impl FnMut(usize, &[F::Unit], &[F::Unit]),
 ) -> Result<Predictions, Error> {
     let header = model.header();
     if data.inputs() != header.inputs() {
@@ -45,7 +71,7 @@ pub fn predict<F: Format<Unit = f32, Sum = f32>>(
         stream.reset();
         let mut last: &[f32] = &[];
         for sample in series.x.chunks_exact(data.inputs()) {
-            last = stream.step(sample)?;
+            last = stream.step_observed(sample, &mut observe)?;
             if every_step {
                 values.extend_from_slice(last);
             }

@@ -30,6 +30,17 @@ pub enum ExportError {
 /// # Errors
 /// If the checkpoint does not make a model that the runtime can run.
 pub fn export(checkpoint: &Checkpoint) -> Result<AlignedBytes, ExportError> {
+    with_contents(checkpoint, write)
+}
+
+/// What `writer` makes of the checkpoint's contents.
+///
+/// # Errors
+/// If the checkpoint is inconsistent, or the writer fails.
+pub fn with_contents<T>(
+    checkpoint: &Checkpoint,
+    writer: impl FnOnce(&Contents<'_>) -> Result<T, WriteError>,
+) -> Result<T, ExportError> {
     let network = checkpoint.network()?;
     let card = &checkpoint.card;
     let tensor = |layer: usize, kind: &str| {
@@ -73,7 +84,7 @@ pub fn export(checkpoint: &Checkpoint) -> Result<AlignedBytes, ExportError> {
     if header.layers.len() != card.layers.len() {
         return Err(ExportError::Layers(card.layers.len()));
     }
-    Ok(write(&Contents {
+    Ok(writer(&Contents {
         header,
         layers: &layers,
         mean: &card.mean,

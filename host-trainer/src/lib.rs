@@ -1,8 +1,8 @@
 //! Trains GRUs for grulet.
 //!
 //! In the order that things pass: [`config`] and [`data`] (files to examples) → [`nn`] (gradients and Adam) → [`run`] (epochs,
-//! and the folder of a run) → [`checkpoint`] → [`export`] (a model for the chip) → [`evaluate`] (the runtime crate on it),
-//! with [`baseline`] beside it. [`cli`] is the command line over these.
+//! and the folder of a run) → [`checkpoint`] → [`export`] (a model for the chip) → [`evaluate`] (the runtime crate on it)
+//! → [`quantize`] (the same in integers), with [`baseline`] beside it. [`cli`] is the command line over these.
 
 pub mod baseline;
 pub mod checkpoint;
@@ -13,5 +13,6 @@ pub mod evaluate;
 pub mod export;
 pub mod files;
 pub mod nn;
+pub mod quantize;
 pub mod run;
 pub mod summary;

@@ -2,10 +2,20 @@
 
 use std::fmt::Write;
 
-use grulet::spec::{LayerSpec, Output, Reset};
+use grulet::Header;
+use grulet::spec::{LayerSpec, Output, Reset, Storage};
 
-/// Layers, output shapes and parameters; and the type that a firmware names the network by.
+/// Layers, output shapes and parameters; and the type that a firmware names the network by, in `f32`.
 pub fn summary(name: &str, layers: &[LayerSpec], output: Output) -> String {
+    summary_in(Storage::F32, name, layers, output)
+}
+
+/// [`summary`] of a model as it is stored.
+pub fn summary_of(header: &Header<'_>) -> String {
+    summary_in(header.storage, header.name, &header.layers, header.output)
+}
+
+fn summary_in(storage: Storage, name: &str, layers: &[LayerSpec], output: Output) -> String {
     let mut rows = vec![["Layer (type)".to_owned(), "Output shape".to_owned(), "Param #".to_owned()]];
     for (index, layer) in layers.iter().enumerate() {
         let what = match layer {
@@ -35,34 +45,61 @@ pub fn summary(name: &str, layers: &[LayerSpec], output: Output) -> String {
         }
     }
     let total: usize = layers.iter().map(LayerSpec::parameters).sum();
-    let _ = writeln!(text, "{}\nTotal params: {} ({})", line("━"), thousands(total), bytes(total * 4));
-    let _ = write!(text, "type Net = {};", net_type(layers));
+    let size = match storage {
+        // With the multipliers and paddings of the kernels' layout.
+        Storage::Int8 => layers.iter().map(|layer| 16 * layer.lines(storage)).sum::<u64>() as usize,
+        _ => 4 * total,
+    };
+    let _ = writeln!(text, "{}\nTotal params: {} ({})", line("━"), thousands(total), bytes(size));
+    let _ = write!(text, "type Net = {};", net_type_in(storage, layers));
     text
 }
 
-/// The network as the Rust type that a firmware names it by, with `use grulet::*` in scope.
+/// The network in `f32` as the Rust type that a firmware names it by, with `use grulet::*` in scope.
 pub fn net_type(layers: &[LayerSpec]) -> String {
+    net_type_in(Storage::F32, layers)
+}
+
+/// [`net_type`] of a model as it is stored.
+pub fn net_type_of(header: &Header<'_>) -> String {
+    net_type_in(header.storage, &header.layers)
+}
+
+/// Names of the outputs: those of the model, else `y0`, `y1`, ….
+pub fn output_names(header: &Header<'_>) -> Vec<String> {
+    if header.outputs.is_empty() {
+        (0..header.outputs()).map(|i| format!("y{i}")).collect()
+    } else {
+        header.outputs.iter().map(str::to_owned).collect()
+    }
+}
+
+/// A type's arguments with the defaults left out, which they are from the right.
+fn arguments(mut types: Vec<String>, defaults: &[&str]) -> String {
+    for default in defaults {
+        if types.last().is_some_and(|last| last == default) {
+            types.pop();
+        } else {
+            break;
+        }
+    }
+    types.iter().map(|name| format!(", {name}")).collect()
+}
+
+fn net_type_in(storage: Storage, layers: &[LayerSpec]) -> String {
+    let format = || if storage == Storage::Int8 { "Int8" } else { "Exact" }.to_owned();
     let names: Vec<String> = layers
         .iter()
         .map(|layer| match *layer {
             LayerSpec::Gru { inputs, hidden, reset, gate, candidate } => {
-                // Defaults are left out from the right.
-                let mut types =
-                    vec!["Exact".to_owned(), format!("Reset{reset:?}"), format!("{gate:?}"), format!("{candidate:?}")];
-                for default in ["Tanh", "Sigmoid", "ResetBefore", "Exact"] {
-                    if types.last().is_some_and(|last| last == default) {
-                        types.pop();
-                    } else {
-                        break;
-                    }
-                }
-                let types: String = types.iter().map(|name| format!(", {name}")).collect();
+                let types = vec![format(), format!("Reset{reset:?}"), format!("{gate:?}"), format!("{candidate:?}")];
+                let types = arguments(types, &["Tanh", "Sigmoid", "ResetBefore", "Exact"]);
                 format!("Gru<{inputs}, {hidden}{types}>")
             }
-            LayerSpec::Dense { inputs, outputs, activation } => match format!("{activation:?}").as_str() {
-                "Linear" => format!("Dense<{inputs}, {outputs}>"),
-                activation => format!("Dense<{inputs}, {outputs}, {activation}>"),
-            },
+            LayerSpec::Dense { inputs, outputs, activation } => {
+                let types = arguments(vec![format!("{activation:?}"), format()], &["Exact", "Linear"]);
+                format!("Dense<{inputs}, {outputs}{types}>")
+            }
             // Kinds that this crate does not know cannot come out of its own reader.
             _ => unreachable!("a kind of layer without a type"),
         })
@@ -102,6 +139,17 @@ mod tests {
             assert!(text.contains(part), "{part} in\n{text}");
         }
         assert!(text.ends_with("type Net = (Gru<1, 128>, Dense<128, 1, Sigmoid>);"), "{text}");
+        let int8 = |layers: &[LayerSpec]| net_type_in(Storage::Int8, layers);
+        assert_eq!(
+            int8(&[gru(Reset::Before, Candidate::Tanh), dense]),
+            "(Gru<1, 128, Int8>, Dense<128, 1, Sigmoid, Int8>)"
+        );
+        assert_eq!(int8(&[gru(Reset::After, Candidate::Tanh)]), "(Gru<1, 128, Int8, ResetAfter>,)");
+        let linear = LayerSpec::Dense { inputs: 2, outputs: 3, activation: Activation::Linear };
+        assert_eq!(
+            (int8(&[linear]), net_type(&[linear])),
+            ("(Dense<2, 3, Linear, Int8>,)".into(), "(Dense<2, 3>,)".into())
+        );
         assert_eq!(net_type(&[gru(Reset::After, Candidate::Tanh)]), "(Gru<1, 128, Exact, ResetAfter>,)");
         assert_eq!(
             net_type(&[gru(Reset::Before, Candidate::Relu)]),

@@ -8,6 +8,8 @@ mod header;
 #[cfg(feature = "alloc")]
 pub mod quantize;
 #[cfg(feature = "alloc")]
+mod unpack;
+#[cfg(feature = "alloc")]
 mod write;
 
 use crc::{CRC_32_ISCSI, Crc, NoTable};
@@ -16,6 +18,8 @@ use header::Core;
 pub use header::{Golden, Header, Names, Provenance};
 #[cfg(feature = "alloc")]
 pub use quantize::Range;
+#[cfg(feature = "alloc")]
+pub use unpack::{OwnedWeights, unpack};
 #[cfg(feature = "alloc")]
 pub use write::{AlignedBytes, Contents, LayerWeights, WriteError, write, write_int8};
 

@@ -34,6 +34,14 @@ pub struct Scales {
 /// A layer whose outputs are bounded has this scale, Q15.
 const BOUNDED: f64 = 1.0 / 32_768.0;
 
+/// Whether a layer's outputs lie in ±1 whatever its inputs, so that they need no calibration.
+pub fn is_bounded(spec: &LayerSpec) -> bool {
+    match spec {
+        LayerSpec::Gru { candidate, .. } => *candidate == Candidate::Tanh,
+        LayerSpec::Dense { activation, .. } => !matches!(activation, Activation::Linear | Activation::Relu),
+    }
+}
+
 impl Scales {
     /// From the ranges of a layer's numbers; `before` is the layer that its inputs come from, with its scales.
     ///
@@ -47,16 +55,12 @@ impl Scales {
                 Err(WriteError::Range { layer: index, what, found: range })
             }
         };
-        let bounded = match spec {
-            LayerSpec::Gru { candidate, .. } => *candidate == Candidate::Tanh,
-            LayerSpec::Dense { activation, .. } => !matches!(activation, Activation::Linear | Activation::Relu),
-        };
         Ok(Self {
             input: match before {
                 Some(before) => before.output,
                 None => of("input", range.input)?,
             },
-            output: if bounded { BOUNDED } else { of("output", range.output)? },
+            output: if is_bounded(spec) { BOUNDED } else { of("output", range.output)? },
         })
     }
 }
@@ -178,12 +182,14 @@ pub fn quantize(
     let [first, second, third] = spec.matrices();
     let input_bias = |column: usize| f64::from(bias[column]);
     let state_bias = |column: usize| f64::from(bias[columns + column]);
+    // In `f32`, as a blob of that format keeps it: weights read back from one give the same integers.
+    let both_biases = |column: usize| f64::from(bias[column] + bias[columns + column]);
     let matrices = match spec {
         LayerSpec::Gru { reset: Reset::Before, .. } => {
             vec![matrix(first, 0, &input_bias)?, matrix(second, 2 * o, &input_bias)?]
         }
         LayerSpec::Gru { reset: Reset::After, .. } => vec![
-            matrix(first, 0, &|column| input_bias(column) + state_bias(column))?,
+            matrix(first, 0, &both_biases)?,
             matrix(second, 2 * o, &state_bias)?,
             matrix(third, 2 * o, &input_bias)?,
         ],

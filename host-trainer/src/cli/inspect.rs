@@ -4,11 +4,14 @@ use std::fmt::Write;
 use std::path::PathBuf;
 
 use clap::Args;
-use grulet::spec::{LayerSpec, Output};
-use grulet::{AnyModel, Blob, Exact, Header};
+use grulet::blob::AlignedBytes;
+use grulet::format::Format;
+use grulet::spec::{Output, Storage};
+use grulet::{AnyModel, Blob, Exact, Int8};
 
 use super::source;
-use crate::summary::{net_type, summary, thousands};
+use crate::quantize::ram;
+use crate::summary::{net_type_of, summary_of, thousands};
 
 /// Show what a model is, what it needs, and whether it is intact.
 #[derive(Args)]
@@ -24,27 +27,32 @@ impl Inspect {
     /// Runs the command.
     pub fn run(self) -> anyhow::Result<()> {
         let blob = source::load(&self.model)?;
-        let model = AnyModel::<Exact>::from_blob(&blob)?;
-        let header = model.header();
+        match Blob::parse(blob.as_ref())?.header().storage {
+            Storage::Int8 => self.show::<Int8>(&blob),
+            _ => self.show::<Exact>(&blob),
+        }
+    }
+
+    fn show<F: Format>(&self, blob: &AlignedBytes) -> anyhow::Result<()> {
+        let model = AnyModel::<F>::from_blob(blob)?;
         let self_test = model.self_test_on_heap();
         if self.json {
-            let value = json(&blob, header, &model, self_test.is_ok())?;
-            super::print_json(&value)?;
+            super::print_json(&json(blob, &model, self_test.is_ok())?)?;
         } else {
-            print(&blob, header, &model, &self_test)?;
+            print(blob, &model, &self_test)?;
         }
         Ok(self_test?)
     }
 }
 
-fn print(
-    blob: &grulet::blob::AlignedBytes,
-    header: &Header<'_>,
-    model: &AnyModel<'_, Exact>,
+fn print<F: Format>(
+    blob: &AlignedBytes,
+    model: &AnyModel<'_, F>,
     self_test: &Result<(), grulet::Error>,
 ) -> anyhow::Result<()> {
+    let header = model.header();
     let mut out = String::new();
-    writeln!(out, "{}\n", summary(header.name, &header.layers, header.output))?;
+    writeln!(out, "{}\n", summary_of(header))?;
     let affine = Blob::parse(blob.as_ref())?.affine();
     let units: Vec<&str> = header.units.iter().collect();
     let channels: Vec<&str> = header.channels.iter().collect();
@@ -73,7 +81,7 @@ fn print(
         out,
         "needs {} bytes of flash, {} bytes of state per stream, {} multiply-accumulates per step; AnyModel: CAP = {}",
         thousands(blob.as_ref().len()),
-        thousands(state_bytes(header)),
+        thousands(ram(model).0),
         thousands(header.macs()),
         model.capacity()
     )?;
@@ -84,16 +92,8 @@ fn print(
     super::print(&out)
 }
 
-fn state_bytes(header: &Header<'_>) -> usize {
-    header.layers.iter().map(LayerSpec::state).sum::<usize>() * size_of::<f32>()
-}
-
-fn json(
-    blob: &grulet::blob::AlignedBytes,
-    header: &Header<'_>,
-    model: &AnyModel<'_, Exact>,
-    self_test: bool,
-) -> anyhow::Result<serde_json::Value> {
+fn json<F: Format>(blob: &AlignedBytes, model: &AnyModel<'_, F>, self_test: bool) -> anyhow::Result<serde_json::Value> {
+    let header = model.header();
     let parsed = Blob::parse(blob.as_ref())?;
     let affine = parsed.affine();
     Ok(serde_json::json!({
@@ -103,9 +103,10 @@ fn json(
         "parameters": header.parameters(),
         "macs_per_step": header.macs(),
         "bytes": blob.as_ref().len(),
-        "state_bytes": state_bytes(header),
+        "state_bytes": ram(model).0,
         "capacity": model.capacity(),
-        "net": net_type(&header.layers),
+        "storage": header.storage,
+        "net": net_type_of(header),
         "inputs": { "channels": header.channels.iter().collect::<Vec<_>>(), "units": header.units.iter().collect::<Vec<_>>(),
                     "mean": affine.mean, "scale": affine.scale },
         "outputs": { "names": source::output_names(header), "scale": affine.output_scale, "offset": affine.output_offset },

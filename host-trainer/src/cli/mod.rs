@@ -6,6 +6,7 @@ mod evaluate;
 mod export;
 mod inspect;
 mod predict;
+mod quantize;
 mod source;
 mod train;
 
@@ -28,6 +29,7 @@ enum Command {
     Train(train::Train),
     Evaluate(evaluate::Evaluate),
     Predict(predict::Predict),
+    Quantize(quantize::Quantize),
     Export(export::Export),
     Inspect(inspect::Inspect),
 }
@@ -38,6 +40,7 @@ pub fn main() -> ExitCode {
         Command::Train(command) => command.run(),
         Command::Evaluate(command) => command.run(),
         Command::Predict(command) => command.run(),
+        Command::Quantize(command) => command.run(),
         Command::Export(command) => command.run(),
         Command::Inspect(command) => command.run(),
     };

@@ -3,11 +3,11 @@
 use std::path::PathBuf;
 
 use clap::Args;
+use grulet::Blob;
 use grulet::spec::Output;
-use grulet::{AnyModel, Exact};
 
 use super::source::{Source, output_names};
-use crate::evaluate::predict;
+use crate::evaluate::predict_stored;
 use crate::files;
 
 /// Print a model's answers to data, as CSV, with the runtime that runs on the chip.
@@ -27,10 +27,10 @@ impl Predict {
     /// Runs the command.
     pub fn run(self) -> anyhow::Result<()> {
         let blob = self.source.blob()?;
-        let model = AnyModel::<Exact>::from_blob(&blob)?;
+        let model = Blob::parse(blob.as_ref())?;
         let header = model.header();
         let (_, data) = self.source.data(header, false)?;
-        let predictions = predict(&model, &data)?;
+        let predictions = predict_stored(&blob, &data)?;
         let names = output_names(header);
 
         // Which series, and which step of it, each answer is to.

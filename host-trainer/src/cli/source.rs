@@ -5,36 +5,37 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context, bail};
 use clap::{Args, ValueEnum};
 use grulet::blob::AlignedBytes;
-use grulet::spec::{LayerSpec, Output};
-use grulet::{AnyModel, Header};
+use grulet::spec::{LayerSpec, Output, Storage};
+use grulet::{AnyModel, Blob, Exact, Header, Int8};
 
 use crate::config::{Config, DataConfig, LayerConfig, ModelConfig, TrainConfig};
 use crate::data::{self, Dataset, Part};
 use crate::evaluate::natural_loss;
 use crate::files;
 use crate::summary::net_type;
+pub use crate::summary::output_names;
 
 /// A model and the data to run it on.
 #[derive(Args)]
 pub struct Source {
     /// A .gru file, or the folder of a run.
-    model: PathBuf,
+    pub(super) model: PathBuf,
     /// A .npz or .csv file; the run's test file unless given.
-    data: Option<PathBuf>,
+    pub(super) data: Option<PathBuf>,
     /// The configuration that says how to read the data; config.toml beside the model unless given.
     #[arg(long)]
-    config: Option<PathBuf>,
+    pub(super) config: Option<PathBuf>,
     /// Replace a setting of the configuration, such as `data.npz_test.x=x`. May be given more than once.
     #[arg(long, value_name = "KEY=VALUE", value_parser = super::setting)]
-    set: Vec<String>,
+    pub(super) set: Vec<String>,
     /// Which keys of a .npz are read.
     #[arg(long, value_enum, default_value_t = PartName::Test)]
-    part: PartName,
+    pub(super) part: PartName,
 }
 
 /// A part of the data.
 #[derive(Clone, Copy, ValueEnum)]
-enum PartName {
+pub(super) enum PartName {
     /// Those of `[data.npz]`.
     Train,
     /// Those of `[data.npz_test]`.
@@ -61,7 +62,8 @@ impl Source {
         Ok((config, data))
     }
 
-    fn config(&self, header: &Header<'_>) -> anyhow::Result<Config> {
+    /// The configuration that says how to read the data.
+    pub(super) fn config(&self, header: &Header<'_>) -> anyhow::Result<Config> {
         let folder = if self.model.is_dir() { Some(self.model.as_path()) } else { self.model.parent() };
         let beside = || folder.map(|folder| folder.join("config.toml")).filter(|path| path.is_file());
         let Some(path) = self.config.clone().or_else(beside) else {
@@ -112,15 +114,10 @@ impl Source {
 pub fn load(path: &Path) -> anyhow::Result<AlignedBytes> {
     let path = if path.is_dir() { path.join("model.gru") } else { path.to_owned() };
     let blob = AlignedBytes::new(&files::read(&path)?);
-    AnyModel::<grulet::Exact>::from_blob(&blob).with_context(|| path.display().to_string())?;
+    let check = || match Blob::parse(blob.as_ref())?.header().storage {
+        Storage::Int8 => AnyModel::<Int8>::from_blob(&blob).map(drop),
+        _ => AnyModel::<Exact>::from_blob(&blob).map(drop),
+    };
+    check().with_context(|| path.display().to_string())?;
     Ok(blob)
-}
-
-/// Names of the outputs: those of the model, else `y0`, `y1`, ….
-pub fn output_names(header: &Header<'_>) -> Vec<String> {
-    if header.outputs.is_empty() {
-        (0..header.outputs()).map(|i| format!("y{i}")).collect()
-    } else {
-        header.outputs.iter().map(str::to_owned).collect()
-    }
 }

@@ -1,0 +1,322 @@
+//! A model in `f32` beside the same in integers, on the same data.
+
+use grulet::blob::quantize::is_bounded;
+use grulet::blob::{AlignedBytes, Range};
+use grulet::format::Format;
+use grulet::spec::{LayerSpec, Output};
+use grulet::{AnyModel, Int8};
+use serde::Serialize;
+
+use super::{Float, QuantizeError, scales};
+use crate::config::Task;
+use crate::data::Dataset;
+use crate::evaluate::{Predictions, Scores, predict, predict_observed, score};
+use crate::nn::Loss;
+use crate::summary::net_type_of;
+
+/// Steps that are listed where the two part.
+const PARTINGS: usize = 5;
+
+/// Everything that a person wants to know before trading one for the other.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct Comparison {
+    /// The model's name.
+    pub model: String,
+    /// The network as the firmware's type.
+    pub net: String,
+    /// Series compared on.
+    pub series: usize,
+    /// Steps compared on.
+    pub steps: usize,
+    /// Multiply-accumulates per step, in either.
+    pub macs_per_step: usize,
+    /// The model in `f32`.
+    pub f32: Side,
+    /// The model in integers.
+    pub int8: Side,
+    /// What the drop is measured in: `mse`, or `accuracy` of a classifier.
+    pub metric: &'static str,
+    /// By how much the integers are worse in it, relative to `f32`; negative if better.
+    pub drop: f64,
+    /// Each layer's range and saturations.
+    pub layers: Vec<LayerReport>,
+    /// Each output's differences, in its units.
+    pub outputs: Vec<Difference>,
+    /// Answers compared.
+    pub answers: usize,
+    /// Answers whose decision differs, or one of whose values differs by more than the tolerance.
+    pub parted: usize,
+    /// What differing means for values; `None` where decisions are compared.
+    pub tolerance: Option<f64>,
+    /// The first of them.
+    pub partings: Vec<Parting>,
+    /// Over a stream without end, if asked for.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub drift: Option<Drift>,
+}
+
+/// One of the two.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct Side {
+    /// Size of the model.
+    pub flash_bytes: usize,
+    /// State of a stream.
+    pub state_bytes: usize,
+    /// What a step needs besides, in a run-time stream.
+    pub scratch_bytes: usize,
+    /// Scores on the data.
+    pub scores: Scores,
+}
+
+/// What calibration and the integers made of a layer.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct LayerReport {
+    /// The layer.
+    pub layer: LayerSpec,
+    /// Real value of a unit of its inputs.
+    pub input_scale: f64,
+    /// Real value of a unit of its outputs.
+    pub output_scale: f64,
+    /// Whether the outputs are bounded by their activation: a unit at the end of its range is then nearly ±1, and loses
+    /// nothing.
+    pub bounded: bool,
+    /// Inputs at ±32,767 units; of the first layer only.
+    pub input_saturations: u64,
+    /// Outputs or states at ±32,767 units.
+    pub output_saturations: u64,
+    /// Outputs seen.
+    pub outputs: u64,
+}
+
+/// How far an output in integers is from that in `f32`.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct Difference {
+    /// The output's name.
+    pub name: String,
+    /// The largest.
+    pub max: f64,
+    /// Root of the mean square.
+    pub rms: f64,
+}
+
+/// A step at which the answers differ.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct Parting {
+    /// The series.
+    pub series: String,
+    /// The step in it.
+    pub step: usize,
+    /// The answer in `f32`.
+    pub f32: Vec<f32>,
+    /// The answer in integers.
+    pub int8: Vec<f32>,
+}
+
+/// How the difference grows over a stream without end.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct Drift {
+    /// Steps of the stream.
+    pub steps: usize,
+    /// Root mean square difference of the outputs over steps 1,000 to 2,000.
+    pub early: f64,
+    /// The same over the last 1,000.
+    pub late: f64,
+}
+
+/// Runs both over `data`, which are in the sensor's units.
+///
+/// `tolerance` is for values; 2 % of the range of the `f32` outputs unless given.
+///
+/// # Errors
+/// If the data are for another model.
+pub fn compare(
+    float: &Float<'_>,
+    int8: &AlignedBytes,
+    ranges: &[Range],
+    data: &Dataset,
+    loss: crate::config::Loss,
+    tolerance: Option<f64>,
+) -> Result<Comparison, QuantizeError> {
+    let model = AnyModel::<Int8>::from_blob(int8)?;
+    let header = model.header();
+    let answers_f32 = predict(float.model(), data)?;
+    let scales = scales(&header.layers, ranges)?;
+    let mut layers: Vec<LayerReport> = header
+        .layers
+        .iter()
+        .zip(&scales)
+        .map(|(layer, scales)| LayerReport {
+            layer: *layer,
+            input_scale: scales.input,
+            output_scale: scales.output,
+            bounded: is_bounded(layer),
+            input_saturations: 0,
+            output_saturations: 0,
+            outputs: 0,
+        })
+        .collect();
+    let saturated = |units: &[i16]| units.iter().filter(|unit| unit.unsigned_abs() >= 32_767).count() as u64;
+    let answers_int8 = predict_observed(&model, data, |index, inputs, outputs| {
+        if index == 0 {
+            layers[0].input_saturations += saturated(inputs);
+        }
+        layers[index].output_saturations += saturated(outputs);
+        layers[index].outputs += outputs.len() as u64;
+    })?;
+
+    let numeric: Loss = loss.into();
+    let side = |flash_bytes, (state_bytes, scratch_bytes), answers: &Predictions| Side {
+        flash_bytes,
+        state_bytes,
+        scratch_bytes,
+        scores: score(numeric, answers, data),
+    };
+    let f32 = side(float.flash_bytes(), ram(float.model()), &answers_f32);
+    let int8 = side(int8.as_ref().len(), ram(&model), &answers_int8);
+    let (metric, drop) = drop(&f32.scores, &int8.scores);
+
+    let task = loss.task();
+    let tolerance = (task == Task::Regression).then(|| tolerance.unwrap_or_else(|| 0.02 * spread(&answers_f32)));
+    let rows = || answers_f32.values.chunks(answers_f32.width).zip(answers_int8.values.chunks(answers_int8.width));
+    let parts = |a: &[f32], b: &[f32]| match (task, tolerance) {
+        (Task::Classes, _) => largest(a) != largest(b),
+        (Task::Binary, _) | (_, None) => a.iter().zip(b).any(|(a, b)| (*a > 0.5) != (*b > 0.5)),
+        (Task::Regression, Some(tolerance)) => a.iter().zip(b).any(|(a, b)| f64::from((a - b).abs()) > tolerance),
+    };
+    let places = answered(data, header.output);
+    let parted: Vec<_> = rows().zip(places).filter(|((a, b), _)| parts(a, b)).collect();
+    let partings = parted.iter().take(PARTINGS).map(|((a, b), (series, step))| Parting {
+        series: (*series).to_owned(),
+        step: *step,
+        f32: a.to_vec(),
+        int8: b.to_vec(),
+    });
+    Ok(Comparison {
+        model: header.name.to_owned(),
+        net: net_type_of(header),
+        series: data.series.len(),
+        steps: data.total_steps(),
+        macs_per_step: header.macs(),
+        metric,
+        drop,
+        layers,
+        outputs: differences(&answers_f32, &answers_int8, &crate::summary::output_names(header)),
+        answers: rows().count(),
+        parted: parted.len(),
+        tolerance,
+        partings: partings.collect(),
+        drift: None,
+        f32,
+        int8,
+    })
+}
+
+impl Comparison {
+    /// Refuses a loss beyond `allowed`, relative to `f32`.
+    ///
+    /// # Errors
+    /// If the integers lose more.
+    pub fn check_drop(&self, allowed: f64) -> Result<(), QuantizeError> {
+        // A NaN is no small loss.
+        if self.drop <= allowed {
+            return Ok(());
+        }
+        let value = |scores: &Scores| scores.list().find(|(name, _)| *name == self.metric).map_or(f64::NAN, |(_, v)| v);
+        Err(QuantizeError::Drop {
+            metric: self.metric,
+            f32: value(&self.f32.scores),
+            int8: value(&self.int8.scores),
+            drop: self.drop,
+            allowed,
+        })
+    }
+}
+
+/// Runs both over the first series of `data`, again and again, in one stream of `steps` steps.
+///
+/// # Errors
+/// If the data are for another model, or there are too few steps for two spans of 1,000.
+pub fn drift(float: &Float<'_>, int8: &AlignedBytes, data: &Dataset, steps: usize) -> Result<Drift, QuantizeError> {
+    let model = AnyModel::<Int8>::from_blob(int8)?;
+    let (mut reference, mut stream) = (float.model().heap_stream(), model.heap_stream());
+    let samples = data.series.first().map_or(&[][..], |series| &series.x);
+    if samples.is_empty() {
+        return Err(QuantizeError::Empty);
+    }
+    if steps < 3000 {
+        return Err(QuantizeError::DriftSteps { found: steps });
+    }
+    let (mut early, mut late, mut values) = (0.0, 0.0, 0);
+    for (step, sample) in samples.chunks_exact(data.inputs()).cycle().take(steps).enumerate() {
+        let (a, b) = (reference.step(sample)?, stream.step(sample)?);
+        let square: f64 = a.iter().zip(b).map(|(a, b)| (f64::from(*a) - f64::from(*b)).powi(2)).sum();
+        if (1000..2000).contains(&step) {
+            early += square;
+            values += a.len();
+        }
+        if step + 1000 >= steps {
+            late += square;
+        }
+    }
+    let rms = |sum: f64| (sum / values as f64).sqrt();
+    Ok(Drift { steps, early: rms(early), late: rms(late) })
+}
+
+/// Bytes of state and of scratch of a run-time stream.
+pub fn ram<F: Format>(model: &AnyModel<'_, F>) -> (usize, usize) {
+    let state = model.header().layers.iter().map(LayerSpec::state).sum::<usize>() * size_of::<F::Unit>();
+    (state, 4 * model.capacity() - state.next_multiple_of(4))
+}
+
+/// The task's metric, and by how much the second is worse in it.
+fn drop(f32: &Scores, int8: &Scores) -> (&'static str, f64) {
+    let worse = |name, from: f64, to: f64| {
+        let change = to - from;
+        // From a perfect score, any loss is without bound.
+        (name, if change == 0.0 { 0.0 } else { change / from.abs() })
+    };
+    match (f32.accuracy, int8.accuracy, f32.mse, int8.mse) {
+        (Some(from), Some(to), ..) => {
+            let (name, drop) = worse("accuracy", from, to);
+            (name, -drop)
+        }
+        (_, _, Some(from), Some(to)) => worse("mse", from, to),
+        _ => worse("loss", f32.loss, int8.loss),
+    }
+}
+
+fn spread(answers: &Predictions) -> f64 {
+    let min = answers.values.iter().fold(f32::INFINITY, |min, &y| min.min(y));
+    let max = answers.values.iter().fold(f32::NEG_INFINITY, |max, &y| max.max(y));
+    f64::from(max) - f64::from(min)
+}
+
+/// Index of the first largest.
+fn largest(values: &[f32]) -> usize {
+    (1..values.len()).fold(0, |best, i| if values[i] > values[best] { i } else { best })
+}
+
+fn differences(a: &Predictions, b: &Predictions, names: &[String]) -> Vec<Difference> {
+    let of = |output: usize| {
+        let column = |answers| Predictions::column(answers, output);
+        column(a).zip(column(b)).map(|(a, b)| (f64::from(a) - f64::from(b)).abs())
+    };
+    names
+        .iter()
+        .enumerate()
+        .map(|(output, name)| {
+            let square: f64 = of(output).map(|d| d * d).sum();
+            let rms = (square / of(output).count() as f64).sqrt();
+            Difference { name: name.clone(), max: of(output).fold(0.0, f64::max), rms }
+        })
+        .collect()
+}
+
+/// Series and step that each answer is to.
+fn answered(data: &Dataset, output: Output) -> impl Iterator<Item = (&str, usize)> {
+    data.series.iter().enumerate().flat_map(move |(index, series)| {
+        let steps = data.steps(index);
+        let first = if output == Output::EveryStep { 0 } else { steps.saturating_sub(1) };
+        (first..steps).map(move |step| (series.name.as_str(), series.start + step))
+    })
+}

@@ -1,0 +1,81 @@
+//! From a trained `f32` model to one in the integers of [`Int8`](grulet::Int8).
+//!
+//! In the order that things pass: [`Float`] (a model in `f32`, whose weights can be had) → [`calibrate`] (the ranges of its
+//! numbers on data) → [`Float::quantize`] (the model in integers) → [`Comparison`] (what that has cost), with a [`chart`].
+
+mod calibrate;
+mod chart;
+mod compare;
+mod error;
+mod magnitudes;
+
+pub use calibrate::{Calibration, Method, calibrate};
+pub use chart::{ChartError, chart};
+pub use compare::{Comparison, Difference, Drift, LayerReport, Parting, Side, compare, drift, ram};
+pub use error::QuantizeError;
+
+use grulet::blob::quantize::Scales;
+use grulet::blob::{AlignedBytes, Blob, Contents, OwnedWeights, Range, WriteError, unpack, write_int8};
+use grulet::{AnyModel, Error, Exact, LayerSpec};
+
+/// A model in `f32` with its weights in the trainer's layout.
+#[derive(Clone, Debug)]
+pub struct Float<'a> {
+    model: AnyModel<'a, Exact>,
+    blob: Blob<'a>,
+    weights: Vec<OwnedWeights>,
+    bytes: usize,
+}
+
+impl<'a> Float<'a> {
+    /// From the bytes of a model.
+    ///
+    /// # Errors
+    /// If they are no model, or one that stores integers.
+    pub fn new(bytes: &'a AlignedBytes) -> Result<Self, Error> {
+        let blob = Blob::parse(bytes.as_ref())?;
+        let weights = unpack(&blob)?;
+        Ok(Self { model: AnyModel::from_blob(bytes)?, blob, weights, bytes: bytes.as_ref().len() })
+    }
+
+    /// The model as it runs.
+    pub fn model(&self) -> &AnyModel<'a, Exact> {
+        &self.model
+    }
+
+    /// Size of the model's bytes.
+    pub fn flash_bytes(&self) -> usize {
+        self.bytes
+    }
+
+    /// The same model in integers, with one range for each layer.
+    ///
+    /// # Errors
+    /// If a range is missing, or the integers cannot hold the weights at these ranges.
+    pub fn quantize(&self, ranges: &[Range]) -> Result<AlignedBytes, WriteError> {
+        let layers: Vec<_> = self.weights.iter().map(OwnedWeights::borrow).collect();
+        let affine = self.blob.affine();
+        let contents = Contents {
+            header: self.blob.header().clone(),
+            layers: &layers,
+            mean: affine.mean,
+            scale: affine.scale,
+            output_scale: affine.output_scale,
+            output_offset: affine.output_offset,
+            golden: self.blob.golden_inputs(),
+        };
+        write_int8(&contents, ranges)
+    }
+}
+
+/// The real values of one unit of each layer of a chain, as [`write_int8`] takes them from the same ranges.
+///
+/// # Errors
+/// If a range is missing.
+pub fn scales(layers: &[LayerSpec], ranges: &[Range]) -> Result<Vec<Scales>, WriteError> {
+    let mut scales: Vec<Scales> = Vec::with_capacity(layers.len());
+    for (index, (spec, &range)) in layers.iter().zip(ranges).enumerate() {
+        scales.push(Scales::new(index, spec, range, scales.last().copied())?);
+    }
+    Ok(scales)
+}
