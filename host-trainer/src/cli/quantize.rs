@@ -15,7 +15,7 @@ use crate::checkpoint::Checkpoint;
 use crate::data::{self, Part};
 use crate::evaluate::predict;
 use crate::files;
-use crate::quantize::{Comparison, Float, Method, Side, calibrate, chart, compare, drift};
+use crate::quantize::{Comparison, Float, Method, calibrate, chart, compare, drift};
 use crate::summary::{output_names, thousands};
 
 /// Turn a trained model into one in int8, with ranges from calibration, and report what that costs.
@@ -181,13 +181,13 @@ fn text(report: &Comparison) -> Result<String, std::fmt::Error> {
     for ((name, f32), (_, int8)) in a.scores.list().zip(b.scores.list()) {
         writeln!(out, "  {name:<30} {f32:>14.6} {int8:>14.6}")?;
     }
-    let bytes: [(&str, fn(&Side) -> usize); 3] = [
-        ("flash, bytes", |side| side.flash_bytes),
-        ("state, bytes", |side| side.state_bytes),
-        ("scratch of an AnyStream, bytes", |side| side.scratch_bytes),
+    let bytes = [
+        ("flash, bytes", a.flash_bytes, b.flash_bytes),
+        ("state, bytes", a.state_bytes, b.state_bytes),
+        ("scratch of an AnyStream, bytes", a.scratch_bytes, b.scratch_bytes),
     ];
-    for (name, of) in bytes {
-        writeln!(out, "  {name:<30} {:>14} {:>14}", thousands(of(a)), thousands(of(b)))?;
+    for (name, f32, int8) in bytes {
+        writeln!(out, "  {name:<30} {:>14} {:>14}", thousands(f32), thousands(int8))?;
     }
     let macs = thousands(report.macs_per_step);
     writeln!(out, "  {:<30} {macs:>14} {macs:>14}", "multiply-accumulates per step")?;

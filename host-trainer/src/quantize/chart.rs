@@ -7,6 +7,9 @@ use crate::evaluate::Predictions;
 /// Answers that are drawn: more cannot be told apart.
 const ANSWERS: usize = 500;
 
+/// A value of an answer: its number, and which output.
+type Curve<'a> = &'a dyn Fn(usize, usize) -> f32;
+
 /// The picture cannot be drawn.
 #[derive(Debug, thiserror::Error)]
 #[error("the chart cannot be drawn: {0}")]
@@ -30,9 +33,8 @@ fn draw(
     names: &[String],
 ) -> Result<(), Box<dyn std::error::Error>> {
     let count = (f32.values.len() / f32.width).min(ANSWERS);
-    let series = |of: &dyn Fn(usize, usize) -> f32, output: usize| -> Vec<(f32, f32)> {
-        (0..count).map(|i| (i as f32, of(i, output))).collect()
-    };
+    let series =
+        |of: Curve<'_>, output: usize| -> Vec<(f32, f32)> { (0..count).map(|i| (i as f32, of(i, output))).collect() };
     let reference = |i: usize, output: usize| f32.values[i * f32.width + output];
     let integer = |i: usize, output: usize| int8.values[i * int8.width + output];
     let error = |i: usize, output: usize| integer(i, output) - reference(i, output);
@@ -40,7 +42,7 @@ fn draw(
     let root = SVGBackend::with_string(svg, (960, 640)).into_drawing_area();
     root.fill(&WHITE)?;
     let (above, below) = root.split_vertically(400);
-    let panels: [(_, String, Vec<&dyn Fn(usize, usize) -> f32>); 2] = [
+    let panels: [(_, String, Vec<Curve<'_>>); 2] = [
         (above, format!("{title}: f32 (thin) and int8 (wide)"), vec![&integer, &reference]),
         (below, "int8 - f32".to_owned(), vec![&error]),
     ];

@@ -49,7 +49,7 @@ pub enum QuantizeError {
     },
     /// The integers lose more than was allowed.
     #[error(
-        "int8 is worse than f32 by {:.2} % in {metric} ({f32:.6} to {int8:.6}), more than the {:.2} % allowed; train with --qat, calibrate with more data or another --method, or raise --max-drop",
+        "int8 is worse than f32 by {:.2} % in {metric} ({f32:.6} to {int8:.6}), more than the {:.2} % allowed; calibrate with more data or another --method, or raise --max-drop",
         100.0 * drop, 100.0 * allowed
     )]
     Drop {
