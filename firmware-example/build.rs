@@ -16,15 +16,18 @@ fn main() {
     println!("cargo:rerun-if-changed={}", board.display());
 
     // Another model and other samples are built in by setting these.
-    for (name, default) in
-        [("GRULET_MODEL", "../tests/models/gait_phase.gru"), ("GRULET_SAMPLES", "../tests/models/gait_phase.samples")]
-    {
+    let defaults = [
+        ("GRULET_MODEL", "../tests/models/gait_phase.gru"),
+        ("GRULET_MODEL_INT8", "../tests/models/gait_phase_int8.gru"),
+        ("GRULET_SAMPLES", "../tests/models/gait_phase.samples"),
+    ];
+    for (name, default) in defaults {
         let path = env::var_os(name).map_or_else(|| root.join(default), PathBuf::from);
         println!("cargo:rustc-env={name}={}", path.display());
         println!("cargo:rerun-if-env-changed={name}");
     }
 
-    // The network that `icount` and `size` measure, as a Rust type.
+    // The network of `icount`, `size` and `outputs`, as a Rust type.
     let setting = |name: &str, default: &str| {
         println!("cargo:rerun-if-env-changed={name}");
         env::var(name).unwrap_or_else(|_| default.to_owned())

@@ -7,6 +7,7 @@
 mod samples;
 mod semihosting;
 pub mod stack;
+pub mod stream;
 mod systick;
 
 /// The board that this was built for.

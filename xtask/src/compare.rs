@@ -6,7 +6,8 @@ use std::path::Path;
 
 use anyhow::{Context, Result, bail};
 use grulet::blob::AlignedBytes;
-use grulet::{AnyModel, BitHash, Exact};
+use grulet::spec::Storage;
+use grulet::{AnyModel, BitHash, Blob, Exact, Format, Int8};
 
 /// A samples file: inputs and targets of a stretch of steps.
 pub struct Samples {
@@ -18,6 +19,11 @@ pub struct Samples {
 }
 
 impl Samples {
+    /// Steps.
+    pub fn steps(&self) -> usize {
+        self.x.len() / self.inputs.max(1)
+    }
+
     /// Reads what `grulet export --samples` wrote.
     pub fn read(path: &Path) -> Result<Self> {
         let bytes = fs::read(path).with_context(|| format!("cannot read {}", path.display()))?;
@@ -53,7 +59,14 @@ impl Outputs {
     pub fn on_host(model: &Path, samples: &Samples) -> Result<Self> {
         let bytes = fs::read(model).with_context(|| format!("cannot read {}", model.display()))?;
         let blob = AlignedBytes::new(&bytes);
-        let model = AnyModel::<Exact>::from_blob(&blob)?;
+        match Blob::parse(blob.as_ref())?.header().storage {
+            Storage::Int8 => Self::by::<Int8>(&blob, samples),
+            _ => Self::by::<Exact>(&blob, samples),
+        }
+    }
+
+    fn by<F: Format>(blob: &AlignedBytes, samples: &Samples) -> Result<Self> {
+        let model = AnyModel::<F>::from_blob(blob)?;
         let mut stream = model.heap_stream();
         let mut bits = Vec::new();
         for x in samples.x.chunks_exact(samples.inputs) {

@@ -9,7 +9,7 @@ use clap::Args;
 use grulet::blob::{CHECKSUM, checksum};
 
 use crate::compare::{Outputs, Samples};
-use crate::firmware::{BOARDS, Build};
+use crate::firmware::{BOARDS, Board, Build};
 use crate::{qemu, sh};
 
 /// Arguments of `cargo xtask demo`.
@@ -56,48 +56,92 @@ impl Demo {
         }
         sh::output(&mut export)?;
 
+        sh::say("quantising it: int8 weights, 16-bit state");
+        let int8 = folder.join("model_int8.gru");
+        sh::output(grulet()?.arg("quantize").arg(&folder).arg("--output").arg(&int8))?;
+
         let data = Samples::read(&samples)?;
-        let host = Outputs::on_host(&model, &data)?;
-        let mse = host.mse(&data);
-        let hash = format!("{:016x}", host.hash());
-        let mut rows = vec![Row {
-            machine: format!("host ({})", std::env::consts::ARCH),
-            mse: format!("{mse:.6}"),
-            hash: hash.clone(),
-            flash: String::new(),
-            ram: String::new(),
-            instructions: String::new(),
-        }];
-        let flashed = if self.fault { with_fault(&model)? } else { model.clone() };
-        let path = |path: &Path| path.display().to_string();
-        let build = Build { environment: vec![("GRULET_MODEL", path(&flashed)), ("GRULET_SAMPLES", path(&samples))] };
-        for board in &BOARDS {
-            sh::say(&format!(
-                "{} ({}): building the firmware, streaming {} steps",
-                board.core,
-                board.name,
-                host.steps()
-            ));
-            let machine = format!("{} (QEMU {})", board.core, board.name);
-            match board.run("stream", &build).and_then(|printed| row(&machine, &printed)) {
-                Ok(row) if row.hash == hash => rows.push(row),
-                other => {
-                    let found = other.map_or_else(|error| format!("{error:#}"), |row| format!("hash {}", row.hash));
-                    let target = Outputs::printed(&board.run("outputs", &build)?)?;
-                    match host.first_difference(&target) {
-                        Some(difference) => bail!("{machine}: bits differ, first at {difference}\n{found}"),
-                        None => bail!("{machine}: all outputs are the host's, but {found}, and {hash} on the host"),
-                    }
-                }
+        let mut mse = 0.0;
+        let mut equal = Vec::new();
+        let mut rows = Vec::new();
+        let of_int8 = Flashed {
+            format: "Int8",
+            model: int8,
+            variable: "GRULET_MODEL_INT8",
+            binary: "stream_int8",
+            net: "(Gru<2, 16, Int8>, Dense<16, 2, Linear, Int8>)",
+        };
+        let of_f32 = Flashed {
+            format: "f32",
+            model: model.clone(),
+            variable: "GRULET_MODEL",
+            binary: "stream",
+            net: "(Gru<2, 16>, Dense<16, 2>)",
+        };
+        for flashed in [&of_f32, &of_int8] {
+            let host = Outputs::on_host(&flashed.model, &data)?;
+            let hash = format!("{:016x}", host.hash());
+            mse = f64::max(mse, host.mse(&data));
+            rows.push(Row {
+                machine: format!("{:<4} host ({})", flashed.format, std::env::consts::ARCH),
+                mse: format!("{:.6}", host.mse(&data)),
+                hash: hash.clone(),
+                flash: String::new(),
+                ram: String::new(),
+                instructions: String::new(),
+            });
+            for board in &BOARDS {
+                rows.push(flashed.stream(board, &samples, &host, &hash, self.fault)?);
             }
+            equal.push(format!("{} hash {hash}", flashed.format));
         }
-        print(&rows, host.steps());
-        println!("bits: equal (hash {hash})");
+        print(&rows, data.steps());
+        println!("bits: equal ({})", equal.join(", "));
         if self.steps.is_none() && mse > PROMISED_MSE {
             bail!("the mean squared error is {mse:.4}, above the {PROMISED_MSE} that the README promises");
         }
         sh::say(&format!("done in {:.0} s; the model is {}", start.elapsed().as_secs_f64(), shown(&model)));
         Ok(())
+    }
+}
+
+/// A model on a chip.
+struct Flashed {
+    format: &'static str,
+    model: PathBuf,
+    /// The setting of the firmware's build that names the model.
+    variable: &'static str,
+    /// The binary that streams samples through it.
+    binary: &'static str,
+    /// Its type.
+    net: &'static str,
+}
+
+impl Flashed {
+    /// Streams `samples` through it on `board`, and compares with the outputs and the hash of the host.
+    fn stream(&self, board: &Board, samples: &Path, host: &Outputs, hash: &str, fault: bool) -> Result<Row> {
+        sh::say(&format!(
+            "{}, {} ({}): building, streaming {} steps",
+            self.format,
+            board.core,
+            board.name,
+            host.steps()
+        ));
+        let model = if fault { with_fault(&self.model)? } else { self.model.clone() };
+        let path = |path: &Path| path.display().to_string();
+        let mut build = Build { environment: vec![(self.variable, path(&model)), ("GRULET_SAMPLES", path(samples))] };
+        let machine = format!("{:<4} {} (QEMU {})", self.format, board.core, board.name);
+        let found = match board.run(self.binary, &build).and_then(|printed| row(&machine, &printed)) {
+            Ok(row) if row.hash == hash => return Ok(row),
+            Ok(row) => format!("hash {}", row.hash),
+            Err(error) => format!("{error:#}"),
+        };
+        build.environment.extend([("GRULET_MODEL", path(&model)), ("GRULET_NET", self.net.to_owned())]);
+        let target = Outputs::printed(&board.run("outputs", &build)?)?;
+        match host.first_difference(&target) {
+            Some(difference) => bail!("{machine}: bits differ, first at {difference}\n{found}"),
+            None => bail!("{machine}: all outputs are the host's, but {found}, and {hash} on the host"),
+        }
     }
 }
 
@@ -154,10 +198,10 @@ fn row(machine: &str, printed: &str) -> Result<Row> {
 fn print(rows: &[Row], steps: usize) {
     println!("\n{steps} steps of the held-out walk, from a zero state");
     println!(
-        "{:<28} {:>9}  {:<17} {:>11} {:>9} {:>18}",
+        "{:<33} {:>9}  {:<17} {:>11} {:>9} {:>18}",
         "machine", "mse", "hash of outputs", "model", "stream", "instructions/step"
     );
     for Row { machine, mse, hash, flash, ram, instructions } in rows {
-        println!("{machine:<28} {mse:>9}  {hash:<17} {flash:>11} {ram:>9} {instructions:>18}");
+        println!("{machine:<33} {mse:>9}  {hash:<17} {flash:>11} {ram:>9} {instructions:>18}");
     }
 }

@@ -10,18 +10,25 @@ use core::hint::black_box;
 use core::panic::PanicInfo;
 
 use cortex_m_rt::entry;
-use grulet::{AnyModel, Dense, Error, Gru, HardSigmoid, Model, Relu, ResetAfter, Softmax, include_model};
+use grulet::layer::Frame;
+use grulet::{
+    AnyModel, Dense, Error, Exact, Format, Gru, HardSigmoid, Int8, Model, Network, Relu, ResetAfter, Softmax,
+    include_model,
+};
 use grulet_firmware::board;
 
 type Net = (Gru<2, 16>, Dense<16, 2>);
-type Other = (Dense<2, 7, Relu>, Gru<7, 9, grulet::Exact, ResetAfter, HardSigmoid>, Dense<9, 3, Softmax>);
+type Integers = (Gru<2, 16, Int8>, Dense<16, 2, Softmax, Int8>);
+type Other = (Dense<2, 7, Relu>, Gru<7, 9, Exact, ResetAfter, HardSigmoid>, Dense<9, 3, Softmax>);
 
 #[entry]
 fn main() -> ! {
     let bytes: &[u8] = black_box(&include_model!(env!("GRULET_MODEL")).0);
-    let result = typed(bytes).and_then(|()| any(bytes));
-    // Another network's blob is refused, but its code is in the program and in the proof.
-    black_box(other(bytes).is_err());
+    let result = typed(bytes).and_then(|()| any::<Exact>(bytes));
+    // The blob of another network is refused, but the code is in the program and in the proof.
+    black_box(other::<Other>(bytes).is_err());
+    black_box(other::<Integers>(bytes).is_err());
+    black_box(any::<Int8>(bytes).is_err());
     board::exit(result.map_err(|_| ()))
 }
 
@@ -39,15 +46,15 @@ fn typed(bytes: &[u8]) -> Result<(), Error> {
     Ok(())
 }
 
-fn other(bytes: &[u8]) -> Result<(), Error> {
-    let model = Model::<Other>::from_blob(bytes)?;
+fn other<N: Network<Input: Frame<N::Format, Real = [f32; 2]>>>(bytes: &[u8]) -> Result<(), Error> {
+    let model = Model::<N>::from_blob(bytes)?;
     model.self_test()?;
     black_box(model.stream().step(&black_box([0.5, -0.5])));
     Ok(())
 }
 
-fn any(bytes: &[u8]) -> Result<(), Error> {
-    let model = AnyModel::<grulet::Exact>::from_blob(bytes)?;
+fn any<F: Format>(bytes: &[u8]) -> Result<(), Error> {
+    let model = AnyModel::<F>::from_blob(bytes)?;
     model.self_test::<256>()?;
     let mut stream = model.stream::<256>()?;
     black_box(stream.step(&black_box([0.5, -0.5]))?);

@@ -2,12 +2,14 @@
 #![no_std]
 #![no_main]
 
+use core::fmt::Write;
+
 use cortex_m_rt::entry;
-use grulet::{Aligned, Dense, Gru, Model, include_model};
+use grulet::*;
 use grulet_firmware::{Samples, board, println};
 
-// The line to edit: the network that the model was trained as; `grulet inspect` prints it.
-type Net = (Gru<2, 16>, Dense<16, 2>);
+// `type Net = …;`, chosen by the build.
+include!(concat!(env!("OUT_DIR"), "/net.rs"));
 
 static MODEL: &Aligned<[u8]> = include_model!(env!("GRULET_MODEL"));
 static SAMPLES: &[u8] = include_bytes!(env!("GRULET_SAMPLES"));
@@ -18,8 +20,12 @@ fn main() -> ! {
     let samples = Samples::<2, 2>::new(SAMPLES).expect("the samples have the model's inputs and outputs");
     let mut stream = model.stream();
     for (sample, _) in samples.iter() {
-        let [a, b] = stream.step(&sample).map(f32::to_bits);
-        println!("{a:08x} {b:08x}");
+        let mut line = heapless::String::<128>::new();
+        for output in stream.step(&sample) {
+            // Eight digits and a space for each: there is room for 14 outputs.
+            let _ = write!(line, "{}{:08x}", if line.is_empty() { "" } else { " " }, output.to_bits());
+        }
+        println!("{line}");
     }
     board::exit(Ok(()))
 }

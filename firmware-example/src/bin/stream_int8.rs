@@ -1,0 +1,20 @@
+//! The same as `stream`, in integers: streams recorded samples through a quantised model and prints how good and how costly it is, and a hash of all output bits.
+#![no_std]
+#![no_main]
+
+use cortex_m_rt::entry;
+use grulet::{Aligned, Dense, Gru, Int8, Linear, fits, include_model};
+use grulet_firmware::{Samples, board, println, stream};
+
+// The line to edit: the network that the model was trained as; `grulet inspect` prints it.
+type Net = (Gru<2, 16, Int8>, Dense<16, 2, Linear, Int8>);
+
+static MODEL: &Aligned<[u8]> = include_model!(env!("GRULET_MODEL_INT8"));
+const _: () = assert!(fits::<Net>(MODEL), "the model was exported for another network than `Net`");
+static SAMPLES: &[u8] = include_bytes!(env!("GRULET_SAMPLES"));
+
+#[entry]
+fn main() -> ! {
+    let samples = Samples::new(SAMPLES).expect("the samples have the model's inputs and outputs");
+    board::exit(stream::run::<Net, 2, 2>(&MODEL.0, &samples).map_err(|error| println!("error: {error}")))
+}
