@@ -60,8 +60,8 @@ mod tests {
     /// together, and no gate is by itself.
     #[test]
     fn orthogonal_rows_are_orthonormal() {
-        for rows in [1, 2, 3, 24, 65] {
-            let columns = 3 * rows;
+        // The square one is where one projection alone leaves much more than rounding errors.
+        for (rows, columns) in [(1, 3), (2, 6), (3, 9), (24, 72), (65, 195), (128, 128)] {
             let q = orthogonal(rows, columns, &mut Rng::new(3, 0));
             for a in 0..rows {
                 for b in 0..rows {
