@@ -3,21 +3,12 @@
 //! Every case perturbs every parameter, every valid input and every element of the initial state one by one. Padding holds
 //! NaN throughout, biases and initial states are never zero.
 
+mod common;
+
+use common::tolerances::{CHECKED, GRADIENT_F64, KINK_F64, STEP};
 use grulet::spec::{Activation, Candidate, Gate, LayerSpec, Output, Reset};
 use grulet_trainer::nn::{Batch, Loss, Network, Rng, Trainer};
 use proptest::prelude::*;
-
-/// Largest difference between a gradient and a difference quotient, relative to the larger of the gradient and 1.
-///
-/// With [`STEP`] the quotient's own error is some 1e-11 by rounding and less by its fourth order.
-const GRADIENT_F64: f64 = 2e-9;
-/// Where two one-sided quotients differ by more than this, relative likewise, there is a kink between them. A kink that is
-/// not seen moves the quotient by less than [`GRADIENT_F64`].
-const KINK_F64: f64 = 1e-9;
-/// Distance of the points of a difference quotient; they reach twice as far.
-const STEP: f64 = 2e-5;
-/// The least part of the elements of a network with kinks that must be away from them.
-const CHECKED: f64 = 0.9;
 
 /// What a gradient is taken of.
 #[derive(Clone, Copy, Debug)]

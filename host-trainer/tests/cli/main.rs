@@ -5,5 +5,6 @@ mod bad_data;
 mod bad_model;
 mod disk;
 mod npz;
+mod quantize;
 mod runs;
 mod support;

@@ -1,0 +1,94 @@
+//! `grulet quantize`: a model in integers that every other command takes, and refusals that leave nothing behind.
+
+use crate::support::{Bench, CONFIG, table};
+
+#[test]
+fn a_run_is_quantised_and_compared() {
+    let bench = Bench::trained();
+    let out = bench.grulet(&["quantize", "runs/config"]).ok().stdout;
+    for part in ["type Net = (Gru<2, 4, Int8>, Dense<4, 2, Softmax, Int8>);", "accuracy", "saturated", "rms difference"]
+    {
+        assert!(out.contains(part), "{part} in\n{out}");
+    }
+    assert!(bench.read("runs/config/model_int8.gru").len() < bench.read("runs/config/model.gru").len());
+
+    let out = bench.grulet(&["inspect", "runs/config/model_int8.gru"]).ok().stdout;
+    assert!(out.contains("Gru<2, 4, Int8>") && out.contains("self-test over") && out.contains("passed"), "{out}");
+    let f32 = bench.grulet(&["predict", "runs/config/model.gru", "test.csv"]).ok().stdout;
+    let int8 = bench.grulet(&["predict", "runs/config/model_int8.gru", "test.csv"]).ok().stdout;
+    assert_eq!(f32.lines().count(), int8.lines().count());
+    assert_ne!(f32, int8);
+    // Probabilities of two formats of one model.
+    let numbers = |text: &str| -> Vec<f64> {
+        text.lines().skip(1).flat_map(|line| line.split(',').skip(2).map(|cell| cell.parse().unwrap())).collect()
+    };
+    let largest = numbers(&f32).iter().zip(numbers(&int8)).fold(0f64, |max, (a, b)| max.max((a - b).abs()));
+    assert!(largest < 0.05, "{largest}");
+}
+
+#[test]
+fn checkpoint_and_model_give_the_same_integers() {
+    let bench = Bench::trained();
+    bench.grulet(&["quantize", "runs/config/best.ckpt", "-o", "a.gru"]).ok();
+    bench.grulet(&["quantize", "runs/config/model.gru", "-o", "b.gru"]).ok();
+    assert_eq!(bench.read("a.gru"), bench.read("b.gru"));
+}
+
+#[test]
+fn the_report_is_json_and_a_picture_on_demand() {
+    let bench = Bench::trained();
+    let args = ["quantize", "runs/config", "--json", "report.json", "--svg", "report.svg", "--method", "mse"];
+    bench.grulet(&args).ok();
+    let report = bench.json("report.json");
+    assert!(report["int8"]["scores"]["accuracy"].is_number(), "{report}");
+    assert!(bench.text("report.svg").contains("<svg"));
+    let printed = bench.grulet(&["quantize", "runs/config", "--json"]).ok().stdout;
+    assert!(serde_json::from_str::<serde_json::Value>(&printed).is_ok(), "{printed}");
+}
+
+#[test]
+fn what_cannot_be_quantised_is_refused() {
+    let bench = Bench::trained();
+    bench.put("none.csv", "series,label,t,a,b\n");
+    let constant: String = (0..8).map(|t| format!("1,up,{t},0.5,2\n")).collect();
+    bench.put("constant.csv", "series,label,t,a,b\n".to_owned() + &constant);
+    bench.refuses(&["quantize", "runs/config", "--calib", "none.csv"], &["none.csv"]);
+    bench.refuses(&["quantize", "runs/config", "--calib", "constant.csv"], &["constant", "as the sensor delivers"]);
+    bench.refuses(&["quantize", "runs/config", "--calib", "missing.csv"], &["missing.csv", "check the path"]);
+    bench.refuses(&["quantize", "runs/config", "--method", "percentile", "--percentile", "40"], &["percentile", "40"]);
+    bench.refuses(&["quantize", "runs/config", "--drift", "10"], &["10 steps", "100000"]);
+
+    // A step far beyond everything else takes the range for itself.
+    let far = |line: &str| if line.starts_with("0,up,3,") { "0,up,3,1e30,2".to_owned() } else { line.to_owned() };
+    let outlier: Vec<String> = table(0, 6).lines().map(far).collect();
+    bench.put("outlier.csv", outlier.join("\n"));
+    bench.refuses(&["quantize", "runs/config", "--calib", "outlier.csv"], &["range"]);
+}
+
+#[test]
+fn a_drop_beyond_the_one_allowed_is_an_error() {
+    let bench = Bench::new();
+    // Mean squared error, which every rounding changes.
+    let config = CONFIG
+        .replace("last_step", "every_step")
+        .replace("units = 2, activation = \"softmax\"", "units = 1")
+        .replace("sparse_categorical_crossentropy", "mse")
+        .replace("sample_rate = 25.0", "horizon = 1")
+        .replace("units = [\"m\", \"\"]", "csv = { label = \"a\", features = [\"a\", \"b\"] }");
+    bench.put("config.toml", config);
+    bench.grulet(&["train", "config.toml"]).ok();
+    // Calibrated where the sensor hardly moves, the integers saturate on the test.
+    let small: String = (0..40).map(|t| format!("0,up,{t},0.00{},2.00{}\n", t % 7, t % 5)).collect();
+    bench.put("small.csv", "series,label,t,a,b\n".to_owned() + &small);
+    let args = ["quantize", "runs/config", "--calib", "small.csv", "--data", "test.csv", "--max-drop", "0.03"];
+    bench.refuses(&args, &["worse", "in mse", "--max-drop"]);
+    bench.refuses(&["quantize", "runs/config", "--max-drop=-0.5"], &["--max-drop is -0.5"]);
+}
+
+#[test]
+fn formats_of_f32_are_refused_for_integers() {
+    let bench = Bench::trained();
+    bench.grulet(&["quantize", "runs/config", "-o", "int8.gru"]).ok();
+    bench.refuses(&["evaluate", "int8.gru", "test.csv", "--format", "fast"], &["--format", "int8"]);
+    bench.refuses(&["quantize", "int8.gru", "--calib", "train.csv", "-o", "again.gru"], &["int8.gru", "Int8"]);
+}
