@@ -17,6 +17,11 @@ pub mod board {
 
 pub use samples::Samples;
 
+/// Instructions in so many ticks of the board's counter, where QEMU counts them.
+pub fn instructions(ticks: u64) -> u64 {
+    ticks * 1000 / board::TICKS_PER_MICROSECOND
+}
+
 /// Prints a line to whoever watches the board.
 #[macro_export]
 macro_rules! println {

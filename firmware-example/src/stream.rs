@@ -5,8 +5,8 @@ use core::mem::size_of;
 use grulet::layer::Frame;
 use grulet::{BitHash, Error, Model, Network, Stream};
 
-use crate::board::{Counter, INSTRUCTIONS_PER_TICK};
-use crate::{Samples, println};
+use crate::board::Counter;
+use crate::{Samples, instructions, println};
 
 /// Streams `samples` through the model in `blob` and prints what comes of it.
 ///
@@ -40,6 +40,6 @@ where
     println!("mse: {:.6}", squares / f64::from(steps * O as u32));
     println!("hash of all output bits: {:016x}", hash.finish());
     println!("RAM of the stream: {} bytes", size_of::<Stream<'_, N>>());
-    println!("instructions per step: {}", ticks * INSTRUCTIONS_PER_TICK / u64::from(steps));
+    println!("instructions per step: {}", instructions(ticks) / u64::from(steps));
     Ok(())
 }

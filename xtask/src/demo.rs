@@ -9,7 +9,7 @@ use clap::Args;
 use grulet::blob::{CHECKSUM, checksum};
 
 use crate::compare::{Outputs, Samples};
-use crate::firmware::{BOARDS, Board, Build};
+use crate::firmware::{Board, Build, large_boards};
 use crate::{qemu, sh};
 
 /// Arguments of `cargo xtask demo`.
@@ -90,7 +90,7 @@ impl Demo {
                 ram: String::new(),
                 instructions: String::new(),
             });
-            for board in &BOARDS {
+            for board in large_boards() {
                 rows.push(flashed.stream(board, &samples, &host, &hash, self.fault)?);
             }
             equal.push(format!("{} hash {hash}", flashed.format));

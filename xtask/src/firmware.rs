@@ -18,13 +18,21 @@ pub struct Board {
     pub core: &'static str,
     /// The processor's Rust target.
     pub target: &'static str,
+    /// Whether it has megabytes of memory, and not what a real chip has.
+    pub large: bool,
 }
 
 /// The boards, the default one first.
-pub const BOARDS: [Board; 2] = [
-    Board { name: "mps2-an386", core: "Cortex-M4F", target: "thumbv7em-none-eabihf" },
-    Board { name: "mps2-an385", core: "Cortex-M3", target: "thumbv7m-none-eabi" },
+pub const BOARDS: [Board; 3] = [
+    Board { name: "mps2-an386", core: "Cortex-M4F", target: "thumbv7em-none-eabihf", large: true },
+    Board { name: "mps2-an385", core: "Cortex-M3", target: "thumbv7m-none-eabi", large: true },
+    Board { name: "microbit", core: "Cortex-M0", target: "thumbv6m-none-eabi", large: false },
 ];
+
+/// Those with room for a whole recording in flash, and for painting their stack.
+pub fn large_boards() -> impl Iterator<Item = &'static Board> {
+    BOARDS.iter().filter(|board| board.large)
+}
 
 /// The binary whose link proves that nothing panics, and the feature that it needs.
 const NO_PANIC: (&str, &str) = ("no_panic", "no-panic");

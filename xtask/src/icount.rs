@@ -10,7 +10,7 @@ use grulet::blob::{Contents, Header, LayerWeights, Range, write, write_int8};
 use grulet::spec::{Candidate, Gate, LayerSpec, Output, Reset, Storage};
 use object::{Object, ObjectSection};
 
-use crate::firmware::{BOARDS, Board, Build};
+use crate::firmware::{BOARDS, Board, Build, large_boards};
 use crate::{qemu, sh};
 
 /// Arguments of `cargo xtask icount`.
@@ -60,7 +60,7 @@ impl Icount {
         let folder = sh::root().join("target/icount");
         fs::create_dir_all(&folder).with_context(|| format!("cannot make {}", folder.display()))?;
         let mut rows = Vec::new();
-        for board in &BOARDS {
+        for board in large_boards() {
             for (inputs, hidden) in SHAPES {
                 for storage in [Storage::F32, Storage::Int8] {
                     for reset in [Reset::Before, Reset::After] {

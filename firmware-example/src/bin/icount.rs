@@ -6,8 +6,8 @@ use core::hint::black_box;
 
 use cortex_m_rt::entry;
 use grulet::*;
-use grulet_firmware::board::{self, Counter, INSTRUCTIONS_PER_TICK};
-use grulet_firmware::{println, stack};
+use grulet_firmware::board::{self, Counter};
+use grulet_firmware::{instructions, println, stack};
 use oorandom::Rand32;
 
 // `type Net = …;`, a single GRU, and how often to measure: chosen by the build.
@@ -54,9 +54,9 @@ fn count(model: Model<'static, Net>) -> ! {
         let ticks = with_restore.saturating_sub(counter.since(start));
         (least, most) = (least.min(ticks), most.max(ticks));
     }
-    let instructions = |ticks: u32| u64::from(ticks) * INSTRUCTIONS_PER_TICK / u64::from(REPEATS);
-    println!("instructions min: {}", instructions(least));
-    println!("instructions max: {}", instructions(most));
+    let of_step = |ticks: u32| instructions(u64::from(ticks)) / u64::from(REPEATS);
+    println!("instructions min: {}", of_step(least));
+    println!("instructions max: {}", of_step(most));
     println!("stack: {depth}");
     println!("state: {}", size_of::<<Net as Network>::State>());
     board::exit(Ok(()))

@@ -1,0 +1,9 @@
+// QEMU's microbit: Cortex-M0. Prints by semihosting; SysTick counts 16 MHz.
+
+/// The board's name.
+pub const NAME: &str = "microbit";
+/// Ticks of the counter in a microsecond, in which QEMU executes 1000 instructions under `-icount shift=0`.
+pub const TICKS_PER_MICROSECOND: u64 = 16;
+
+pub use crate::semihosting::{exit, print};
+pub use crate::systick::Counter;
