@@ -18,6 +18,7 @@ impl Progress for Silent {
     }
     fn batch(&mut self, _: usize, _: usize, _: f64) {}
     fn epoch(&mut self, _: &EpochLog) {}
+    fn integers(&mut self, _: usize, _: f64) {}
 }
 
 fn train(name: &str) -> Report {

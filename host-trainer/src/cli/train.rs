@@ -22,6 +22,10 @@ pub struct Train {
     /// Replace a setting of the file, such as `train.epochs=3`. May be given more than once.
     #[arg(long, value_name = "KEY=VALUE", value_parser = super::setting)]
     set: Vec<String>,
+    /// Go on with quantisation-aware training and end in a model in integers too: a quarter of the epochs, unless
+    /// `train.qat_epochs` says how many.
+    #[arg(long)]
+    qat: bool,
     /// Replace an earlier run in the same folder.
     #[arg(long)]
     overwrite: bool,
@@ -33,7 +37,10 @@ pub struct Train {
 impl Train {
     /// Runs the command.
     pub fn run(self) -> anyhow::Result<()> {
-        let config = Config::load(&self.config, &self.set)?;
+        let mut config = Config::load(&self.config, &self.set)?;
+        if self.qat && config.train.qat_epochs == 0 {
+            config.train.qat_epochs = config.train.epochs.div_ceil(4);
+        }
         let out: Box<dyn Write> = if self.json { Box::new(io::stderr()) } else { Box::new(io::stdout()) };
         let mut watcher = Watcher { out, bar: None, epochs: config.train.epochs, failed: None };
         let report = run::train(&config, self.overwrite, &mut watcher)?;
@@ -54,7 +61,8 @@ fn text(report: &Report) -> Result<String, std::fmt::Error> {
         writeln!(out, "\ntest part, by the runtime on the exported model of epoch {}:", report.best_epoch)?;
         let own = (format!("{} ({} parameters)", report.name, thousands(report.parameters)), test);
         let baselines = report.baselines.iter().map(|baseline| (baseline.name.clone(), &baseline.scores));
-        let rows: Vec<(String, &Scores)> = std::iter::once(own).chain(baselines).collect();
+        let int8 = report.int8.iter().map(|scores| ("the same in int8".to_owned(), scores));
+        let rows: Vec<(String, &Scores)> = std::iter::once(own).chain(int8).chain(baselines).collect();
         let width = rows.iter().map(|(name, _)| name.chars().count()).max().unwrap_or(0);
         for (name, scores) in rows {
             writeln!(
@@ -143,5 +151,11 @@ impl Progress for Watcher {
             }
             None => self.print(&line),
         }
+    }
+
+    fn integers(&mut self, epoch: usize, loss: f64) {
+        let what =
+            if epoch == 0 { "quantised".to_owned() } else { format!("with the integers' outputs, epoch {epoch}") };
+        self.print(&format!("Int8, {what} - loss: {loss:.4}"));
     }
 }

@@ -51,6 +51,7 @@ pub const KEYS: &[&str] = &[
     "train.epsilon",
     "train.clip_norm",
     "train.input_noise",
+    "train.qat_epochs",
     "train.threads",
     "train.shuffle",
     "train.run_dir",

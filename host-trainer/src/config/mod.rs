@@ -273,6 +273,9 @@ pub struct TrainConfig {
     /// Standard deviation of Gaussian noise on the normalised training inputs.
     #[serde(default)]
     pub input_noise: f64,
+    /// Epochs of quantisation-aware training after the others, which end in a model in integers; 0 for none.
+    #[serde(default)]
+    pub qat_epochs: usize,
     /// Threads; all cores unless given. The result does not depend on it.
     pub threads: Option<usize>,
     /// Whether the examples are shuffled anew in every epoch.
@@ -295,6 +298,7 @@ impl TrainConfig {
             epsilon: Epsilon::default(),
             clip_norm: None,
             input_noise: 0.0,
+            qat_epochs: 0,
             threads: None,
             shuffle: default_shuffle(),
             run_dir: PathBuf::new(),

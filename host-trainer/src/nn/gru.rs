@@ -156,8 +156,16 @@ impl Gru {
         }
     }
 
-    /// Runs all steps on `input` (T, B, I).
-    pub fn forward<R: Real>(&self, params: &[R], packed: &[R], extent: Extent<'_>, input: &[R], tape: &mut GruTape<R>) {
+    /// Runs all steps on `input` (T, B, I). After step t, `impose` may replace its states (B, H) before the next one.
+    pub fn forward<R: Real>(
+        &self,
+        params: &[R],
+        packed: &[R],
+        extent: Extent<'_>,
+        input: &[R],
+        tape: &mut GruTape<R>,
+        impose: impl Fn(usize, &mut [R]),
+    ) {
         let (rows, i, h) = (extent.rows(), self.inputs, self.hidden);
         let (_, _, bias) = self.split(params);
         let packed = self.view(packed);
@@ -190,7 +198,16 @@ impl Gru {
                 }
             }
             let next = &mut states[..rows * h];
-            dispatch(NewState { layer: *self, lengths: extent.lengths, t, gates: gate, aside: aside_now, state, next });
+            dispatch(NewState {
+                layer: *self,
+                lengths: extent.lengths,
+                t,
+                gates: gate,
+                aside: aside_now,
+                state,
+                next: &mut *next,
+            });
+            impose(t, next);
         }
     }
 

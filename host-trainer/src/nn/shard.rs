@@ -144,6 +144,27 @@ pub(super) struct Job<'a, R> {
     pub batch: &'a Batch<R>,
     pub task: Task<'a, R>,
     pub want_d_x: bool,
+    /// For each layer outputs (T, B, O) that take the place of its own, see [`Trainer::gradient_with`](super::Trainer).
+    pub imposed: Option<&'a [Vec<R>]>,
+}
+
+impl<R: Real> Job<'_, R> {
+    /// Replaces outputs (rows, width) of a layer at the steps that `step` gives for each series, if it gives one.
+    fn impose(
+        &self,
+        layer: usize,
+        from: usize,
+        width: usize,
+        outputs: &mut [R],
+        step: impl Fn(usize) -> Option<usize>,
+    ) {
+        let Some(imposed) = self.imposed else { return };
+        for (row, output) in outputs.chunks_exact_mut(width).enumerate() {
+            if let Some(t) = step(row) {
+                output.copy_from_slice(&imposed[layer][(t * self.batch.rows() + from + row) * width..][..width]);
+            }
+        }
+    }
 }
 
 /// What a shard leaves.
@@ -277,7 +298,10 @@ impl<R: Real> Worker<R> {
                         let start = (from + row) * plan.state_len + layer.state;
                         (!state.is_empty()).then(|| &state[start..][..gru.hidden])
                     });
-                    gru.forward(params, packed, extent, input, tape);
+                    let within = |t: usize| move |row: usize| (t < extent.lengths[row]).then_some(t);
+                    gru.forward(params, packed, extent, input, tape, |t, states| {
+                        job.impose(index, from, gru.hidden, states, within(t));
+                    });
                 }
                 (Kind::Dense(dense), Tape::Dense(out)) => {
                     let len = count * dense.outputs;
@@ -289,6 +313,13 @@ impl<R: Real> Worker<R> {
                         self.sums[..len].copy_from_slice(out);
                     }
                     dense.activate(out);
+                    if plan.in_head(index) {
+                        job.impose(index, from, dense.outputs, out, |row| Some(extent.lengths[row] - 1));
+                    } else {
+                        for (t, out) in out.chunks_exact_mut(rows * dense.outputs).enumerate() {
+                            job.impose(index, from, dense.outputs, out, |row| (t < extent.lengths[row]).then_some(t));
+                        }
+                    }
                 }
                 _ => unreachable!("tapes are made for their layers"),
             }

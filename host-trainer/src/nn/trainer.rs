@@ -159,6 +159,27 @@ impl<R: Real> Trainer<R> {
         Ok(self.sum_metrics())
     }
 
+    /// [`Trainer::gradient`] with each layer's outputs (T, B, O) replaced by those in `imposed`: those of other arithmetic,
+    /// which the gradient passes as if it were this one (straight through; Bengio et al. 2013).
+    ///
+    /// A GRU goes on from the imposed states. The loss is that of the imposed outputs; a classifier's is that of its last
+    /// layer's own sums on the imposed inputs. What stands in the padding is not looked at.
+    ///
+    /// # Errors
+    /// Where the batch does not fit the network, its targets the loss, or `imposed` the layers.
+    pub fn gradient_with(&mut self, batch: &Batch<R>, imposed: &[Vec<R>]) -> Result<&Metrics, Error> {
+        let scale = self.check_targets(batch)?;
+        let layers = self.network.layers();
+        check_len("imposed outputs", "(layers)", layers.len(), imposed.len())?;
+        for (layer, outputs) in layers.iter().zip(imposed) {
+            let expected = batch.steps * batch.rows() * layer.outputs();
+            check_len("imposed outputs", "(steps, series, outputs of the layer)", expected, outputs.len())?;
+        }
+        self.run_with(batch, Task::Gradient { loss: self.loss, scale }, Some(imposed));
+        self.sum_gradients();
+        Ok(self.sum_metrics())
+    }
+
     /// The gradients that follow from `d_outputs`, those of the outputs, shaped as [`Trainer::forward`] gives them: how a
     /// network that feeds another one is trained.
     ///
@@ -242,6 +263,10 @@ impl<R: Real> Trainer<R> {
 
     /// Computes all shards. Each thread takes the next shard that nobody has taken.
     fn run(&mut self, batch: &Batch<R>, task: Task<'_, R>) {
+        self.run_with(batch, task, None);
+    }
+
+    fn run_with(&mut self, batch: &Batch<R>, task: Task<'_, R>, imposed: Option<&[Vec<R>]>) {
         let count = batch.rows().div_ceil(SHARD_ROWS);
         while self.shards.len() < count {
             self.shards.push(Mutex::new(Shard::default()));
@@ -252,7 +277,7 @@ impl<R: Real> Trainer<R> {
         self.plan.pack(self.network.params(), &mut self.packed);
 
         let (plan, params, packed, want_d_x) = (&self.plan, self.network.params(), &self.packed[..], self.want_d_x);
-        let job = Job { plan, params, packed, batch, task, want_d_x };
+        let job = Job { plan, params, packed, batch, task, want_d_x, imposed };
         let next = AtomicUsize::new(0);
         let shards = &self.shards[..count];
         let work = |worker: &mut Worker<R>| {

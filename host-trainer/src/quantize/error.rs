@@ -3,7 +3,7 @@
 use grulet::blob::WriteError;
 
 /// Every error of [`quantize`](super).
-#[derive(Clone, Debug, PartialEq, thiserror::Error)]
+#[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum QuantizeError {
     /// There is nothing to calibrate with.
@@ -21,6 +21,9 @@ pub enum QuantizeError {
     /// The integers cannot hold the model.
     #[error("{0}")]
     Write(#[from] WriteError),
+    /// The checkpoint makes no model.
+    #[error(transparent)]
+    Export(#[from] crate::export::ExportError),
     /// 16 bits do not resolve what lies within the range.
     #[error(
         "{place}: the range is {range}, of which int8 resolves 1/32767, but 99 % of the values lie within {typical}: {advice}"
@@ -49,7 +52,7 @@ pub enum QuantizeError {
     },
     /// The integers lose more than was allowed.
     #[error(
-        "int8 is worse than f32 by {:.2} % in {metric} ({f32:.6} to {int8:.6}), more than the {:.2} % allowed; calibrate with more data or another --method, or raise --max-drop",
+        "int8 is worse than f32 by {:.2} % in {metric} ({f32:.6} to {int8:.6}), more than the {:.2} % allowed; train with `train.qat_epochs`, calibrate with more data or another --method, or raise --max-drop",
         100.0 * drop, 100.0 * allowed
     )]
     Drop {

@@ -1,14 +1,17 @@
 //! From a trained `f32` model to one in the integers of [`Int8`](grulet::Int8).
 //!
-//! In the order that things pass: [`Float`] (a model in `f32`, whose weights can be had) → [`calibrate`] (the ranges of its
-//! numbers on data) → [`Float::quantize`] (the model in integers) → [`Comparison`] (what that has cost), with a [`chart`].
+//! In the order that things pass: [`Float`] (a model in `f32`, whose weights can be had) → [`calibrate()`] (the ranges of its
+//! numbers on data) → [`Float::quantize`] (the model in integers) → [`Comparison`] (what that has cost), with a [`chart()`];
+//! and [`integer_outputs`] for training that goes on with them.
 
+mod aware;
 mod calibrate;
 mod chart;
 mod compare;
 mod error;
 mod magnitudes;
 
+pub use aware::integer_outputs;
 pub use calibrate::{Calibration, Method, calibrate};
 pub use chart::{ChartError, chart};
 pub use compare::{Comparison, Difference, Drift, LayerReport, Parting, Side, compare, drift, ram};

@@ -6,7 +6,16 @@ use super::RunError;
 use crate::files;
 
 /// Everything that a run writes.
-const FILES: [&str; 6] = ["config.toml", "log.csv", "best.ckpt", "last.ckpt", "model.gru", "report.json"];
+const FILES: [&str; 8] = [
+    "config.toml",
+    "log.csv",
+    "best.ckpt",
+    "last.ckpt",
+    "best_int8.ckpt",
+    "model.gru",
+    "model_int8.gru",
+    "report.json",
+];
 
 /// The folder of a run. **If** it is dropped before [`RunFolder::keep`] **then** what the run has written is removed, with
 /// the folders that it made.

@@ -6,11 +6,13 @@
 //! | `log.csv` | one row per epoch |
 //! | `best.ckpt`, `last.ckpt` | the checkpoint of the best epoch, and of the last |
 //! | `model.gru` | the best epoch, exported |
+//! | `model_int8.gru`, `best_int8.ckpt` | with `train.qat_epochs`: the model in integers, and its weights |
 //! | `report.json` | a [`Report`] |
 //!
 //! **If** a run fails **then** every file in its folder is whole, and those of the epochs before are there; **if** it fails in
 //! its first epoch **then** nothing is left of it.
 
+mod aware;
 mod folder;
 mod log;
 mod report;
@@ -54,6 +56,9 @@ pub enum RunError {
     /// The result cannot be exported.
     #[error(transparent)]
     Export(#[from] ExportError),
+    /// The model cannot be had in integers.
+    #[error("in int8: {0}")]
+    Quantize(#[from] crate::quantize::QuantizeError),
     /// The runtime refuses the exported model.
     #[error("the exported model: {0}")]
     Runtime(#[from] grulet::Error),
@@ -148,6 +153,11 @@ pub fn train(config: &Config, overwrite: bool, progress: &mut dyn Progress) -> R
         Some(test) => Some(score(loss, &predict(&model, test)?, test)),
         None => None,
     };
+    let int8 = if config.train.qat_epochs > 0 {
+        aware::train_aware(config, &data, &best, &mut trainer, &mut batches, &folder, progress)?
+    } else {
+        None
+    };
     let mut weights = BitHash::new();
     weights.update(&best.params);
     let report = Report {
@@ -159,8 +169,9 @@ pub fn train(config: &Config, overwrite: bool, progress: &mut dyn Progress) -> R
         training: last.training,
         validation: last.validation,
         test,
+        int8,
         baselines: data.test.as_ref().map_or_else(Vec::new, |test| {
-            baselines(config.task(), loss, config.data.horizon, &in_own_units(&data), test)
+            baselines(config.task(), loss, config.data.horizon, &in_own_units(&data, &data.train), test)
         }),
         weights_hash: format!("{:016x}", weights.finish()),
         model: ExportedModel::of(folder.file("model.gru"), blob.as_ref().len(), model.header()),
@@ -269,12 +280,12 @@ fn with_classes(config: &Config, data: &Prepared) -> Config {
     config
 }
 
-/// The training part without normalisation.
-fn in_own_units(data: &Prepared) -> Dataset {
-    let mut train = data.train.clone();
-    for series in &mut train.series {
+/// A part of the data without normalisation.
+fn in_own_units(data: &Prepared, part: &Dataset) -> Dataset {
+    let mut part = part.clone();
+    for series in &mut part.series {
         data.inputs.iter().for_each(|inputs| inputs.undo(&mut series.x));
         data.targets.iter().for_each(|targets| targets.undo(&mut series.targets));
     }
-    train
+    part
 }

@@ -28,6 +28,9 @@ pub struct Report {
     pub validation: Option<Scores>,
     /// Scores of the exported model on the test part, by the runtime.
     pub test: Option<Scores>,
+    /// The same of the model in integers, with `train.qat_epochs`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub int8: Option<Scores>,
     /// What simple methods reach on the test part.
     pub baselines: Vec<Baseline>,
     /// Hash of the exported weights' bits: the same for the same configuration, whatever the number of threads.

@@ -92,3 +92,18 @@ fn formats_of_f32_are_refused_for_integers() {
     bench.refuses(&["evaluate", "int8.gru", "test.csv", "--format", "fast"], &["--format", "int8"]);
     bench.refuses(&["quantize", "int8.gru", "--calib", "train.csv", "-o", "again.gru"], &["int8.gru", "Int8"]);
 }
+
+#[test]
+fn training_goes_on_in_integers_the_same_for_any_threads() {
+    let bench = Bench::new();
+    let out = bench.grulet(&["train", "config.toml", "--qat", "--set", "train.threads=1"]).ok().stdout;
+    assert_eq!(out.lines().filter(|line| line.starts_with("Int8, ")).count(), 2, "{out}");
+    assert!(out.contains("the same in int8"), "{out}");
+    let model = bench.read("runs/config/model_int8.gru");
+    assert!(bench.json("runs/config/report.json")["int8"]["accuracy"].is_number());
+    let out = bench.grulet(&["inspect", "runs/config/model_int8.gru"]).ok().stdout;
+    assert!(out.contains("Gru<2, 4, Int8>"), "{out}");
+    let set = ["--set", "train.threads=2", "--set", "train.qat_epochs=1"];
+    bench.grulet(&[&["train", "config.toml", "--overwrite"], &set[..]].concat()).ok();
+    assert_eq!(bench.read("runs/config/model_int8.gru"), model);
+}

@@ -1,0 +1,110 @@
+//! The second part of a run that ends in integers: training goes on with the integers' own outputs.
+
+use grulet::blob::AlignedBytes;
+use grulet::{AnyModel, Int8};
+
+use super::{Progress, RunError, RunFolder, in_own_units};
+use crate::checkpoint::Checkpoint;
+use crate::config::Config;
+use crate::data::{Batches, Dataset, Prepared};
+use crate::evaluate::{Scores, predict, score};
+use crate::export;
+use crate::files;
+use crate::nn::{Adam, Batch, Metrics, Trainer, clip_by_norm};
+use crate::quantize::{Float, Method, calibrate, integer_outputs};
+
+/// The learning rate begins at this part of that of the training before, and ends at 0: the weights are near their place.
+const LEARNING_RATE: f64 = 0.02;
+
+/// A model in integers, and what chose it.
+struct Candidate {
+    blob: AlignedBytes,
+    ranges: Vec<grulet::blob::Range>,
+    loss: f64,
+}
+
+/// Trains `train.qat_epochs` epochs from `best` on, writes the best model in integers as `model_int8.gru` and its weights as
+/// `best_int8.ckpt`, and returns its scores on the test part.
+///
+/// The best is that with the least loss of the integers on the validation part, or the training part where there is none; the
+/// model that has been quantised without further training is the first of them.
+pub(super) fn train_aware(
+    config: &Config,
+    data: &Prepared,
+    best: &Checkpoint,
+    trainer: &mut Trainer<f32>,
+    batches: &mut Batches<'_>,
+    folder: &RunFolder,
+    progress: &mut dyn Progress,
+) -> Result<Option<Scores>, RunError> {
+    let train = in_own_units(data, &data.train);
+    let validation = data.validation.as_ref().map(|validation| in_own_units(data, validation));
+    let chosen_by = validation.as_ref().unwrap_or(&train);
+    trainer.network_mut().params_mut().copy_from_slice(&best.params);
+    let mut now = best.clone();
+    let mut candidate = quantised(config, &now, &train, chosen_by)?;
+    let mut chosen = (candidate.loss, candidate.blob.clone(), now.clone());
+    progress.integers(0, candidate.loss);
+
+    let mut adam = Adam::new(best.params.len(), config.train.epsilon.into());
+    let mut batch = Batch::default();
+    let steps = (config.train.qat_epochs * batches.count()) as f64;
+    for epoch in 0..config.train.qat_epochs {
+        batches.start_epoch((config.train.epochs + epoch) as u64);
+        let mut metrics = Metrics::default();
+        for index in 0..batches.count() {
+            batches.gather(index, &mut batch);
+            let imposed = integer_outputs(&now, &candidate.ranges, &batch)?;
+            let diverged = |what, value| RunError::Diverged {
+                epoch: config.train.epochs + epoch + 1,
+                batch: index + 1,
+                what,
+                value,
+            };
+            let of_batch = trainer.gradient_with(&batch, &imposed)?;
+            if !of_batch.loss().is_finite() {
+                return Err(diverged("loss", of_batch.loss()));
+            }
+            metrics.merge(of_batch);
+            let (params, gradients) = trainer.params_and_gradients();
+            let norm = clip_by_norm(gradients, config.train.clip_norm.unwrap_or(f64::INFINITY));
+            if !norm.is_finite() {
+                return Err(diverged("gradient", norm));
+            }
+            let done = (epoch * batches.count() + index) as f64 / steps;
+            adam.step(params, gradients, config.train.learning_rate * LEARNING_RATE * (1.0 - done));
+            now.params.copy_from_slice(params);
+            progress.batch(index + 1, batches.count(), metrics.loss());
+        }
+        candidate = quantised(config, &now, &train, chosen_by)?;
+        progress.integers(epoch + 1, candidate.loss);
+        if candidate.loss < chosen.0 {
+            chosen = (candidate.loss, candidate.blob.clone(), now.clone());
+        }
+    }
+    let (_, blob, checkpoint) = chosen;
+    checkpoint.save(&folder.file("best_int8.ckpt"))?;
+    files::write(&folder.file("model_int8.gru"), &blob)?;
+    let model = AnyModel::<Int8>::from_blob(&blob)?;
+    let loss = config.train.loss.into();
+    Ok(match &data.test {
+        Some(test) => Some(score(loss, &predict(&model, test)?, test)),
+        None => None,
+    })
+}
+
+/// The model of these weights in integers, calibrated on `train`, with its loss on `chosen_by`; both in the sensor's units.
+fn quantised(
+    config: &Config,
+    checkpoint: &Checkpoint,
+    train: &Dataset,
+    chosen_by: &Dataset,
+) -> Result<Candidate, RunError> {
+    let float = export::export(checkpoint)?;
+    let float = Float::new(&float)?;
+    let ranges = calibrate(&float, train, Method::Max)?.ranges;
+    let blob = float.quantize(&ranges).map_err(crate::quantize::QuantizeError::from)?;
+    let model = AnyModel::<Int8>::from_blob(&blob)?;
+    let loss = score(config.train.loss.into(), &predict(&model, chosen_by)?, chosen_by).loss;
+    Ok(Candidate { blob, ranges, loss })
+}

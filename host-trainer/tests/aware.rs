@@ -1,0 +1,126 @@
+//! Quantisation-aware training: gradients at imposed outputs, and outputs that are the chip's.
+
+use grulet::blob::{AlignedBytes, Range};
+use grulet::spec::{Activation, Candidate, Gate, LayerSpec, Output, Reset};
+use grulet::{AnyModel, Int8};
+use grulet_trainer::checkpoint::{Card, Checkpoint};
+use grulet_trainer::nn::{Adam, Batch, Epsilon, Loss, Network, Rng, Trainer};
+use grulet_trainer::quantize::{Float, integer_outputs, scales};
+
+const STEPS: usize = 7;
+const LENGTHS: [usize; 10] = [7, 3, 1, 7, 5, 6, 2, 4, 7, 7];
+
+fn layers(reset: Reset) -> Vec<LayerSpec> {
+    let gru = |inputs, hidden, candidate| LayerSpec::Gru { inputs, hidden, reset, gate: Gate::Sigmoid, candidate };
+    let dense = |inputs, outputs, activation| LayerSpec::Dense { inputs, outputs, activation };
+    vec![
+        dense(3, 4, Activation::Tanh),
+        gru(4, 5, Candidate::Tanh),
+        gru(5, 3, Candidate::Relu),
+        dense(3, 4, Activation::Relu),
+        dense(4, 2, Activation::Linear),
+    ]
+}
+
+fn network(layers: &[LayerSpec], output: Output) -> Network<f32> {
+    let mut network = Network::new(layers, output, 3).unwrap();
+    let mut rng = Rng::new(9, 9);
+    // Biases too.
+    network.params_mut().iter_mut().for_each(|w| *w += 0.1 * rng.normal() as f32);
+    network
+}
+
+fn batch(output: Output) -> Batch<f32> {
+    let mut rng = Rng::new(4, 4);
+    let mut numbers = |count: usize| (0..count).map(|_| rng.normal() as f32).collect::<Vec<_>>();
+    let sites = if output == Output::EveryStep { STEPS * LENGTHS.len() } else { LENGTHS.len() };
+    Batch {
+        steps: STEPS,
+        lengths: LENGTHS.to_vec(),
+        x: numbers(STEPS * LENGTHS.len() * 3),
+        targets: numbers(sites * 2),
+        ..Batch::default()
+    }
+}
+
+/// The outputs of every layer at every step, by networks that end there.
+fn own_outputs(layers: &[LayerSpec], params: &[f32], batch: &Batch<f32>) -> Vec<Vec<f32>> {
+    let outputs = |count: usize| {
+        let layers = &layers[..count];
+        let len = layers.iter().map(LayerSpec::parameters).sum();
+        let network = Network::from_params(layers, Output::EveryStep, params[..len].to_vec()).unwrap();
+        Trainer::new(network, Loss::MeanSquaredError, 1).unwrap().forward(batch).unwrap()
+    };
+    (1..=layers.len()).map(outputs).collect()
+}
+
+#[test]
+fn its_own_outputs_imposed_change_nothing_and_others_do() {
+    for reset in [Reset::Before, Reset::After] {
+        for output in [Output::EveryStep, Output::LastStep] {
+            let (layers, batch) = (layers(reset), batch(output));
+            let network = network(&layers, output);
+            let mut imposed = own_outputs(&layers, network.params(), &batch);
+            let mut trainer = Trainer::new(network, Loss::MeanSquaredError, 2).unwrap();
+            let loss = trainer.gradient(&batch).unwrap().loss();
+            let gradients = trainer.gradients().to_vec();
+            assert_eq!(trainer.gradient_with(&batch, &imposed).unwrap().loss(), loss);
+            assert_eq!(trainer.gradients(), gradients, "{reset:?} {output:?}");
+
+            for layer in 0..layers.len() {
+                let before = imposed[layer].clone();
+                // The last step of the first series is used in both kinds of output.
+                imposed[layer][(STEPS - 1) * LENGTHS.len() * layers[layer].outputs()] += 0.25;
+                trainer.gradient_with(&batch, &imposed).unwrap();
+                assert_ne!(trainer.gradients(), gradients, "layer {layer}, {reset:?} {output:?}");
+                imposed[layer] = before;
+            }
+            imposed[1].pop();
+            assert!(trainer.gradient_with(&batch, &imposed).is_err());
+        }
+    }
+}
+
+#[test]
+fn imposed_outputs_are_those_of_the_exported_model() {
+    for reset in [Reset::Before, Reset::After] {
+        let (layers, batch) = (layers(reset), batch(Output::EveryStep));
+        let network = network(&layers, Output::EveryStep);
+        let checkpoint = Checkpoint {
+            card: Card { layers: layers.clone(), every_step: true, ..Card::default() },
+            epoch: 1,
+            value: 0.0,
+            params: network.params().to_vec(),
+            adam: Adam::new(network.params().len(), Epsilon::Keras),
+        };
+        let ranges = [Range { input: 4.0, output: 6.0 }; 5];
+        let imposed = integer_outputs(&checkpoint, &ranges, &batch).unwrap();
+
+        let float: AlignedBytes = grulet_trainer::export::export(&checkpoint).unwrap();
+        let blob = Float::new(&float).unwrap().quantize(&ranges).unwrap();
+        let model = AnyModel::<Int8>::from_blob(&blob).unwrap();
+        let unit = scales(&layers, &ranges).unwrap()[4].output as f32;
+        let mut stream = model.heap_stream();
+        let mut seen = 0;
+        for (row, &length) in LENGTHS.iter().enumerate() {
+            stream.reset();
+            for t in 0..length {
+                let site = t * LENGTHS.len() + row;
+                stream
+                    .step_observed(&batch.x[site * 3..][..3], |layer, _, outputs| {
+                        if layer == 4 {
+                            let outputs: Vec<f32> = outputs.iter().map(|&y| f32::from(y) * unit).collect();
+                            assert_eq!(outputs, imposed[4][site * 2..][..2], "series {row}, step {t}");
+                            seen += 1;
+                        }
+                    })
+                    .unwrap();
+            }
+        }
+        assert_eq!(seen, LENGTHS.iter().sum::<usize>());
+        // They are close to those of f32, and not the same.
+        let own = own_outputs(&layers, network.params(), &batch);
+        let largest = imposed[4].iter().zip(&own[4]).fold(0f32, |max, (a, b)| max.max((a - b).abs()));
+        assert!(largest > 0.0 && largest < 0.1, "{largest}");
+    }
+}
