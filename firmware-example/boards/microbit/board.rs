@@ -4,6 +4,8 @@
 pub const NAME: &str = "microbit";
 /// Ticks of the counter in a microsecond, in which QEMU executes 1000 instructions under `-icount shift=0`.
 pub const TICKS_PER_MICROSECOND: u64 = 16;
+/// The largest product that `kernels` compares: its matrix must fit the stack.
+pub const LARGEST_PRODUCT: usize = 24;
 
 pub use crate::semihosting::{exit, print};
 pub use crate::systick::Counter;

@@ -4,6 +4,8 @@
 pub const NAME: &str = "mps2-an386";
 /// Ticks of the counter in a microsecond, in which QEMU executes 1000 instructions under `-icount shift=0`.
 pub const TICKS_PER_MICROSECOND: u64 = 25;
+/// The largest product that `kernels` compares: its matrix must fit the stack.
+pub const LARGEST_PRODUCT: usize = 64;
 
 pub use crate::semihosting::{exit, print};
 pub use crate::systick::Counter;

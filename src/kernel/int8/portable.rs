@@ -19,28 +19,29 @@ pub fn product(mut matrix: &[i32], operands: &[i16], sums: &mut [i32]) {
         };
         matrix = rest;
 
-        let mut rows = [0i32; ROWS];
-        for (&[first, second], pair) in weights.as_chunks::<2>().0.iter().zip(pairs) {
-            let [r0, r1, r2, r3] = &mut rows;
-            add(first, pair, r0, r1);
-            add(second, pair, r2, r3);
+        // Four variables and not an array, which a compiler that is asked for small code keeps in memory.
+        let (mut r0, mut r1, mut r2, mut r3) = (0, 0, 0, 0);
+        for (&[first, second], &pair) in weights.as_chunks::<2>().0.iter().zip(pairs) {
+            (r0, r1) = add(first, pair, r0, r1);
+            (r2, r3) = add(second, pair, r2, r3);
         }
         let [bias, multiplier] = constants.as_chunks::<ROWS>().0 else {
             return;
         };
-        for (((sum, &row), &bias), &multiplier) in block.iter_mut().zip(&rows).zip(bias).zip(multiplier) {
+        for (((sum, row), &bias), &multiplier) in block.iter_mut().zip([r0, r1, r2, r3]).zip(bias).zip(multiplier) {
             *sum = bias.wrapping_add(rescale(row, multiplier));
         }
     }
 }
 
-/// Adds the products of a word of weights, of rows `even` and `odd`, with a pair of operands.
+/// `even` and `odd` with the products of a word of weights, of those two rows, and a pair of operands.
 #[inline(always)]
-fn add(word: i32, &[x, y]: &[i16; 2], even: &mut i32, odd: &mut i32) {
-    for (half, x) in [(word as i16, x), ((word >> 16) as i16, y)] {
+fn add(word: i32, [x, y]: [i16; 2], even: i32, odd: i32) -> (i32, i32) {
+    let split = |half: i16| {
         let b = i32::from(half as i8);
-        let a = (i32::from(half) - b) >> 8;
-        *even = even.wrapping_add(a * i32::from(x));
-        *odd = odd.wrapping_add(b * i32::from(x));
-    }
+        ((i32::from(half) - b) >> 8, b)
+    };
+    let ((a_x, b_x), (a_y, b_y)) = (split(word as i16), split((word >> 16) as i16));
+    let (x, y) = (i32::from(x), i32::from(y));
+    (even.wrapping_add(a_x * x).wrapping_add(a_y * y), odd.wrapping_add(b_x * x).wrapping_add(b_y * y))
 }

@@ -1,0 +1,24 @@
+//! The core's kernels against the portable ones, to the bit: all sizes, random and extreme values.
+#![no_std]
+#![no_main]
+
+use cortex_m_rt::entry;
+use grulet::kernel::suite::{self, Difference};
+use grulet_firmware::{board, println};
+
+const N: usize = board::LARGEST_PRODUCT;
+
+#[entry]
+fn main() -> ! {
+    let float = compared("f32", suite::float::<N, { N * (N + 1) }>());
+    let integer = compared("Int8", suite::integer::<N, { (N / 4 + 1) * (N + 10) }>());
+    board::exit(if float && integer { Ok(()) } else { Err(()) })
+}
+
+fn compared(format: &str, result: Result<usize, Difference>) -> bool {
+    match result {
+        Ok(_) => println!("{format}: every product is the portable one's"),
+        Err(difference) => println!("{format}: {difference:?}"),
+    }
+    result.is_ok()
+}
