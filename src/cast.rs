@@ -1,4 +1,4 @@
-//! Bytes seen as aligned numbers, in place: the only file of the runtime with `unsafe` in it.
+//! Bytes seen as aligned numbers, in place. Beside this file only the kernels in assembly have `unsafe` in them.
 #![allow(unsafe_code)]
 
 use core::mem::MaybeUninit;
