@@ -34,9 +34,9 @@ fn odd_rational<const N: usize>(x: f32, bound: f32, p: &[f32; N], q: &[f32; N]) 
     let x = if x < -bound { -bound } else { x };
     let u = x * x;
     // Without a loop, which a compiler that is asked for small code would leave in, at twice the instructions.
-    let horner = |k: &[f32; N]| match k.as_slice() {
-        &[a, b, c] => (c * u + b) * u + a,
-        &[a, b, c, d, e] => (((e * u + d) * u + c) * u + b) * u + a,
+    let horner = |k: &[f32; N]| match *k.as_slice() {
+        [a, b, c] => (c * u + b) * u + a,
+        [a, b, c, d, e] => (((e * u + d) * u + c) * u + b) * u + a,
         // There is no other degree.
         _ => 0.0,
     };

@@ -46,6 +46,12 @@ impl Samples {
     }
 }
 
+/// Multiply-accumulates of a step of the model at `path`.
+pub fn macs(path: &Path) -> Result<usize> {
+    let blob = AlignedBytes::new(&fs::read(path).with_context(|| format!("cannot read {}", path.display()))?);
+    Ok(Blob::parse(blob.as_ref())?.header().macs())
+}
+
 /// What a model answers on a machine.
 pub struct Outputs {
     /// Outputs per step.

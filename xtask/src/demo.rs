@@ -8,7 +8,7 @@ use anyhow::{Context, Result, bail};
 use clap::Args;
 use grulet::blob::{CHECKSUM, checksum};
 
-use crate::compare::{Outputs, Samples};
+use crate::compare::{Outputs, Samples, macs};
 use crate::firmware::{Board, Build, large_boards};
 use crate::{qemu, sh};
 
@@ -34,6 +34,7 @@ struct Row {
     flash: String,
     ram: String,
     instructions: String,
+    per_mac: String,
 }
 
 impl Demo {
@@ -89,6 +90,7 @@ impl Demo {
                 flash: String::new(),
                 ram: String::new(),
                 instructions: String::new(),
+                per_mac: String::new(),
             });
             for board in large_boards() {
                 rows.push(flashed.stream(board, &samples, &host, &hash, self.fault)?);
@@ -132,7 +134,11 @@ impl Flashed {
         let mut build = Build { environment: vec![(self.variable, path(&model)), ("GRULET_SAMPLES", path(samples))] };
         let machine = format!("{:<4} {} (QEMU {})", self.format, board.core, board.name);
         let found = match board.run(self.binary, &build).and_then(|printed| row(&machine, &printed)) {
-            Ok(row) if row.hash == hash => return Ok(row),
+            Ok(mut row) if row.hash == hash => {
+                let instructions: f64 = row.instructions.parse().context("instructions per step")?;
+                row.per_mac = format!("{:.2}", instructions / macs(&self.model)? as f64);
+                return Ok(row);
+            }
             Ok(row) => format!("hash {}", row.hash),
             Err(error) => format!("{error:#}"),
         };
@@ -192,16 +198,17 @@ fn row(machine: &str, printed: &str) -> Result<Row> {
         flash: model.rsplit(", ").next().unwrap_or_default().to_owned(),
         ram: value("RAM of the stream")?,
         instructions: value("instructions per step")?,
+        per_mac: String::new(),
     })
 }
 
 fn print(rows: &[Row], steps: usize) {
     println!("\n{steps} steps of the held-out walk, from a zero state");
     println!(
-        "{:<33} {:>9}  {:<17} {:>11} {:>9} {:>18}",
-        "machine", "mse", "hash of outputs", "model", "stream", "instructions/step"
+        "{:<33} {:>9}  {:<17} {:>11} {:>9} {:>18} {:>7}",
+        "machine", "mse", "hash of outputs", "model", "stream", "instructions/step", "per MAC"
     );
-    for Row { machine, mse, hash, flash, ram, instructions } in rows {
-        println!("{machine:<33} {mse:>9}  {hash:<17} {flash:>11} {ram:>9} {instructions:>18}");
+    for Row { machine, mse, hash, flash, ram, instructions, per_mac } in rows {
+        println!("{machine:<33} {mse:>9}  {hash:<17} {flash:>11} {ram:>9} {instructions:>18} {per_mac:>7}");
     }
 }
