@@ -2,11 +2,18 @@
 
 use anyhow::{Context, Result};
 
+use crate::arm::Way;
 use crate::firmware::{BOARDS, Build, Qemu};
-use crate::sh;
+use crate::{qemu, sh};
 
 /// Runs them.
 pub fn run() -> Result<()> {
+    // What may have to be installed comes first, so that its failure does too.
+    qemu::ensure()?;
+    for board in &BOARDS {
+        Way::find(board.target)?;
+    }
+
     sh::say("unit, property, vector, blob, compile-fail and documentation tests: some minutes the first time");
     sh::run(sh::command("cargo").args(["test", "--workspace", "--all-features", "--quiet"]))?;
 
