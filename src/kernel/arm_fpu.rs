@@ -34,76 +34,23 @@ pub fn product(weights: &[f32], inputs: &[f32], sums: &mut [f32]) {
     portable::narrow(narrow, inputs, of_narrow);
 }
 
+/// Eight weights times the input in `$x`, added to eight sums.
+macro_rules! eight {
+    ($x:literal, $($sum:literal $product:literal)+) => {
+        concat!(
+            "vldmia r0!, {{s16-s23}}\n",
+            $("vmul.f32 ", $product, ", ", $product, ", ", $x, "\n",)+
+            $("vadd.f32 ", $sum, ", ", $sum, ", ", $product, "\n",)+
+        )
+    };
+}
+
 /// Sixteen weights times the input in `$x`, added to the sums.
 macro_rules! input {
     ($x:literal) => {
         concat!(
-            "vldmia r0!, {{s16-s23}}\n",
-            "vmul.f32 s16, s16, ",
-            $x,
-            "\n",
-            "vmul.f32 s17, s17, ",
-            $x,
-            "\n",
-            "vmul.f32 s18, s18, ",
-            $x,
-            "\n",
-            "vmul.f32 s19, s19, ",
-            $x,
-            "\n",
-            "vmul.f32 s20, s20, ",
-            $x,
-            "\n",
-            "vmul.f32 s21, s21, ",
-            $x,
-            "\n",
-            "vmul.f32 s22, s22, ",
-            $x,
-            "\n",
-            "vmul.f32 s23, s23, ",
-            $x,
-            "\n",
-            "vadd.f32 s0, s0, s16\n",
-            "vadd.f32 s1, s1, s17\n",
-            "vadd.f32 s2, s2, s18\n",
-            "vadd.f32 s3, s3, s19\n",
-            "vadd.f32 s4, s4, s20\n",
-            "vadd.f32 s5, s5, s21\n",
-            "vadd.f32 s6, s6, s22\n",
-            "vadd.f32 s7, s7, s23\n",
-            "vldmia r0!, {{s16-s23}}\n",
-            "vmul.f32 s16, s16, ",
-            $x,
-            "\n",
-            "vmul.f32 s17, s17, ",
-            $x,
-            "\n",
-            "vmul.f32 s18, s18, ",
-            $x,
-            "\n",
-            "vmul.f32 s19, s19, ",
-            $x,
-            "\n",
-            "vmul.f32 s20, s20, ",
-            $x,
-            "\n",
-            "vmul.f32 s21, s21, ",
-            $x,
-            "\n",
-            "vmul.f32 s22, s22, ",
-            $x,
-            "\n",
-            "vmul.f32 s23, s23, ",
-            $x,
-            "\n",
-            "vadd.f32 s8, s8, s16\n",
-            "vadd.f32 s9, s9, s17\n",
-            "vadd.f32 s10, s10, s18\n",
-            "vadd.f32 s11, s11, s19\n",
-            "vadd.f32 s12, s12, s20\n",
-            "vadd.f32 s13, s13, s21\n",
-            "vadd.f32 s14, s14, s22\n",
-            "vadd.f32 s15, s15, s23\n",
+            eight!($x, "s0" "s16" "s1" "s17" "s2" "s18" "s3" "s19" "s4" "s20" "s5" "s21" "s6" "s22" "s7" "s23"),
+            eight!($x, "s8" "s16" "s9" "s17" "s10" "s18" "s11" "s19" "s12" "s20" "s13" "s21" "s14" "s22" "s15" "s23"),
         )
     };
 }

@@ -108,12 +108,38 @@ pub fn integer<const N: usize, const M: usize>() -> Result<usize, Difference> {
     Ok(count)
 }
 
+/// The integer kernel on sums near the end of 32 bits, which only long rows reach. Gives the number of products compared.
+pub fn large_sums() -> Result<usize, Difference> {
+    const OPERANDS: usize = 512;
+    // 512 products of 127 · 32,768 are 2³¹ less a 128th: no sum may be larger.
+    let mut matrix = [0i32; int8::block_words(OPERANDS as u64 / 2) as usize];
+    let mut count = 0;
+    for (a, b) in [(127, 127), (-127, 127), (127, -127), (-127, -127), (0, 127), (1, -127)] {
+        for operand in [i16::MIN, i16::MAX] {
+            let half = (256 * a + b) & 0xffff;
+            let (weights, constants) = matrix.split_at_mut(OPERANDS);
+            weights.fill(half | half << 16);
+            constants.copy_from_slice(&[1, -1, 1 << 30, 0, i32::MAX, 1 << 30, 3, -(1 << 30)]);
+            let operands = Aligned([operand; OPERANDS]);
+            let (mut expected, mut found) = ([0; int8::ROWS], [1; int8::ROWS]);
+            int8::portable::product(&matrix, &operands.0, &mut expected);
+            int8::product(&matrix, &operands.0, &mut found);
+            if let Some(output) = (0..int8::ROWS).find(|&o| expected[o] != found[o]) {
+                return Err(Difference { outputs: int8::ROWS, inputs: OPERANDS, output });
+            }
+            count += 1;
+        }
+    }
+    Ok(count)
+}
+
 #[cfg(test)]
 mod tests {
     #[test]
     fn kernels_give_the_portable_bits() {
         assert!(super::float::<64, { 64 * 65 }>().unwrap() > 4000);
         assert!(super::integer::<64, { 17 * 74 }>().unwrap() > 4000);
+        assert_eq!(super::large_sums(), Ok(12));
     }
 
     /// The portable loops themselves, against sums over a plain matrix.
