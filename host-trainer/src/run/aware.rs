@@ -3,14 +3,14 @@
 use grulet::blob::AlignedBytes;
 use grulet::{AnyModel, Int8};
 
-use super::{Progress, RunError, RunFolder, in_own_units};
+use super::{Epoch, Progress, RunError, RunFolder, in_own_units, train_epoch};
 use crate::checkpoint::Checkpoint;
 use crate::config::Config;
 use crate::data::{Batches, Dataset, Prepared};
 use crate::evaluate::{Scores, predict, score};
 use crate::export;
 use crate::files;
-use crate::nn::{Adam, Batch, Metrics, Trainer, clip_by_norm};
+use crate::nn::{Adam, Trainer};
 use crate::quantize::{Float, Method, calibrate, integer_outputs};
 
 /// The learning rate begins at this part of that of the training before, and ends at 0: the weights are near their place.
@@ -47,35 +47,17 @@ pub(super) fn train_aware(
     progress.integers(0, candidate.loss);
 
     let mut adam = Adam::new(best.params.len(), config.train.epsilon.into());
-    let mut batch = Batch::default();
     let steps = (config.train.qat_epochs * batches.count()) as f64;
     for epoch in 0..config.train.qat_epochs {
         batches.start_epoch((config.train.epochs + epoch) as u64);
-        let mut metrics = Metrics::default();
-        for index in 0..batches.count() {
-            batches.gather(index, &mut batch);
-            let imposed = integer_outputs(&now, &candidate.ranges, &batch)?;
-            let diverged = |what, value| RunError::Diverged {
-                epoch: config.train.epochs + epoch + 1,
-                batch: index + 1,
-                what,
-                value,
-            };
-            let of_batch = trainer.gradient_with(&batch, &imposed)?;
-            if !of_batch.loss().is_finite() {
-                return Err(diverged("loss", of_batch.loss()));
-            }
-            metrics.merge(of_batch);
-            let (params, gradients) = trainer.params_and_gradients();
-            let norm = clip_by_norm(gradients, config.train.clip_norm.unwrap_or(f64::INFINITY));
-            if !norm.is_finite() {
-                return Err(diverged("gradient", norm));
-            }
-            let done = (epoch * batches.count() + index) as f64 / steps;
-            adam.step(params, gradients, config.train.learning_rate * LEARNING_RATE * (1.0 - done));
+        let done = |index: usize| (epoch * batches.count() + index) as f64 / steps;
+        let rate = |index| config.train.learning_rate * LEARNING_RATE * (1.0 - done(index));
+        let pass = Epoch { number: config.train.epochs + epoch + 1, batches, rate: &rate };
+        train_epoch(config, trainer, &mut adam, &pass, progress, |params, batch| {
             now.params.copy_from_slice(params);
-            progress.batch(index + 1, batches.count(), metrics.loss());
-        }
+            Ok(Some(integer_outputs(&now, &candidate.ranges, batch)?))
+        })?;
+        now.params.copy_from_slice(trainer.network().params());
         candidate = quantised(config, &now, &train, chosen_by)?;
         progress.integers(epoch + 1, candidate.loss);
         if candidate.loss < chosen.0 {

@@ -115,7 +115,9 @@ pub fn train(config: &Config, overwrite: bool, progress: &mut dyn Progress) -> R
     for epoch in 0..config.train.epochs {
         let epoch_start = Instant::now();
         batches.start_epoch(epoch as u64);
-        let training = train_epoch(config, &mut trainer, &mut adam, &batches, epoch, progress)?;
+        let rate = |index| learning_rate(config, epoch * batches.count() + index, batches.count());
+        let pass = Epoch { number: epoch + 1, batches: &batches, rate: &rate };
+        let training = train_epoch(config, &mut trainer, &mut adam, &pass, progress, |_, _| Ok(None))?;
         let validation = data.validation.as_ref().map(|data| validate(config, &mut trainer, data)).transpose()?;
         let row = EpochLog {
             epoch: epoch + 1,
@@ -181,21 +183,33 @@ pub fn train(config: &Config, overwrite: bool, progress: &mut dyn Progress) -> R
     Ok(report)
 }
 
-/// One pass over the training part; metrics as the epoch went along.
+/// A pass over the training part.
+struct Epoch<'a> {
+    /// Its number, from 1.
+    number: usize,
+    batches: &'a Batches<'a>,
+    /// The learning rate of each of its steps, from 0.
+    rate: &'a dyn Fn(usize) -> f64,
+}
+
+/// Trains an epoch; metrics as it went along. `impose` may give outputs that take the place of the layers' own.
 fn train_epoch(
     config: &Config,
     trainer: &mut Trainer<f32>,
     adam: &mut Adam<f32>,
-    batches: &Batches<'_>,
-    epoch: usize,
+    epoch: &Epoch<'_>,
     progress: &mut dyn Progress,
+    mut impose: impl FnMut(&[f32], &Batch<f32>) -> Result<Option<Vec<Vec<f32>>>, RunError>,
 ) -> Result<Scores, RunError> {
     let mut metrics = Metrics::default();
     let mut batch = Batch::default();
-    for index in 0..batches.count() {
-        batches.gather(index, &mut batch);
-        let diverged = |what, value| RunError::Diverged { epoch: epoch + 1, batch: index + 1, what, value };
-        let of_batch = trainer.gradient(&batch)?;
+    for index in 0..epoch.batches.count() {
+        epoch.batches.gather(index, &mut batch);
+        let diverged = |what, value| RunError::Diverged { epoch: epoch.number, batch: index + 1, what, value };
+        let of_batch = match impose(trainer.network().params(), &batch)? {
+            Some(imposed) => trainer.gradient_with(&batch, &imposed)?,
+            None => trainer.gradient(&batch)?,
+        };
         if !of_batch.loss().is_finite() {
             return Err(diverged("loss", of_batch.loss()));
         }
@@ -205,8 +219,8 @@ fn train_epoch(
         if !norm.is_finite() {
             return Err(diverged("gradient", norm));
         }
-        adam.step(params, gradients, learning_rate(config, epoch * batches.count() + index, batches.count()));
-        progress.batch(index + 1, batches.count(), metrics.loss());
+        adam.step(params, gradients, (epoch.rate)(index));
+        progress.batch(index + 1, epoch.batches.count(), metrics.loss());
     }
     Ok(Scores::from(&metrics))
 }
