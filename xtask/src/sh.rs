@@ -77,9 +77,9 @@ pub fn apt_install(packages: &[&str]) -> Result<()> {
         output(command.env("DEBIAN_FRONTEND", "noninteractive").args(arguments))
     };
     let install = [&["install", "--yes", "--no-install-recommends"], packages].concat();
-    if apt(&install).is_err() {
-        // The list of packages may be missing or old.
-        apt(&["update"]).and_then(|_| apt(&install)).context(by_hand)?;
-    }
+    // A list of packages that is missing gives nothing, and an old one gives packages that are too old. If it cannot be
+    // renewed, the packages may be there all the same.
+    let update = apt(&["update"]);
+    apt(&install).or_else(|error| update.and(Err(error))).context(by_hand)?;
     Ok(())
 }
