@@ -88,7 +88,10 @@ pub fn gate(gate: Gate, sum: i32) -> i32 {
 /// `x` saturated to 16 bits.
 #[inline(always)]
 pub fn saturate(x: i32) -> i16 {
-    x.clamp(-32_768, 32_767) as i16
+    let unit = x.clamp(-32_768, 32_767);
+    #[cfg(feature = "saturations")]
+    crate::saturations::count(&crate::saturations::UNITS, unit != x);
+    unit as i16
 }
 
 /// `x·2^-shift`, to the nearest, ties up; `shift ≤ 15`.

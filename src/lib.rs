@@ -24,6 +24,8 @@ pub mod layer;
 pub mod math;
 pub mod model;
 pub mod network;
+#[cfg(feature = "saturations")]
+pub mod saturations;
 pub mod spec;
 
 pub use any::{AnyModel, AnyStream};

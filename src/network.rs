@@ -24,6 +24,8 @@ pub trait Network: Sealed + 'static {
     const SPECS: &'static [LayerSpec];
     /// The 16-byte lines that the layers' tensors take.
     const LINES: usize;
+    /// Bytes on the stack that a step takes for operands and sums, in the layer that takes most.
+    const SCRATCH: usize;
     /// What a blob for this network carries in its preamble.
     const FINGERPRINT: u64 = fingerprint(Self::Format::STORAGE, Self::SPECS);
 
@@ -35,6 +37,17 @@ pub trait Network: Sealed + 'static {
 pub(crate) type RealInput<N> = <<N as Network>::Input as Frame<<N as Network>::Format>>::Real;
 /// One step's outputs in real units.
 pub(crate) type RealOutput<N> = <<N as Network>::Output as Frame<<N as Network>::Format>>::Real;
+
+const fn largest(sizes: &[usize]) -> usize {
+    let (mut largest, mut i) = (0, 0);
+    while i < sizes.len() {
+        if sizes[i] > largest {
+            largest = sizes[i];
+        }
+        i += 1;
+    }
+    largest
+}
 
 macro_rules! network {
     ($First:ident $first:tt $(, $Layer:ident $layer:tt after $Before:ident)*; last $Last:ident) => {
@@ -54,6 +67,7 @@ macro_rules! network {
             const LINES: usize = (
                 $First::SPEC.lines($First::Format::STORAGE) $(+ $Layer::SPEC.lines($First::Format::STORAGE))*
             ) as usize;
+            const SCRATCH: usize = largest(&[$First::SCRATCH, $($Layer::SCRATCH,)*]);
 
             #[inline]
             #[allow(unused_mut)]

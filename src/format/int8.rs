@@ -111,8 +111,11 @@ impl Format for Int8 {
     #[inline(always)]
     fn from_real(x: f32, mean: f32, scale: f32) -> i16 {
         let x = (x - mean) * scale;
+        let x = if x < 0.0 { x - 0.5 } else { x + 0.5 };
+        #[cfg(feature = "saturations")]
+        crate::saturations::count(&crate::saturations::INPUTS, x.abs() >= 32_768.0);
         // The cast saturates, and takes a NaN to 0.
-        (if x < 0.0 { x - 0.5 } else { x + 0.5 }) as i16
+        x as i16
     }
 
     #[inline(always)]

@@ -24,6 +24,7 @@ where
     type Output = [F::Unit; O];
     type State = ();
     const SPEC: LayerSpec = LayerSpec::Dense { inputs: size(I), outputs: size(O), activation: A::ACTIVATION };
+    const SCRATCH: usize = size_of::<Operands<F::Unit, I, 0>>() + O * size_of::<F::Sum>();
 
     #[inline]
     fn step(tensors: &[Line], _: &mut (), x: &[F::Unit; I]) -> [F::Unit; O] {

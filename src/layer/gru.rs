@@ -41,6 +41,13 @@ where
     type State = [F::Unit; H];
     const SPEC: LayerSpec =
         LayerSpec::Gru { inputs: size(I), hidden: size(H), reset: R::RESET, gate: G::GATE, candidate: C::CANDIDATE };
+    const SCRATCH: usize = {
+        let sums = match R::RESET {
+            Reset::Before => 2 * H,
+            Reset::After => 3 * H,
+        };
+        size_of::<Operands<F::Unit, I, H>>() + sums * size_of::<F::Sum>()
+    };
 
     #[inline]
     fn step(tensors: &[Line], h: &mut [F::Unit; H], x: &[F::Unit; I]) -> [F::Unit; H] {
@@ -101,29 +108,30 @@ pub(crate) fn step<F: Format>(
     let Some((z, r)) = gates.split_at_mut_checked(h.len()) else {
         return;
     };
+    // The candidate's sums take the place of the reset gate's.
     match reset {
         Reset::Before => {
             for (h, &r) in operands.iter_mut().skip(inputs).zip(&*r) {
                 *h = F::reset(F::gate(gate, r), *h);
             }
             F::product(matrices[1], operands, r);
+            for ((h, &z), &c) in h.iter_mut().zip(&*z).zip(&*r) {
+                *h = F::blend(F::gate(gate, z), F::candidate(candidate, c), *h);
+            }
         }
         Reset::After => {
-            let Some((x, h)) = operands.split_at_checked(inputs) else {
+            let Some((x, state)) = operands.split_at_checked(inputs) else {
                 return;
             };
-            F::product(matrices[1], h, of_h);
+            F::product(matrices[1], state, of_h);
             for (of_h, &r) in of_h.iter_mut().zip(&*r) {
                 *of_h = F::reset_sum(F::gate(gate, r), *of_h);
             }
             F::product(matrices[2], x, r);
-            for (r, &of_h) in r.iter_mut().zip(&*of_h) {
-                *r = F::add(*r, of_h);
+            for (((h, &z), &of_x), &of_h) in h.iter_mut().zip(&*z).zip(&*r).zip(&*of_h) {
+                let c = F::add(of_x, of_h);
+                *h = F::blend(F::gate(gate, z), F::candidate(candidate, c), *h);
             }
         }
-    }
-    // The candidate's sums have taken the place of the reset gate's.
-    for ((h, &z), &c) in h.iter_mut().zip(&*z).zip(&*r) {
-        *h = F::blend(F::gate(gate, z), F::candidate(candidate, c), *h);
     }
 }

@@ -37,6 +37,8 @@ pub trait Layer: sealed::Sealed + 'static {
     type State: State<Self::Format>;
     /// The same layer as data.
     const SPEC: LayerSpec;
+    /// Bytes on the stack that a step takes for operands and sums.
+    const SCRATCH: usize;
 
     /// One step. `tensors` holds [`LayerSpec::lines`] lines, in the blob's layout.
     fn step(tensors: &[Line], state: &mut Self::State, x: &Self::Input) -> Self::Output;

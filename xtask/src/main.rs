@@ -11,6 +11,7 @@ mod firmware;
 mod icount;
 mod qemu;
 mod sh;
+mod steps;
 mod test;
 
 use std::process::ExitCode;
@@ -34,6 +35,9 @@ enum Command {
     Qemu(firmware::Qemu),
     /// Count the instructions of a GRU step on every core and compare with benches/icount.md.
     Icount(icount::Icount),
+    /// Run steps of a model on this machine, for `icount` to count.
+    #[command(hide = true)]
+    Steps(steps::Steps),
     /// Check all that a change must pass: tests, formatting, lints, documentation, packaging, the demo.
     Ci(ci::Ci),
 }
@@ -44,6 +48,7 @@ fn main() -> ExitCode {
         Command::Test => test::run(),
         Command::Qemu(command) => command.run(),
         Command::Icount(command) => command.run(),
+        Command::Steps(command) => command.run(),
         Command::Ci(command) => command.run(),
     };
     match result {

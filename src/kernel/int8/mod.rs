@@ -14,11 +14,15 @@
 #[cfg(grulet_dsp)]
 mod arm_dsp;
 pub mod portable;
+#[cfg(all(target_arch = "x86_64", target_feature = "sse2"))]
+mod x86_64;
 
 #[cfg(grulet_dsp)]
 pub use arm_dsp::product;
-#[cfg(not(grulet_dsp))]
+#[cfg(not(any(grulet_dsp, all(target_arch = "x86_64", target_feature = "sse2"))))]
 pub use portable::product;
+#[cfg(all(target_arch = "x86_64", target_feature = "sse2"))]
+pub use x86_64::product;
 
 /// Rows in a block.
 pub const ROWS: usize = 4;
