@@ -47,7 +47,7 @@ fn batch<R: Real>(output: Output, rows: usize, seed: u64, padding: f64) -> Batch
     let sites = if output == Output::EveryStep { steps * rows } else { rows };
     let targets = (0..sites).map(|site| draw(site, |u| f64::from((4.0 * u) as u8))).collect();
     let state = (0..rows * 25).map(|_| R::from_f64(1.8 * rng.uniform() - 0.9)).collect();
-    Batch { steps, lengths, x, targets, state }
+    Batch { steps, lengths, x, targets, state, ..Batch::default() }
 }
 
 /// The bits of all that a call leaves.
@@ -170,7 +170,7 @@ fn series_do_not_see_each_other() {
             let steps = together.lengths[row];
             let x = (0..steps).flat_map(|t| together.x[(t * rows + row) * 3..][..3].to_vec()).collect();
             let state = together.state[row * 25..][..25].to_vec();
-            let alone = Batch { steps, lengths: vec![steps], x, state, targets: Vec::new() };
+            let alone = Batch { steps, lengths: vec![steps], x, state, ..Batch::default() };
             let last = if output == Output::EveryStep { steps } else { 1 };
             let expected: Vec<f64> = (0..last).flat_map(|t| outputs[(t * rows + row) * 4..][..4].to_vec()).collect();
             assert_eq!(trainer.forward(&alone).unwrap(), expected, "series {row}, {output:?}");

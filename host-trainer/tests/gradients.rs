@@ -7,7 +7,7 @@ mod common;
 
 use common::tolerances::{CHECKED, GRADIENT_F64, KINK_F64, STEP};
 use grulet::spec::{Activation, Candidate, Gate, LayerSpec, Output, Reset};
-use grulet_trainer::nn::{Batch, Loss, Network, Rng, Trainer};
+use grulet_trainer::nn::{Batch, Loss, Network, Regularization, Rng, Trainer};
 use proptest::prelude::*;
 
 /// What a gradient is taken of.
@@ -103,13 +103,17 @@ fn batch(case: &Case, network: &Network<f64>) -> (Batch<f64>, Vec<f64>) {
             }
         }
     }
-    (Batch { steps, lengths: case.lengths.clone(), x, targets, state }, weights)
+    (Batch { steps, lengths: case.lengths.clone(), x, targets, state, ..Batch::default() }, weights)
 }
 
 /// The value whose gradient is taken.
 fn value(trainer: &mut Trainer<f64>, batch: &Batch<f64>, objective: Objective, weights: &[f64]) -> f64 {
     match objective {
-        Objective::Loss(_) => trainer.evaluate(batch).unwrap().loss(),
+        // The same dropout and noise each time.
+        Objective::Loss(_) => {
+            trainer.start_batch(3);
+            trainer.gradient(batch).unwrap().loss()
+        }
         Objective::Outputs => {
             let outputs = trainer.forward(batch).unwrap();
             // Outputs in the padding are zero, and their weights NaN.
@@ -140,6 +144,11 @@ fn compare(
 
 /// Compares all gradients of a case.
 fn check(case: &Case) -> Result<Count, String> {
+    check_with(case, None)
+}
+
+/// Compares all gradients of a case with regularisation, where every output counts differently.
+fn check_with(case: &Case, regularization: Option<Regularization>) -> Result<Count, String> {
     let network = network(case);
     let (mut batch, weights) = batch(case, &network);
     let tensors = network.tensors().to_vec();
@@ -150,6 +159,14 @@ fn check(case: &Case) -> Result<Count, String> {
     let mut trainer = Trainer::new(network, loss, 1).unwrap();
     trainer.keep_d_x(true);
     match case.objective {
+        Objective::Loss(_) if regularization.is_some() => {
+            let plain = trainer.gradient(&batch).unwrap().loss();
+            let sites = if case.output == Output::EveryStep { batch.steps } else { 1 } * batch.rows();
+            batch.weights = (0..sites).map(|site| 0.3 * (site % 5) as f64).collect();
+            trainer.regularize(regularization.unwrap()).unwrap();
+            trainer.start_batch(3);
+            assert_ne!(trainer.gradient(&batch).unwrap().loss(), plain);
+        }
         Objective::Loss(_) => {
             let gradient_loss = trainer.gradient(&batch).unwrap().loss();
             assert_eq!(gradient_loss, trainer.evaluate(&batch).unwrap().loss());
@@ -266,6 +283,37 @@ fn every_loss() {
                 let layers = vec![gru(2, 4, reset, Gate::Sigmoid, Candidate::Tanh), dense(4, 3, activation)];
                 let objective = Objective::Loss(loss);
                 must_agree(&Case { layers, output, objective, lengths: LENGTHS.to_vec(), seed: 2 });
+            }
+        }
+    }
+}
+
+#[test]
+fn every_regularization() {
+    let all = Regularization {
+        seed: 5,
+        input_noise: 0.3,
+        dropout: vec![0.2, 0.4, 0.5],
+        recurrent_dropout: vec![0.5, 0.3],
+        label_smoothing: 0.2,
+    };
+    let losses = [
+        (Loss::BinaryCrossEntropy, Activation::Sigmoid),
+        (Loss::CategoricalCrossEntropy, Activation::Softmax),
+        (Loss::SparseCategoricalCrossEntropy, Activation::Softmax),
+        (Loss::MeanSquaredError, Activation::Linear),
+    ];
+    for (loss, activation) in losses {
+        for output in OUTPUTS {
+            for resets in [[RESETS[0], RESETS[1]], [RESETS[1], RESETS[0]]] {
+                let [first, second] = resets
+                    .map(|reset| move |inputs, hidden| gru(inputs, hidden, reset, Gate::Sigmoid, Candidate::Tanh));
+                let layers = vec![first(3, 4), second(4, 5), dense(5, 3, activation)];
+                let lengths = LENGTHS.to_vec();
+                let case = Case { layers, output, objective: Objective::Loss(loss), lengths, seed: 6 };
+                let count =
+                    check_with(&case, Some(all.clone())).unwrap_or_else(|problem| panic!("{problem}\nin {case:?}"));
+                assert!(count.checked > 100 && count.skipped == 0, "{count:?} in {case:?}");
             }
         }
     }

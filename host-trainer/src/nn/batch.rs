@@ -17,6 +17,9 @@ pub struct Batch<R> {
     /// Targets (T, B, D) for a network with an output at every step, (B, D) for one with the last output only. A sparse
     /// categorical target is a class number with D = 1; other losses have D = outputs. May be empty where no loss is asked for.
     pub targets: Vec<R>,
+    /// How much each output's loss counts (T, B), or (B) with the last output only; empty for 1 throughout. The loss stays a
+    /// mean over all outputs, as in Keras, not over their weights.
+    pub weights: Vec<R>,
     /// State before the first step (B, S), S being the states of all layers one after the other; empty for zeros.
     pub state: Vec<R>,
 }

@@ -67,6 +67,28 @@ pub enum Error {
         /// The value given.
         found: f64,
     },
+    /// A rate of dropout or label smoothing that is none.
+    #[error("a rate of dropout or label smoothing is {found}; give 0 or more, and less than 1")]
+    Rate {
+        /// The value given.
+        found: f64,
+    },
+    /// Noise of no size.
+    #[error("the standard deviation of input noise is {found}; give a finite number of 0 or more")]
+    InputNoise {
+        /// The value given.
+        found: f64,
+    },
+    /// A weight that would turn a loss around.
+    #[error("series {row}, step {step}: the weight is {found}; give a finite number of 0 or more")]
+    Weight {
+        /// The series of the batch.
+        row: usize,
+        /// The step, 0 where there is one output per series.
+        step: usize,
+        /// The weight.
+        found: f64,
+    },
     /// No thread to compute on.
     #[error("0 threads were asked for; give at least 1")]
     NoThreads,

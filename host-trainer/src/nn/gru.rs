@@ -37,6 +37,12 @@ pub(super) struct GruTape<R> {
     aside: Vec<R>,
     /// One step's gradient of r⊙h (B, H).
     scratch: Vec<R>,
+    /// What the recurrent products see of the state: all of it where this is empty (B, H).
+    pub mask: Vec<R>,
+    /// The states before every step, masked (T, B, H).
+    masked: Vec<R>,
+    /// One step's gradient of the masked state (B, H).
+    d_masked: Vec<R>,
 }
 
 impl<R: Real> GruTape<R> {
@@ -148,6 +154,10 @@ impl Gru {
         grow(&mut tape.gates, extent.steps * rows * 3 * h);
         grow(&mut tape.aside, extent.steps * rows * h);
         grow(&mut tape.scratch, rows * h);
+        if !tape.mask.is_empty() {
+            grow(&mut tape.masked, extent.steps * rows * h);
+            grow(&mut tape.d_masked, rows * h);
+        }
         for (row, state) in tape.states[..rows * h].chunks_exact_mut(h).enumerate() {
             match initial(row) {
                 Some(values) => state.copy_from_slice(values),
@@ -179,11 +189,18 @@ impl Gru {
             let (gate, next_gates) = gates.split_at_mut(rows * 3 * h);
             let (aside_now, next_aside) = aside.split_at_mut(rows * h);
             (gates, aside) = (next_gates, next_aside);
+            let seen = if tape.mask.is_empty() {
+                state
+            } else {
+                let masked = &mut tape.masked[t * rows * h..][..rows * h];
+                masked.iter_mut().zip(state).zip(&tape.mask).for_each(|((masked, &h), &mask)| *masked = h * mask);
+                masked
+            };
 
             let x_zr = Term { left: x, stride: i, depth: i, packed: packed.w_zr };
-            let h_zr = Term { left: state, stride: h, depth: h, packed: packed.u_zr };
+            let h_zr = Term { left: seen, stride: h, depth: h, packed: packed.u_zr };
             multiply(rows, 2 * h, Start::Bias(packed.bias_zr), &[x_zr, h_zr], gate, 3 * h);
-            dispatch(Gates { layer: *self, gates: gate, state, aside: aside_now });
+            dispatch(Gates { layer: *self, gates: gate, seen, aside: aside_now });
 
             let x_c = Term { left: x, stride: i, depth: i, packed: packed.w_c };
             match self.reset {
@@ -192,7 +209,7 @@ impl Gru {
                     multiply(rows, h, Start::Bias(&bias[2 * h..]), &[x_c, h_c], &mut gate[2 * h..], 3 * h);
                 }
                 Reset::After => {
-                    let h_c = Term { left: state, stride: h, depth: h, packed: packed.u_c };
+                    let h_c = Term { left: seen, stride: h, depth: h, packed: packed.u_c };
                     multiply(rows, h, Start::Bias(&bias[5 * h..]), &[h_c], aside_now, h);
                     multiply(rows, h, Start::Bias(&bias[2 * h..3 * h]), &[x_c], &mut gate[2 * h..], 3 * h);
                 }
@@ -236,17 +253,28 @@ impl Gru {
             let d_output = &d_output[t * rows * h..][..rows * h];
             let lengths = extent.lengths;
             dispatch(StateGradient { layer: *self, lengths, t, gates, aside, state, d_output, d_state });
+            // Where the products saw a masked state, its gradient comes together aside.
+            let (seen, d_seen) = if tape.mask.is_empty() {
+                (state, &mut *d_state)
+            } else {
+                tape.d_masked[..rows * h].fill(R::ZERO);
+                (&tape.masked[t * rows * h..][..rows * h], &mut tape.d_masked[..rows * h])
+            };
             if self.reset == Reset::Before {
                 let d_reset = &mut tape.scratch[..rows * h];
                 let d_c = Term { left: &gates[2 * h..], stride: 3 * h, depth: h, packed: packed.u_c_transposed };
                 multiply(rows, h, Start::Zero, &[d_c], d_reset, h);
-                dispatch(ResetGradient { layer: *self, gates, state, d_reset, d_state });
+                dispatch(ResetGradient { layer: *self, gates, seen, d_reset, d_seen });
             }
             let d_zr = Term { left: gates, stride: 3 * h, depth: 2 * h, packed: packed.u_zr_transposed };
             let d_c = Term { left: aside, stride: h, depth: h, packed: packed.u_c_transposed };
             match self.reset {
-                Reset::Before => multiply(rows, h, Start::Output, &[d_zr], d_state, h),
-                Reset::After => multiply(rows, h, Start::Output, &[d_zr, d_c], d_state, h),
+                Reset::Before => multiply(rows, h, Start::Output, &[d_zr], d_seen, h),
+                Reset::After => multiply(rows, h, Start::Output, &[d_zr, d_c], d_seen, h),
+            }
+            if !tape.mask.is_empty() {
+                let d_masked = tape.d_masked.iter().zip(&tape.mask);
+                d_state.iter_mut().zip(d_masked).for_each(|(d, (&d_masked, &mask))| *d += d_masked * mask);
             }
         }
 
@@ -256,7 +284,8 @@ impl Gru {
             multiply(all, i, Start::Zero, &[term], d_input, i);
         }
         let inputs = Matrix { data: input, stride: i, columns: i };
-        let states = Matrix { data: &tape.states, stride: h, columns: h };
+        let states = if tape.mask.is_empty() { &tape.states } else { &tape.masked };
+        let states = Matrix { data: states, stride: h, columns: h };
         let d_gates = Matrix { data: &tape.gates, stride: 3 * h, columns: 3 * h };
         let d_zr = Matrix { columns: 2 * h, ..d_gates };
         let d_c = Matrix { data: &tape.gates[2 * h..], stride: 3 * h, columns: h };
@@ -319,7 +348,8 @@ fn candidate_slope<R: Real>(candidate: Candidate, y: R) -> R {
 struct Gates<'a, R> {
     layer: Gru,
     gates: &'a mut [R],
-    state: &'a [R],
+    /// The state, or what a mask leaves of it.
+    seen: &'a [R],
     aside: &'a mut [R],
 }
 
@@ -328,15 +358,15 @@ impl<R: Real> Kernel for Gates<'_, R> {
     fn run<I: Isa>(self) {
         let h = self.layer.hidden;
         let rows =
-            self.gates.chunks_exact_mut(3 * h).zip(self.state.chunks_exact(h)).zip(self.aside.chunks_exact_mut(h));
-        for ((gates, state), aside) in rows {
+            self.gates.chunks_exact_mut(3 * h).zip(self.seen.chunks_exact(h)).zip(self.aside.chunks_exact_mut(h));
+        for ((gates, seen), aside) in rows {
             match self.layer.gate {
                 Gate::Sigmoid => gates[..2 * h].iter_mut().for_each(|g| *g = g.sigmoid()),
                 Gate::HardSigmoid => gates[..2 * h].iter_mut().for_each(|g| *g = g.hard_sigmoid()),
             }
             if self.layer.reset == Reset::Before {
-                for ((aside, &r), &state) in aside.iter_mut().zip(&gates[h..2 * h]).zip(state) {
-                    *aside = r * state;
+                for ((aside, &r), &seen) in aside.iter_mut().zip(&gates[h..2 * h]).zip(seen) {
+                    *aside = r * seen;
                 }
             }
         }
@@ -437,23 +467,23 @@ impl<R: Real> Kernel for StateGradient<'_, R> {
 struct ResetGradient<'a, R> {
     layer: Gru,
     gates: &'a mut [R],
-    state: &'a [R],
+    seen: &'a [R],
     d_reset: &'a [R],
-    d_state: &'a mut [R],
+    d_seen: &'a mut [R],
 }
 
 impl<R: Real> Kernel for ResetGradient<'_, R> {
     #[inline(always)]
     fn run<I: Isa>(self) {
         let Gru { hidden: h, gate, .. } = self.layer;
-        for row in 0..self.state.len() / h {
+        for row in 0..self.seen.len() / h {
             let r = &mut self.gates[row * 3 * h + h..][..h];
-            let state = &self.state[row * h..][..h];
+            let seen = &self.seen[row * h..][..h];
             let d_reset = &self.d_reset[row * h..][..h];
-            let d_state = &mut self.d_state[row * h..][..h];
+            let d_seen = &mut self.d_seen[row * h..][..h];
             for j in 0..h {
-                d_state[j] += d_reset[j] * r[j];
-                r[j] = d_reset[j] * state[j] * gate_slope(gate, r[j]);
+                d_seen[j] += d_reset[j] * r[j];
+                r[j] = d_reset[j] * seen[j] * gate_slope(gate, r[j]);
             }
         }
     }

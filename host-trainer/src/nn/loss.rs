@@ -112,15 +112,27 @@ impl Loss {
     }
 
     /// The loss of one output, summed over its elements, and its gradient times `scale`: by the sums before the activation
-    /// for cross-entropies, by the outputs for all others.
+    /// for cross-entropies, by the outputs for all others. A cross-entropy's target `y` counts as
+    /// `(1 - smoothing)·y + smoothing/K`, with K classes, 2 for yes and no (Szegedy et al. 2016).
     #[inline]
-    pub(super) fn evaluate<R: Real>(self, out: &[R], sums: &[R], target: &[R], scale: R, d: &mut [R]) -> f64 {
+    pub(super) fn evaluate<R: Real>(
+        self,
+        out: &[R],
+        sums: &[R],
+        target: &[R],
+        scale: R,
+        smoothing: f64,
+        d: &mut [R],
+    ) -> f64 {
+        let keep = R::from_f64(1.0 - smoothing);
+        let spread = |classes: usize| R::from_f64(smoothing / classes as f64);
         let two = R::ONE + R::ONE;
         let half = R::ONE / two;
         let mut total = 0.0;
         match self {
             Loss::BinaryCrossEntropy => {
                 for (((d, &p), &s), &y) in d.iter_mut().zip(out).zip(sums).zip(target) {
+                    let y = keep * y + spread(2);
                     total += (s.at_least(R::ZERO) - s * y + (-s.abs()).exp().ln_1p()).to_f64();
                     *d = (p - y) * scale;
                 }
@@ -128,17 +140,23 @@ impl Loss {
             Loss::CategoricalCrossEntropy => {
                 let normaliser = log_sum_exp(sums);
                 // 1 for probabilities; whatever it is, this is the gradient of the loss above.
-                let mass = target.iter().fold(R::ZERO, |sum, &y| sum + y);
+                let spread = spread(target.len());
+                let mass = target.iter().fold(R::ZERO, |sum, &y| sum + (keep * y + spread));
                 for (((d, &p), &s), &y) in d.iter_mut().zip(out).zip(sums).zip(target) {
+                    let y = keep * y + spread;
                     total += (y * (normaliser - s)).to_f64();
                     *d = (p * mass - y) * scale;
                 }
             }
             Loss::SparseCategoricalCrossEntropy => {
                 let class = target[0].to_f64() as usize;
-                total = (log_sum_exp(sums) - sums[class]).to_f64();
-                d.iter_mut().zip(out).for_each(|(d, &p)| *d = p * scale);
-                d[class] = (out[class] - R::ONE) * scale;
+                let (normaliser, spread) = (log_sum_exp(sums), spread(sums.len()));
+                total = (keep * (normaliser - sums[class])).to_f64();
+                if smoothing > 0.0 {
+                    total += sums.iter().map(|&s| (spread * (normaliser - s)).to_f64()).sum::<f64>();
+                }
+                d.iter_mut().zip(out).for_each(|(d, &p)| *d = (p - spread) * scale);
+                d[class] = (out[class] - (keep + spread)) * scale;
             }
             Loss::MeanSquaredError => {
                 for ((d, &p), &y) in d.iter_mut().zip(out).zip(target) {
@@ -207,7 +225,7 @@ mod tests {
         let mut out = sums.clone();
         Dense { inputs: 1, outputs: sums.len(), activation }.activate(&mut out);
         let mut d = vec![R::from_f64(f64::NAN); sums.len()];
-        let total = loss.evaluate(&out, &sums, &target, R::ONE, &mut d);
+        let total = loss.evaluate(&out, &sums, &target, R::ONE, 0.0, &mut d);
         (total, d.into_iter().map(R::to_f64).collect())
     }
 

@@ -74,7 +74,7 @@ impl Metrics {
                 };
             }
             let target: Vec<f64> = target.iter().map(|&y| f64::from(y)).collect();
-            metrics.add_loss(loss.evaluate(&out, &sums, &target, 1.0, &mut gradient), loss.elements(width));
+            metrics.add_loss(loss.evaluate(&out, &sums, &target, 1.0, 0.0, &mut gradient), loss.elements(width));
         }
         metrics.add(loss, width, pairs().collect::<Vec<_>>().iter().copied());
         metrics

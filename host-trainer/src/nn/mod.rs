@@ -4,7 +4,7 @@
 //! differences and against Keras and PyTorch.
 //!
 //! In the order that data passes them: [`Batch`] → `shard` (one pass of a [`Network`] over eight series) → `gru`, `dense`
-//! (one layer's forward and backward) → `gemm` (matrix products) → [`Loss`], [`Metrics`] → [`Trainer`] (shards on threads,
+//! (one layer's forward and backward, with `regularize` on the way to training) → `gemm` (matrix products) → [`Loss`], [`Metrics`] → [`Trainer`] (shards on threads,
 //! gradients summed) → [`clip_by_norm`], [`Adam`].
 //!
 //! **If** a batch fits the network and its targets the loss, **then** every call succeeds and depends on nothing but
@@ -22,6 +22,7 @@ mod loss;
 mod metrics;
 mod network;
 mod real;
+mod regularize;
 mod rng;
 mod shard;
 mod simd;
@@ -34,5 +35,6 @@ pub use loss::Loss;
 pub use metrics::Metrics;
 pub use network::{Network, Tensor};
 pub use real::Real;
+pub use regularize::Regularization;
 pub use rng::Rng;
 pub use trainer::Trainer;

@@ -4,6 +4,7 @@ use grulet::spec::{LayerSpec, Output};
 
 use super::dense::Dense;
 use super::gru::{Extent, Gru, GruTape, grow};
+use super::regularize::{self, Draw, Mask};
 use super::{Batch, Loss, Metrics, Network, Real};
 
 /// Series that are computed together. It is fixed, because the order of the sums over a batch follows from it.
@@ -144,6 +145,8 @@ pub(super) struct Job<'a, R> {
     pub batch: &'a Batch<R>,
     pub task: Task<'a, R>,
     pub want_d_x: bool,
+    /// Dropout and noise, where gradients are taken.
+    pub draw: Option<Draw<'a>>,
     /// For each layer outputs (T, B, O) that take the place of its own, see [`Trainer::gradient_with`](super::Trainer).
     pub imposed: Option<&'a [Vec<R>]>,
 }
@@ -211,6 +214,10 @@ pub(super) struct Worker<R> {
     tapes: Vec<Tape<R>>,
     /// Inputs of the head (rows, width).
     last: Vec<R>,
+    /// For each layer with dropout on its inputs, the mask (rows, width); empty for others.
+    masks: Vec<Vec<R>>,
+    /// For each of these, its inputs after it (steps, rows, width), or (rows, width).
+    dropped: Vec<Vec<R>>,
     /// Sums before the last activation.
     sums: Vec<R>,
     /// Gradient by the output of a layer.
@@ -229,6 +236,8 @@ impl<R: Real> Worker<R> {
             input: Vec::new(),
             tapes: tapes.collect(),
             last: Vec::new(),
+            masks: vec![Vec::new(); plan.layers.len()],
+            dropped: vec![Vec::new(); plan.layers.len()],
             sums: Vec::new(),
             d: Vec::new(),
             d_next: Vec::new(),
@@ -245,6 +254,7 @@ impl<R: Real> Worker<R> {
         shard.steps = steps;
 
         self.read_input(job, from, extent);
+        self.draw_masks(job, from, extent.rows());
         self.forward(job, from, extent);
         self.write_output(job.plan, extent, shard);
         match job.task {
@@ -274,6 +284,26 @@ impl<R: Real> Worker<R> {
                 }
             }
         }
+        if let Some(draw) = job.draw {
+            draw.add_noise(extent.lengths, from, width, &mut self.input[..extent.steps * rows * width]);
+        }
+    }
+
+    /// Draws the masks of a shard.
+    fn draw_masks(&mut self, job: &Job<'_, R>, from: usize, rows: usize) {
+        for (index, layer) in job.plan.layers.iter().enumerate() {
+            let draw = |kind, width: usize, mask: &mut Vec<R>| {
+                mask.clear();
+                if let Some(draw) = job.draw.filter(|draw| draw.rate(kind, index) > 0.0) {
+                    mask.resize(rows * width, R::ZERO);
+                    draw.mask(kind, index, from, width, mask);
+                }
+            };
+            draw(Mask::Inputs, layer.inputs(), &mut self.masks[index]);
+            if let Tape::Gru(tape) = &mut self.tapes[index] {
+                draw(Mask::State, layer.outputs(), &mut tape.mask);
+            }
+        }
     }
 
     fn forward(&mut self, job: &Job<'_, R>, from: usize, extent: Extent<'_>) {
@@ -290,6 +320,13 @@ impl<R: Real> Worker<R> {
             if plan.in_head(index) {
                 count = rows;
                 input = if index == plan.head { &self.last } else { dense_output(before) };
+            }
+            if !self.masks[index].is_empty() {
+                let (dropped, len) = (&mut self.dropped[index], count * layer.inputs());
+                grow(dropped, len);
+                dropped[..len].copy_from_slice(&input[..len]);
+                regularize::apply(&self.masks[index], &mut dropped[..len]);
+                input = dropped;
             }
             match (&layer.kind, &mut now[0]) {
                 (Kind::Gru(gru), Tape::Gru(tape)) => {
@@ -361,6 +398,7 @@ impl<R: Real> Worker<R> {
         let (rows, width) = (extent.rows(), plan.outputs());
         let target_width = loss.target_len(width);
         let scale = R::from_f64(scale);
+        let smoothing = job.draw.map_or(0.0, |draw| draw.regularization.label_smoothing);
         let mut d = std::mem::take(&mut self.d);
         grow(&mut d, plan.output_steps(extent.steps) * rows * width);
         let output = self.output(plan, extent);
@@ -368,12 +406,14 @@ impl<R: Real> Worker<R> {
             extent.lengths.iter().enumerate().map(move |(row, &length)| {
                 let site = t * rows + row;
                 let target = (t * job.batch.rows() + from + row) * target_width;
-                (site, plan.is_valid(t, length).then(|| &job.batch.targets[target..][..target_width]))
+                let weight = job.batch.weights.get(t * job.batch.rows() + from + row);
+                let target = plan.is_valid(t, length).then(|| &job.batch.targets[target..][..target_width]);
+                (site, weight.copied().unwrap_or(R::ONE), target)
             })
         });
         let metrics = &mut shard.metrics;
         metrics.clear();
-        for (site, target) in sites.clone() {
+        for (site, weight, target) in sites.clone() {
             let d = &mut d[site * width..][..width];
             let Some(target) = target else {
                 d.fill(R::ZERO);
@@ -381,9 +421,10 @@ impl<R: Real> Worker<R> {
             };
             let out = &output[site * width..][..width];
             let sums = if loss.is_classification() { &self.sums[site * width..][..width] } else { out };
-            metrics.add_loss(loss.evaluate(out, sums, target, scale, d), loss.elements(width));
+            let sum = loss.evaluate(out, sums, target, scale * weight, smoothing, d);
+            metrics.add_loss(sum * weight.to_f64(), loss.elements(width));
         }
-        let pairs = sites.filter_map(|(site, target)| Some((&output[site * width..][..width], target?)));
+        let pairs = sites.filter_map(|(site, _, target)| Some((&output[site * width..][..width], target?)));
         metrics.add(loss, width, pairs);
         self.d = d;
     }
@@ -420,13 +461,17 @@ impl<R: Real> Worker<R> {
             let packed = &job.packed[layer.packed.clone()];
             let gradients = &mut shard.gradients[layer.params.clone()];
             let (before, now) = self.tapes.split_at_mut(index);
-            let (count, input) = if !plan.in_head(index) {
+            let (count, mut input) = if !plan.in_head(index) {
                 (all, body_output(plan, before, &self.input, index, extent))
             } else if index == plan.head {
                 (rows, &self.last[..])
             } else {
                 (rows, dense_output(before))
             };
+            let mask = &self.masks[index];
+            if !mask.is_empty() {
+                input = &self.dropped[index];
+            }
             grow(&mut self.d_next, count * layer.inputs());
             let d_input = (index > 0 || job.want_d_x).then_some(&mut self.d_next[..]);
             match (&layer.kind, &mut now[0]) {
@@ -442,6 +487,9 @@ impl<R: Real> Worker<R> {
                     dense.backward(packed, count, input, &self.d[..len], d_input, gradients);
                 }
                 _ => unreachable!("tapes are made for their layers"),
+            }
+            if !mask.is_empty() {
+                regularize::apply(mask, &mut self.d_next[..count * layer.inputs()]);
             }
             std::mem::swap(&mut self.d, &mut self.d_next);
             if index == plan.head && (index > 0 || job.want_d_x) {

@@ -6,8 +6,9 @@ use std::sync::{Mutex, PoisonError};
 use rayon::iter::{IndexedParallelIterator, IntoParallelRefMutIterator, ParallelIterator};
 
 use super::batch::check_len;
+use super::regularize::Draw;
 use super::shard::{Job, Plan, SHARD_ROWS, Shard, Task, Worker};
-use super::{Batch, Error, Loss, Metrics, Network, Real};
+use super::{Batch, Error, Loss, Metrics, Network, Real, Regularization};
 
 /// A network with what its training needs: a loss, gradients, buffers and threads.
 ///
@@ -52,6 +53,9 @@ pub struct Trainer<R> {
     gradients: Vec<R>,
     metrics: Metrics,
     want_d_x: bool,
+    regularization: Regularization,
+    /// Number of the next batch that a gradient is taken of.
+    batch: u64,
     workers: Vec<Worker<R>>,
     shards: Vec<Mutex<Shard<R>>>,
     /// None for one thread, which is the caller's.
@@ -85,6 +89,8 @@ impl<R: Real> Trainer<R> {
             shards: Vec::new(),
             metrics: Metrics::default(),
             want_d_x: false,
+            regularization: Regularization::default(),
+            batch: 0,
             last: (0, Vec::new()),
             network,
             loss,
@@ -123,6 +129,22 @@ impl<R: Real> Trainer<R> {
         (self.network.params_mut(), &mut self.gradients)
     }
 
+    /// Takes gradients with dropout, noise and smoothed labels from now on.
+    ///
+    /// # Errors
+    /// Where a rate is none.
+    pub fn regularize(&mut self, regularization: Regularization) -> Result<(), Error> {
+        regularization.check()?;
+        self.regularization = regularization;
+        Ok(())
+    }
+
+    /// Says that the next gradient is of batch `number`, counted over all epochs: what is drawn for it follows from that.
+    /// Without a call the numbers go up from 0.
+    pub fn start_batch(&mut self, number: u64) {
+        self.batch = number;
+    }
+
     /// Whether gradients by the inputs are computed too, for [`Trainer::d_x`].
     pub fn keep_d_x(&mut self, keep: bool) {
         self.want_d_x = keep;
@@ -155,6 +177,7 @@ impl<R: Real> Trainer<R> {
     pub fn gradient(&mut self, batch: &Batch<R>) -> Result<&Metrics, Error> {
         let scale = self.check_targets(batch)?;
         self.run(batch, Task::Gradient { loss: self.loss, scale });
+        self.batch += 1;
         self.sum_gradients();
         Ok(self.sum_metrics())
     }
@@ -176,6 +199,7 @@ impl<R: Real> Trainer<R> {
             check_len("imposed outputs", "(steps, series, outputs of the layer)", expected, outputs.len())?;
         }
         self.run_with(batch, Task::Gradient { loss: self.loss, scale }, Some(imposed));
+        self.batch += 1;
         self.sum_gradients();
         Ok(self.sum_metrics())
     }
@@ -246,12 +270,19 @@ impl<R: Real> Trainer<R> {
         let steps = self.plan.output_steps(batch.steps);
         check_len("targets", "([steps,] series, target)", steps * rows * width, batch.targets.len())?;
         let mut sites = 0;
+        if !batch.weights.is_empty() {
+            check_len("weights", "([steps,] series)", steps * rows, batch.weights.len())?;
+        }
         for (site, target) in batch.targets.chunks_exact(width).enumerate() {
             let (step, row) = (site / rows, site % rows);
             if !self.plan.is_valid(step, batch.lengths[row]) {
                 continue;
             }
             sites += 1;
+            let weight = batch.weights.get(site).map_or(1.0, |weight| weight.to_f64());
+            if !(weight >= 0.0 && weight.is_finite()) {
+                return Err(Error::Weight { row, step, found: weight });
+            }
             for (element, value) in target.iter().enumerate() {
                 if let Some(needs) = self.loss.refuses(value.to_f64(), outputs) {
                     return Err(Error::Target { row, step, element, found: value.to_f64(), loss: self.loss, needs });
@@ -277,7 +308,9 @@ impl<R: Real> Trainer<R> {
         self.plan.pack(self.network.params(), &mut self.packed);
 
         let (plan, params, packed, want_d_x) = (&self.plan, self.network.params(), &self.packed[..], self.want_d_x);
-        let job = Job { plan, params, packed, batch, task, want_d_x, imposed };
+        let draw = matches!(task, Task::Gradient { .. })
+            .then_some(Draw { regularization: &self.regularization, batch: self.batch });
+        let job = Job { plan, params, packed, batch, task, want_d_x, draw, imposed };
         let next = AtomicUsize::new(0);
         let shards = &self.shards[..count];
         let work = |worker: &mut Worker<R>| {

@@ -1,0 +1,168 @@
+//! What training does to its examples and layers by chance, so that the network does not learn the examples by heart.
+
+use super::{Error, Real, Rng};
+
+/// Dropout, noise and label smoothing; in [`Trainer::gradient`](super::Trainer::gradient) alone, never where a network is
+/// scored.
+///
+/// Masks are those of variational dropout (Gal and Ghahramani 2016): drawn once for a series, the same at all its steps, what
+/// is left divided by `1 - rate`. They depend on the seed, the number of the batch and the place in it: not on threads.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Regularization {
+    /// The seed of all that is drawn.
+    pub seed: u64,
+    /// Standard deviation of Gaussian noise on the network's inputs.
+    pub input_noise: f64,
+    /// For each layer, which part of its inputs is dropped; none where the list ends.
+    pub dropout: Vec<f64>,
+    /// For each GRU, which part of its state is dropped in the products with the recurrent kernel (what the update gate
+    /// keeps is not touched); none where the list ends.
+    pub recurrent_dropout: Vec<f64>,
+    /// Targets of a cross-entropy are moved by this part towards equal probabilities, as Keras does.
+    pub label_smoothing: f64,
+}
+
+/// What is drawn for a layer.
+#[derive(Clone, Copy)]
+pub(super) enum Mask {
+    Inputs,
+    State,
+}
+
+impl Regularization {
+    /// Checks the rates.
+    pub(super) fn check(&self) -> Result<(), Error> {
+        let rates = self.dropout.iter().chain(&self.recurrent_dropout).chain([&self.label_smoothing]);
+        if let Some(&found) = rates.into_iter().find(|rate| !(0.0..1.0).contains(*rate)) {
+            return Err(Error::Rate { found });
+        }
+        if !(self.input_noise >= 0.0 && self.input_noise.is_finite()) {
+            return Err(Error::InputNoise { found: self.input_noise });
+        }
+        Ok(())
+    }
+}
+
+/// The regularisation of one batch.
+#[derive(Clone, Copy)]
+pub(super) struct Draw<'a> {
+    pub regularization: &'a Regularization,
+    /// Number of the batch, over all epochs.
+    pub batch: u64,
+}
+
+impl Draw<'_> {
+    /// The rate of a mask.
+    pub fn rate(&self, mask: Mask, layer: usize) -> f64 {
+        let rates = match mask {
+            Mask::Inputs => &self.regularization.dropout,
+            Mask::State => &self.regularization.recurrent_dropout,
+        };
+        rates.get(layer).copied().unwrap_or(0.0)
+    }
+
+    /// A generator for one series of the batch; no two of a run are the same.
+    fn rng(&self, row: usize, what: u64) -> Rng {
+        Rng::new(self.regularization.seed, 1 << 63 | self.batch << 28 | (row as u64) << 8 | what)
+    }
+
+    /// Draws masks (rows, width) for the series from `first` on.
+    pub fn mask<R: Real>(&self, mask: Mask, layer: usize, first: usize, width: usize, values: &mut [R]) {
+        let rate = self.rate(mask, layer);
+        let kept = R::from_f64(1.0 / (1.0 - rate));
+        for (row, values) in values.chunks_exact_mut(width).enumerate() {
+            let mut rng = self.rng(first + row, 2 * layer as u64 + mask as u64);
+            values.fill_with(|| if rng.uniform() < rate { R::ZERO } else { kept });
+        }
+    }
+
+    /// Adds noise to inputs (steps, rows, width) of the series from `first` on, up to their ends.
+    pub fn add_noise<R: Real>(&self, lengths: &[usize], first: usize, width: usize, inputs: &mut [R]) {
+        let size = self.regularization.input_noise;
+        if size == 0.0 {
+            return;
+        }
+        for (row, &length) in lengths.iter().enumerate() {
+            let mut rng = self.rng(first + row, 255);
+            for step in inputs.chunks_exact_mut(lengths.len() * width).take(length) {
+                step[row * width..][..width].iter_mut().for_each(|x| *x += R::from_f64(size * rng.normal()));
+            }
+        }
+    }
+}
+
+/// Multiplies values (steps, rows, width) by a mask (rows, width).
+pub(super) fn apply<R: Real>(mask: &[R], values: &mut [R]) {
+    for step in values.chunks_exact_mut(mask.len()) {
+        step.iter_mut().zip(mask).for_each(|(value, &mask)| *value *= mask);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn draw(regularization: &Regularization, batch: u64) -> Draw<'_> {
+        Draw { regularization, batch }
+    }
+
+    #[test]
+    fn a_mask_keeps_the_mean_and_drops_its_part() {
+        let rates = Regularization { seed: 3, dropout: vec![0.0, 0.25], ..Regularization::default() };
+        let mut mask = vec![0.0; 100 * 400];
+        draw(&rates, 7).mask(Mask::Inputs, 1, 0, 400, &mut mask);
+        let dropped = mask.iter().filter(|&&m| m == 0.0).count() as f64;
+        // Five standard deviations.
+        assert!((dropped - 10_000.0).abs() < 5.0 * libm::sqrt(40_000.0 * 0.25 * 0.75), "{dropped}");
+        assert!(mask.iter().all(|&m| m == 0.0 || m == 4.0 / 3.0));
+    }
+
+    #[test]
+    fn what_is_drawn_depends_on_seed_batch_series_layer_and_kind_alone() {
+        let rates = |seed| Regularization {
+            seed,
+            dropout: vec![0.5; 2],
+            recurrent_dropout: vec![0.5; 2],
+            ..Default::default()
+        };
+        let (one, two) = (rates(1), rates(2));
+        let mask = |rates, batch, kind, layer, first: usize, rows: usize| {
+            let mut mask = vec![0f32; rows * 64];
+            draw(rates, batch).mask(kind, layer, first, 64, &mut mask);
+            mask
+        };
+        let all = mask(&one, 5, Mask::Inputs, 0, 0, 4);
+        assert_eq!(mask(&one, 5, Mask::Inputs, 0, 2, 2), all[128..]);
+        let others = [
+            mask(&two, 5, Mask::Inputs, 0, 0, 1),
+            mask(&one, 6, Mask::Inputs, 0, 0, 1),
+            mask(&one, 5, Mask::State, 0, 0, 1),
+            mask(&one, 5, Mask::Inputs, 1, 0, 1),
+            mask(&one, 5, Mask::Inputs, 0, 1, 1),
+        ];
+        for other in others {
+            assert_ne!(other, all[..64]);
+        }
+    }
+
+    #[test]
+    fn noise_has_its_size_and_leaves_the_padding() {
+        let noise = Regularization { input_noise: 0.5, ..Regularization::default() };
+        let mut x = vec![0f64; 1000 * 2 * 10];
+        draw(&noise, 0).add_noise(&[1000, 400], 0, 10, &mut x);
+        let square: f64 = x.iter().map(|x| x * x).sum::<f64>() / 14_000.0;
+        assert!((square - 0.25).abs() < 0.015, "{square}");
+        assert!(x.chunks(20).skip(400).all(|step| step[10..].iter().all(|&x| x == 0.0) && step[0] != 0.0));
+    }
+
+    #[test]
+    fn rates_that_make_no_sense_are_refused() {
+        for rate in [-0.1, 1.0, f64::NAN] {
+            assert!(Regularization { dropout: vec![0.1, rate], ..Default::default() }.check().is_err());
+            assert!(Regularization { recurrent_dropout: vec![rate], ..Default::default() }.check().is_err());
+            assert!(Regularization { label_smoothing: rate, ..Default::default() }.check().is_err());
+        }
+        assert!(Regularization { input_noise: f64::INFINITY, ..Default::default() }.check().is_err());
+        assert!(Regularization { dropout: vec![0.0, 0.9], input_noise: 3.0, ..Default::default() }.check().is_ok());
+    }
+}
