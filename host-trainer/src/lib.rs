@@ -2,12 +2,13 @@
 //!
 //! In the order that things pass: [`config`] and [`data`] (files to examples) → [`nn`] (gradients and Adam) → [`run`] (epochs,
 //! and the folder of a run) → [`checkpoint`] → [`export`] (a model for the chip) → [`evaluate`] (the runtime crate on it)
-//! → [`quantize`] (the same in integers), with [`baseline`] beside it. [`cli`] is the command line over these.
+//! → [`quantize`] (the same in integers), with [`baseline`] and [`cost`] beside it. [`cli`] is the command line over these.
 
 pub mod baseline;
 pub mod checkpoint;
 pub mod cli;
 pub mod config;
+pub mod cost;
 pub mod data;
 pub mod evaluate;
 pub mod export;

@@ -23,8 +23,9 @@ pub struct Board {
 }
 
 /// The boards, the default one first.
-pub const BOARDS: [Board; 3] = [
+pub const BOARDS: [Board; 4] = [
     Board { name: "mps2-an386", core: "Cortex-M4F", target: "thumbv7em-none-eabihf", large: true },
+    Board { name: "mps2-an505", core: "Cortex-M33", target: "thumbv8m.main-none-eabihf", large: true },
     Board { name: "mps2-an385", core: "Cortex-M3", target: "thumbv7m-none-eabi", large: true },
     Board { name: "microbit", core: "Cortex-M0", target: "thumbv6m-none-eabi", large: false },
 ];

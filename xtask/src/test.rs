@@ -18,7 +18,7 @@ pub fn run() -> Result<()> {
     sh::run(sh::command("cargo").args(["test", "--workspace", "--all-features", "--quiet"]))?;
 
     sh::say("the runtime without its features, and with each alone");
-    for features in ["", "alloc", "micromath"] {
+    for features in ["", "alloc", "micromath", "saturations"] {
         sh::run(sh::command("cargo").args(["check", "--quiet", "--package", "grulet", "--features", features]))?;
     }
 

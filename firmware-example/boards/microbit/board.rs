@@ -6,6 +6,8 @@ pub const NAME: &str = "microbit";
 pub const TICKS_PER_MICROSECOND: u64 = 16;
 /// The largest product that `kernels` compares: its matrix must fit the stack.
 pub const LARGEST_PRODUCT: usize = 24;
+/// Bytes below the stack that may be painted.
+pub const PAINT: usize = 8_192;
 
 pub use crate::semihosting::{exit, print};
 pub use crate::systick::Counter;

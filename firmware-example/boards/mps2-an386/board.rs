@@ -6,6 +6,8 @@ pub const NAME: &str = "mps2-an386";
 pub const TICKS_PER_MICROSECOND: u64 = 25;
 /// The largest product that `kernels` compares: its matrix must fit the stack.
 pub const LARGEST_PRODUCT: usize = 64;
+/// Bytes below the stack that may be painted.
+pub const PAINT: usize = 32_768;
 
 pub use crate::semihosting::{exit, print};
 pub use crate::systick::Counter;

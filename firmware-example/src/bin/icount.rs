@@ -30,7 +30,7 @@ fn count(model: Model<'static, Net>) -> ! {
     let counter = Counter::start().expect("nobody else uses the counter");
     let mut random = Rand32::new(1);
     let mut stream = model.stream();
-    let paint = stack::paint::<32768>();
+    let paint = stack::paint::<{ board::PAINT }>();
     step(&mut stream, &units(true, &mut random));
     let depth = paint.used();
 
@@ -57,6 +57,9 @@ fn count(model: Model<'static, Net>) -> ! {
     let of_step = |ticks: u32| instructions(u64::from(ticks)) / u64::from(REPEATS);
     println!("instructions min: {}", of_step(least));
     println!("instructions max: {}", of_step(most));
+    // Two ticks, rounded up.
+    println!("resolution: {}", of_step(2) + 1);
+    println!("scratch: {}", Net::SCRATCH);
     println!("stack: {depth}");
     println!("state: {}", size_of::<<Net as Network>::State>());
     board::exit(Ok(()))

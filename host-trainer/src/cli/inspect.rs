@@ -10,6 +10,7 @@ use grulet::spec::{Output, Storage};
 use grulet::{AnyModel, Blob, Exact, Int8};
 
 use super::source;
+use crate::cost::instructions;
 use crate::quantize::ram;
 use crate::summary::{net_type_of, summary_of, thousands};
 
@@ -79,10 +80,11 @@ fn print<F: Format>(
     )?;
     writeln!(
         out,
-        "needs {} bytes of flash, {} bytes of state per stream, {} multiply-accumulates per step; AnyModel: CAP = {}",
+        "needs {} bytes of flash, {} bytes of state per stream, {} multiply-accumulates per step (about {} instructions on a Cortex-M4F); AnyModel: CAP = {}",
         thousands(blob.as_ref().len()),
         thousands(ram(model).0),
         thousands(header.macs()),
+        thousands(instructions(&header.layers, header.storage)),
         model.capacity()
     )?;
     match self_test {
@@ -102,6 +104,7 @@ fn json<F: Format>(blob: &AlignedBytes, model: &AnyModel<'_, F>, self_test: bool
         "output": header.output,
         "parameters": header.parameters(),
         "macs_per_step": header.macs(),
+        "instructions_per_step": instructions(&header.layers, header.storage),
         "bytes": blob.as_ref().len(),
         "state_bytes": ram(model).0,
         "capacity": model.capacity(),

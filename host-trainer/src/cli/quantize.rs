@@ -181,12 +181,13 @@ fn text(report: &Comparison) -> Result<String, std::fmt::Error> {
     for ((name, f32), (_, int8)) in a.scores.list().zip(b.scores.list()) {
         writeln!(out, "  {name:<30} {f32:>14.6} {int8:>14.6}")?;
     }
-    let bytes = [
+    let costs = [
         ("flash, bytes", a.flash_bytes, b.flash_bytes),
         ("state, bytes", a.state_bytes, b.state_bytes),
         ("scratch of an AnyStream, bytes", a.scratch_bytes, b.scratch_bytes),
+        ("instructions per step, about", a.instructions_per_step, b.instructions_per_step),
     ];
-    for (name, f32, int8) in bytes {
+    for (name, f32, int8) in costs {
         writeln!(out, "  {name:<30} {:>14} {:>14}", thousands(f32), thousands(int8))?;
     }
     let macs = thousands(report.macs_per_step);
@@ -226,10 +227,11 @@ fn text(report: &Comparison) -> Result<String, std::fmt::Error> {
     if let Some(drift) = &report.drift {
         writeln!(
             out,
-            "\nstream of {} steps: rms difference {:.3e} over steps 1,000 to 2,000, {:.3e} over the last 1,000",
+            "\nstream of {} steps: rms difference {:.3e} over steps 1,000 to 2,000, {:.3e} over 1,000 from step {}",
             thousands(drift.steps),
             drift.early,
-            drift.late
+            drift.late,
+            thousands(drift.late_from)
         )?;
     }
     Ok(out)

@@ -3,7 +3,7 @@
 use grulet::blob::quantize::is_bounded;
 use grulet::blob::{AlignedBytes, Range};
 use grulet::format::Format;
-use grulet::spec::{LayerSpec, Output};
+use grulet::spec::{LayerSpec, Output, Storage};
 use grulet::{AnyModel, Int8};
 use serde::Serialize;
 
@@ -64,6 +64,8 @@ pub struct Side {
     pub state_bytes: usize,
     /// What a step needs besides, in a run-time stream.
     pub scratch_bytes: usize,
+    /// Estimated instructions per step on a Cortex-M4F (see [`crate::cost`]).
+    pub instructions_per_step: usize,
     /// Scores on the data.
     pub scores: Scores,
 }
@@ -119,7 +121,9 @@ pub struct Drift {
     pub steps: usize,
     /// Root mean square difference of the outputs over steps 1,000 to 2,000.
     pub early: f64,
-    /// The same over the last 1,000.
+    /// Start of the late span of 1,000 steps: the last one over the same samples, where the stream comes to them again.
+    pub late_from: usize,
+    /// The same over the late span.
     pub late: f64,
 }
 
@@ -165,14 +169,15 @@ pub fn compare(
     })?;
 
     let numeric: Loss = loss.into();
-    let side = |flash_bytes, (state_bytes, scratch_bytes), answers: &Predictions| Side {
+    let side = |flash_bytes, (state_bytes, scratch_bytes), storage, answers: &Predictions| Side {
         flash_bytes,
         state_bytes,
         scratch_bytes,
+        instructions_per_step: crate::cost::instructions(&header.layers, storage),
         scores: score(numeric, answers, data),
     };
-    let f32 = side(float.flash_bytes(), ram(float.model()), &answers_f32);
-    let int8 = side(int8.as_ref().len(), ram(&model), &answers_int8);
+    let f32 = side(float.flash_bytes(), ram(float.model()), Storage::F32, &answers_f32);
+    let int8 = side(int8.as_ref().len(), ram(&model), Storage::Int8, &answers_int8);
     let (metric, drop) = drop(&f32.scores, &int8.scores);
 
     let task = loss.task();
@@ -246,6 +251,8 @@ pub fn drift(float: &Float<'_>, int8: &AlignedBytes, data: &Dataset, steps: usiz
     if steps < 3000 {
         return Err(QuantizeError::DriftSteps { found: steps });
     }
+    let series = samples.len() / data.inputs();
+    let late_from = late_from(steps, series);
     let (mut early, mut late, mut values) = (0.0, 0.0, 0);
     for (step, sample) in samples.chunks_exact(data.inputs()).cycle().take(steps).enumerate() {
         let (a, b) = (reference.step(sample)?, stream.step(sample)?);
@@ -254,12 +261,20 @@ pub fn drift(float: &Float<'_>, int8: &AlignedBytes, data: &Dataset, steps: usiz
             early += square;
             values += a.len();
         }
-        if step + 1000 >= steps {
+        if (late_from..late_from + 1000).contains(&step) {
             late += square;
         }
     }
     let rms = |sum: f64| (sum / values as f64).sqrt();
-    Ok(Drift { steps, early: rms(early), late: rms(late) })
+    Ok(Drift { steps, early: rms(early), late_from, late: rms(late) })
+}
+
+/// Start of the last 1,000 of `steps` steps that see what steps 1,000 to 2,000 saw, in a stream that repeats after `series`
+/// steps; of the last 1,000 where it does not come back so far.
+fn late_from(steps: usize, series: usize) -> usize {
+    let last = steps - 1000;
+    let ago = (last - 1000) % series;
+    if last - ago >= 2000 { last - ago } else { last }
 }
 
 /// Bytes of state and of scratch of a run-time stream.
@@ -319,4 +334,19 @@ fn answered(data: &Dataset, output: Output) -> impl Iterator<Item = (&str, usize
         let first = if output == Output::EveryStep { 0 } else { steps.saturating_sub(1) };
         (first..steps).map(move |step| (series.name.as_str(), series.start + step))
     })
+}
+
+#[cfg(test)]
+mod tests {
+    #[test]
+    fn the_late_span_of_a_drift_sees_the_early_samples_again() {
+        let late_from = super::late_from;
+        for (steps, series) in [(100_000, 725), (3000, 1000), (5000, 1), (9999, 4000)] {
+            let from = late_from(steps, series);
+            assert!(from >= 2000 && from + 1000 <= steps && from + 1000 + series > steps, "{steps} {series}: {from}");
+            assert_eq!((from - 1000) % series, 0, "{steps} {series}: {from}");
+        }
+        // Where the stream does not come back so far, the last ones.
+        assert_eq!((late_from(3000, 700), late_from(100_000, 200_000)), (2000, 99_000));
+    }
 }

@@ -1,0 +1,13 @@
+// QEMU's mps2-an505: Cortex-M33 with FPU and DSP extension. Prints by semihosting; SysTick counts 20 MHz.
+
+/// The board's name.
+pub const NAME: &str = "mps2-an505";
+/// Ticks of the counter in a microsecond, in which QEMU executes 1000 instructions under `-icount shift=0`.
+pub const TICKS_PER_MICROSECOND: u64 = 20;
+/// The largest product that `kernels` compares: its matrix must fit the stack.
+pub const LARGEST_PRODUCT: usize = 64;
+/// Bytes below the stack that may be painted.
+pub const PAINT: usize = 32_768;
+
+pub use crate::semihosting::{exit, print};
+pub use crate::systick::Counter;

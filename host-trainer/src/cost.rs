@@ -1,0 +1,65 @@
+//! What a step costs on the chip, before anything is flashed.
+
+use grulet::spec::{LayerSpec, Reset, Storage};
+
+/// About how many instructions a step through `layers` takes on a Cortex-M4F.
+///
+/// A line through what QEMU counts: so many for a layer, for each of its outputs, and for each multiply-accumulate. GRUs
+/// with sigmoid and tanh are within 2 % of `benches/icount.md`, other activations are cheaper; small networks with a dense
+/// head within 10 % of `cargo xtask demo`.
+pub fn instructions(layers: &[LayerSpec], storage: Storage) -> usize {
+    let int8 = storage == Storage::Int8;
+    let of_layer = |layer: &LayerSpec| {
+        let (each, per_output, per_mac) = match (layer, int8) {
+            (LayerSpec::Gru { reset: Reset::Before, .. }, false) => (600.0, 100.0, 2.18),
+            (LayerSpec::Gru { .. }, false) => (720.0, 96.5, 2.19),
+            (LayerSpec::Gru { reset: Reset::Before, .. }, true) => (760.0, 63.9, 0.938),
+            (LayerSpec::Gru { .. }, true) => (840.0, 74.9, 0.938),
+            (_, false) => (200.0, 30.0, 2.2),
+            (_, true) => (100.0, 20.0, 0.94),
+        };
+        each + per_output * layer.outputs() as f64 + per_mac * layer.macs() as f64
+    };
+    layers.iter().map(of_layer).sum::<f64>() as usize
+}
+
+#[cfg(test)]
+mod tests {
+    use grulet::spec::{Activation, Candidate, Gate};
+
+    use super::*;
+
+    fn gru(inputs: u16, hidden: u16, reset: Reset) -> LayerSpec {
+        LayerSpec::Gru { inputs, hidden, reset, gate: Gate::Sigmoid, candidate: Candidate::Tanh }
+    }
+
+    #[test]
+    fn the_estimate_is_near_what_was_counted() {
+        let table = include_str!("../../benches/icount.md");
+        let mut rows = 0;
+        for line in table.lines().filter(|line| line.starts_with("| Cortex-M4F")) {
+            let cells: Vec<&str> = line.split('|').map(str::trim).collect();
+            let (inputs, hidden) = cells[2].split_once('×').unwrap();
+            let reset = if cells[4] == "before" { Reset::Before } else { Reset::After };
+            let storage = if cells[3] == "Int8" { Storage::Int8 } else { Storage::F32 };
+            let layer = gru(inputs.parse().unwrap(), hidden.parse().unwrap(), reset);
+            let (estimate, counted) = (instructions(&[layer], storage) as f64, cells[6].parse::<f64>().unwrap());
+            assert!((estimate / counted - 1.0).abs() < 0.02, "{line}: {estimate}");
+            rows += 1;
+        }
+        assert_eq!(rows, 16);
+    }
+
+    #[test]
+    fn the_estimate_is_near_the_demo() {
+        let readme = include_str!("../../README.md");
+        let dense = LayerSpec::Dense { inputs: 16, outputs: 2, activation: Activation::Linear };
+        let layers = [gru(2, 16, Reset::Before), dense];
+        for (name, storage) in [("f32  Cortex-M4F", Storage::F32), ("Int8 Cortex-M4F", Storage::Int8)] {
+            let line = readme.lines().find(|line| line.starts_with(name)).unwrap();
+            let counted: f64 = line.split_whitespace().rev().nth(1).unwrap().parse().unwrap();
+            let estimate = instructions(&layers, storage) as f64;
+            assert!((estimate / counted - 1.0).abs() < 0.1, "{line}: {estimate}");
+        }
+    }
+}
