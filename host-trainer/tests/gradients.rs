@@ -109,7 +109,7 @@ fn batch(case: &Case, network: &Network<f64>) -> (Batch<f64>, Vec<f64>) {
 /// The value whose gradient is taken.
 fn value(trainer: &mut Trainer<f64>, batch: &Batch<f64>, objective: Objective, weights: &[f64]) -> f64 {
     match objective {
-        // The same dropout and noise each time.
+        // The same dropout each time.
         Objective::Loss(_) => {
             trainer.start_batch(3);
             trainer.gradient(batch).unwrap().loss()
@@ -292,7 +292,6 @@ fn every_loss() {
 fn every_regularization() {
     let all = Regularization {
         seed: 5,
-        input_noise: 0.3,
         dropout: vec![0.2, 0.4, 0.5],
         recurrent_dropout: vec![0.5, 0.3],
         label_smoothing: 0.2,

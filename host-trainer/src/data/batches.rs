@@ -1,5 +1,7 @@
 //! Examples in a seeded order, gathered time-major with seeded noise.
 
+use std::collections::BTreeMap;
+
 use rand_pcg::Pcg32;
 use rand_pcg::rand_core::Rng;
 
@@ -20,6 +22,9 @@ pub struct Batches<'a> {
     shuffle: bool,
     noise: f32,
     epoch: u64,
+    /// Weight of each class, or none.
+    class_weights: Vec<f32>,
+    oversample: bool,
     order: Vec<usize>,
 }
 
@@ -32,7 +37,17 @@ impl<'a> Batches<'a> {
     pub fn new(data: &'a Dataset, batch_size: usize) -> Self {
         assert!(batch_size > 0, "a batch holds at least one example");
         let order = (0..data.series.len()).collect();
-        Batches { data, batch_size, seed: 0, shuffle: false, noise: 0.0, epoch: 0, order }
+        Batches {
+            data,
+            batch_size,
+            seed: 0,
+            shuffle: false,
+            noise: 0.0,
+            epoch: 0,
+            class_weights: Vec::new(),
+            oversample: false,
+            order,
+        }
     }
 
     /// For training: a new order in every epoch if `shuffle`, and Gaussian noise of standard deviation `noise` on the
@@ -40,6 +55,22 @@ impl<'a> Batches<'a> {
     #[must_use]
     pub fn with_randomness(mut self, seed: u64, shuffle: bool, noise: f32) -> Self {
         (self.seed, self.shuffle, self.noise) = (seed, shuffle, noise);
+        self.start_epoch(0);
+        self
+    }
+
+    /// For training: each target's loss counts as its class says. `weights` has one for each class.
+    #[must_use]
+    pub fn with_class_weights(mut self, weights: Vec<f32>) -> Self {
+        self.class_weights = weights;
+        self
+    }
+
+    /// For training: examples of rare classes are shown again in the same epoch, so that all classes come equally often. Of a
+    /// class that does not go into the largest a whole number of times, the seed chooses who is shown once more.
+    #[must_use]
+    pub fn with_oversampling(mut self) -> Self {
+        self.oversample = true;
         self.start_epoch(0);
         self
     }
@@ -53,8 +84,27 @@ impl<'a> Batches<'a> {
     pub fn start_epoch(&mut self, epoch: u64) {
         self.epoch = epoch;
         self.order = (0..self.data.series.len()).collect();
+        if self.oversample {
+            self.show_rare_classes_again();
+        }
         if self.shuffle {
             shuffle(&mut self.order, &mut stream(Purpose::Order, self.seed, epoch, 0));
+        }
+    }
+
+    fn show_rare_classes_again(&mut self) {
+        let mut of_class: BTreeMap<usize, Vec<usize>> = BTreeMap::new();
+        for (index, series) in self.data.series.iter().enumerate() {
+            of_class.entry(class_of(&series.targets)).or_default().push(index);
+        }
+        let largest = of_class.values().map(Vec::len).max().unwrap_or(0);
+        for (class, mut examples) in of_class {
+            let missing = largest - examples.len();
+            for _ in 0..missing / examples.len() {
+                self.order.extend_from_slice(&examples);
+            }
+            shuffle(&mut examples, &mut stream(Purpose::Oversample, self.seed, self.epoch, class as u64));
+            self.order.extend_from_slice(&examples[..missing % examples.len()]);
         }
     }
 
@@ -83,6 +133,8 @@ impl<'a> Batches<'a> {
         clear_to(&mut batch.x, batch.steps * b * c);
         let per_step = self.data.output == Output::EveryStep;
         clear_to(&mut batch.targets, if per_step { batch.steps * b * d } else { b * d });
+        let sites = if self.class_weights.is_empty() { 0 } else { batch.targets.len() / d.max(1) };
+        clear_to(&mut batch.weights, sites);
         for (position, &example) in examples.iter().enumerate() {
             let series = &self.data.series[example];
             for (t, row) in series.x.chunks_exact(c).enumerate() {
@@ -102,8 +154,33 @@ impl<'a> Batches<'a> {
             // A target per sequence is one row, at t = 0.
             for (t, row) in series.targets.chunks_exact(d).enumerate() {
                 batch.targets[(t * b + position) * d..][..d].copy_from_slice(row);
+                if sites > 0 {
+                    batch.weights[t * b + position] = self.class_weights[class_of(row)];
+                }
             }
         }
+    }
+}
+
+/// For each class `N / (K·n)`, with n of N targets of it and K classes that occur: all classes together count alike. A class
+/// that does not occur has 1.
+pub fn balanced_weights(data: &Dataset) -> Vec<f32> {
+    let mut counts: Vec<usize> = vec![0; data.classes.len()];
+    for target in data.series.iter().flat_map(|series| series.targets.chunks_exact(data.target_width.max(1))) {
+        let class = class_of(target);
+        counts.resize(counts.len().max(class + 1), 0);
+        counts[class] += 1;
+    }
+    let (all, present) = (counts.iter().sum::<usize>(), counts.iter().filter(|&&count| count > 0).count());
+    let weight = |&count: &usize| if count == 0 { 1.0 } else { all as f32 / (present * count) as f32 };
+    counts.iter().map(weight).collect()
+}
+
+/// The class that a target names: its number, or the place of its largest probability.
+pub(super) fn class_of(target: &[f32]) -> usize {
+    match target {
+        &[class] => class as usize,
+        _ => (1..target.len()).fold(0, |best, i| if target[i] > target[best] { i } else { best }),
     }
 }
 
@@ -118,6 +195,7 @@ pub(super) enum Purpose {
     Order = 1,
     Noise = 2,
     Split = 3,
+    Oversample = 4,
 }
 
 /// The stream of random numbers for one purpose: PCG-XSH-RR 64/32 (O'Neill 2014), whose output is fixed for good.
@@ -242,6 +320,66 @@ mod tests {
         batches.start_epoch(0);
         assert_eq!(order(&batches), first, "an epoch's order does not depend on the epochs before it");
         assert_ne!(order(&Batches::new(&data, 8).with_randomness(8, true, 0.0)), first, "the seed counts");
+    }
+
+    /// A dataset in which class 0 has 6 examples, class 1 none, class 2 has 4 and class 3 one.
+    fn unequal(one_hot: bool) -> Dataset {
+        let mut data = dataset(11, Output::LastStep);
+        data.classes = ["a", "b", "c", "d"].map(String::from).to_vec();
+        for (index, series) in data.series.iter_mut().enumerate() {
+            let class = [0, 2, 0, 2, 3, 0, 0, 2, 0, 2, 0][index];
+            series.targets =
+                if one_hot { (0..4).map(|c| f32::from(u8::from(c == class))).collect() } else { vec![class as f32] };
+        }
+        data.target_width = if one_hot { 4 } else { 1 };
+        data
+    }
+
+    #[test]
+    fn rare_classes_are_shown_as_often_as_the_largest() {
+        for one_hot in [false, true] {
+            let data = unequal(one_hot);
+            let mut batches = Batches::new(&data, 5).with_randomness(7, true, 0.0).with_oversampling();
+            let mut epochs = Vec::new();
+            for epoch in 0..2 {
+                batches.start_epoch(epoch);
+                let shown: Vec<usize> =
+                    (0..batches.count()).flat_map(|index| batches.examples(index).to_vec()).collect();
+                let of_class = |class| shown.iter().filter(|&&i| class_of(&data.series[i].targets) == class).count();
+                assert_eq!([0, 1, 2, 3].map(of_class), [6, 0, 6, 6]);
+                let times = |i| shown.iter().filter(|&&shown| shown == i).count();
+                assert!((0..11).all(|i| times(i) >= 1) && [1, 3, 7, 9].iter().all(|&i| times(i) <= 2));
+                epochs.push(shown);
+            }
+            assert_ne!(epochs[0], epochs[1]);
+        }
+    }
+
+    #[test]
+    fn balanced_weights_make_all_classes_count_alike() {
+        for one_hot in [false, true] {
+            assert_eq!(balanced_weights(&unequal(one_hot)), [11.0 / 18.0, 1.0, 11.0 / 12.0, 11.0 / 3.0]);
+        }
+    }
+
+    #[test]
+    fn a_target_weighs_what_its_class_does() {
+        let weights = vec![0.5, 1.0, 2.0, 4.0];
+        for one_hot in [false, true] {
+            let data = unequal(one_hot);
+            let mut batch = Batch::default();
+            Batches::new(&data, 5).with_class_weights(weights.clone()).gather(0, &mut batch);
+            assert_eq!(batch.weights, [0.5, 2.0, 0.5, 2.0, 4.0]);
+            Batches::new(&data, 5).gather(0, &mut batch);
+            assert!(batch.weights.is_empty());
+        }
+        // At every step; the padding weighs nothing.
+        let mut data = dataset(2, Output::EveryStep);
+        data.series[0].targets = vec![0.0, 1.0, 1.0];
+        data.series[1].targets = vec![1.0, 1.0, 0.0, 0.0];
+        let mut batch = Batch::default();
+        Batches::new(&data, 2).with_class_weights(vec![3.0, 5.0]).gather(0, &mut batch);
+        assert_eq!(batch.weights, [3.0, 5.0, 5.0, 5.0, 5.0, 3.0, 0.0, 3.0]);
     }
 
     #[test]

@@ -22,7 +22,7 @@ mod time;
 mod window;
 
 pub use archive::Npz;
-pub use batches::Batches;
+pub use batches::{Batches, balanced_weights};
 pub use error::{DataError, Warning};
 pub use normalize::Normalizer;
 pub use npy::NpyArray;

@@ -73,12 +73,6 @@ pub enum Error {
         /// The value given.
         found: f64,
     },
-    /// Noise of no size.
-    #[error("the standard deviation of input noise is {found}; give a finite number of 0 or more")]
-    InputNoise {
-        /// The value given.
-        found: f64,
-    },
     /// A weight that would turn a loss around.
     #[error("series {row}, step {step}: the weight is {found}; give a finite number of 0 or more")]
     Weight {

@@ -1,8 +1,8 @@
-//! What training does to its examples and layers by chance, so that the network does not learn the examples by heart.
+//! What training does to its layers by chance, so that the network does not learn the examples by heart.
 
 use super::{Error, Real, Rng};
 
-/// Dropout, noise and label smoothing; in [`Trainer::gradient`](super::Trainer::gradient) alone, never where a network is
+/// Dropout and label smoothing; in [`Trainer::gradient`](super::Trainer::gradient) alone, never where a network is
 /// scored.
 ///
 /// Masks are those of variational dropout (Gal and Ghahramani 2016): drawn once for a series, the same at all its steps, what
@@ -11,8 +11,6 @@ use super::{Error, Real, Rng};
 pub struct Regularization {
     /// The seed of all that is drawn.
     pub seed: u64,
-    /// Standard deviation of Gaussian noise on the network's inputs.
-    pub input_noise: f64,
     /// For each layer, which part of its inputs is dropped; none where the list ends.
     pub dropout: Vec<f64>,
     /// For each GRU, which part of its state is dropped in the products with the recurrent kernel (what the update gate
@@ -35,9 +33,6 @@ impl Regularization {
         let rates = self.dropout.iter().chain(&self.recurrent_dropout).chain([&self.label_smoothing]);
         if let Some(&found) = rates.into_iter().find(|rate| !(0.0..1.0).contains(*rate)) {
             return Err(Error::Rate { found });
-        }
-        if !(self.input_noise >= 0.0 && self.input_noise.is_finite()) {
-            return Err(Error::InputNoise { found: self.input_noise });
         }
         Ok(())
     }
@@ -73,20 +68,6 @@ impl Draw<'_> {
         for (row, values) in values.chunks_exact_mut(width).enumerate() {
             let mut rng = self.rng(first + row, 2 * layer as u64 + mask as u64);
             values.fill_with(|| if rng.uniform() < rate { R::ZERO } else { kept });
-        }
-    }
-
-    /// Adds noise to inputs (steps, rows, width) of the series from `first` on, up to their ends.
-    pub fn add_noise<R: Real>(&self, lengths: &[usize], first: usize, width: usize, inputs: &mut [R]) {
-        let size = self.regularization.input_noise;
-        if size == 0.0 {
-            return;
-        }
-        for (row, &length) in lengths.iter().enumerate() {
-            let mut rng = self.rng(first + row, 255);
-            for step in inputs.chunks_exact_mut(lengths.len() * width).take(length) {
-                step[row * width..][..width].iter_mut().for_each(|x| *x += R::from_f64(size * rng.normal()));
-            }
         }
     }
 }
@@ -146,23 +127,12 @@ mod tests {
     }
 
     #[test]
-    fn noise_has_its_size_and_leaves_the_padding() {
-        let noise = Regularization { input_noise: 0.5, ..Regularization::default() };
-        let mut x = vec![0f64; 1000 * 2 * 10];
-        draw(&noise, 0).add_noise(&[1000, 400], 0, 10, &mut x);
-        let square: f64 = x.iter().map(|x| x * x).sum::<f64>() / 14_000.0;
-        assert!((square - 0.25).abs() < 0.015, "{square}");
-        assert!(x.chunks(20).skip(400).all(|step| step[10..].iter().all(|&x| x == 0.0) && step[0] != 0.0));
-    }
-
-    #[test]
     fn rates_that_make_no_sense_are_refused() {
         for rate in [-0.1, 1.0, f64::NAN] {
             assert!(Regularization { dropout: vec![0.1, rate], ..Default::default() }.check().is_err());
             assert!(Regularization { recurrent_dropout: vec![rate], ..Default::default() }.check().is_err());
             assert!(Regularization { label_smoothing: rate, ..Default::default() }.check().is_err());
         }
-        assert!(Regularization { input_noise: f64::INFINITY, ..Default::default() }.check().is_err());
-        assert!(Regularization { dropout: vec![0.0, 0.9], input_noise: 3.0, ..Default::default() }.check().is_ok());
+        assert!(Regularization { dropout: vec![0.0, 0.9], ..Default::default() }.check().is_ok());
     }
 }

@@ -145,7 +145,7 @@ pub(super) struct Job<'a, R> {
     pub batch: &'a Batch<R>,
     pub task: Task<'a, R>,
     pub want_d_x: bool,
-    /// Dropout and noise, where gradients are taken.
+    /// Dropout, where gradients are taken.
     pub draw: Option<Draw<'a>>,
     /// For each layer outputs (T, B, O) that take the place of its own, see [`Trainer::gradient_with`](super::Trainer).
     pub imposed: Option<&'a [Vec<R>]>,
@@ -283,9 +283,6 @@ impl<R: Real> Worker<R> {
                     x.fill(R::ZERO);
                 }
             }
-        }
-        if let Some(draw) = job.draw {
-            draw.add_noise(extent.lengths, from, width, &mut self.input[..extent.steps * rows * width]);
         }
     }
 

@@ -129,7 +129,7 @@ impl<R: Real> Trainer<R> {
         (self.network.params_mut(), &mut self.gradients)
     }
 
-    /// Takes gradients with dropout, noise and smoothed labels from now on.
+    /// Takes gradients with dropout and smoothed labels from now on.
     ///
     /// # Errors
     /// Where a rate is none.
