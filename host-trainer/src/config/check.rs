@@ -4,7 +4,7 @@ use std::path::Path;
 
 use grulet::spec::{Activation, MAX_LAYERS, Output};
 
-use super::{Config, LayerConfig, Loss, Names, NpzKeys, TargetTransform, Task};
+use super::{Config, Epsilon, LayerConfig, Loss, Names, NpzKeys, Optimizer, TargetTransform, Task};
 
 /// The key at fault, and what is wrong with it and what to write instead.
 type Problem = (&'static str, String);
@@ -25,6 +25,7 @@ fn not_zero(value: usize, key: &'static str) -> Result<(), Problem> {
 impl Config {
     pub(super) fn check(&self) -> Result<(), Problem> {
         self.check_train()?;
+        self.check_optimizer()?;
         self.check_data()?;
         self.check_validation()?;
         self.check_model()
@@ -46,6 +47,38 @@ impl Config {
             noise.is_finite() && noise >= 0.0,
             "train.input_noise",
             format!("is {noise}, but must be 0 or a number above 0, such as 0.1"),
+        )
+    }
+
+    fn check_optimizer(&self) -> Result<(), Problem> {
+        let train = &self.train;
+        ensure(
+            matches!(train.optimizer, Optimizer::Adam | Optimizer::AdamW) || train.epsilon == Epsilon::Keras,
+            "train.epsilon",
+            "is where Adam's stands; set `train.optimizer` to \"adam\" or \"adamw\", or leave this out",
+        )?;
+        if let Some(decay) = train.weight_decay {
+            positive(decay, "train.weight_decay", "0.004")?;
+            ensure(
+                train.optimizer == Optimizer::AdamW,
+                "train.weight_decay",
+                "belongs to AdamW; set `train.optimizer = \"adamw\"`, or leave this out",
+            )?;
+        }
+        ensure(
+            (0.0..1.0).contains(&train.momentum),
+            "train.momentum",
+            format!("is {}, but must be from 0 to below 1, such as 0.9", train.momentum),
+        )?;
+        ensure(
+            train.optimizer == Optimizer::Sgd || train.momentum == 0.0,
+            "train.momentum",
+            "belongs to gradient descent; set `train.optimizer = \"sgd\"`, or leave this out",
+        )?;
+        ensure(
+            train.momentum > 0.0 || !train.nesterov,
+            "train.nesterov",
+            "needs momentum; set `train.optimizer = \"sgd\"` and `train.momentum = 0.9`, or leave this out",
         )
     }
 

@@ -1,18 +1,18 @@
-//! The numerics of training: networks, gradients by backpropagation through time, losses, Adam.
+//! The numerics of training: networks, gradients by backpropagation through time, losses, optimisers.
 //!
 //! Everything is generic over [`Real`]: training runs in `f32`, and tests check the same code in `f64` against finite
 //! differences and against Keras and PyTorch.
 //!
 //! In the order that data passes them: [`Batch`] → `shard` (one pass of a [`Network`] over eight series) → `gru`, `dense`
 //! (one layer's forward and backward) → `gemm` (matrix products) → [`Loss`], [`Metrics`] → [`Trainer`] (shards on threads,
-//! gradients summed) → [`clip_by_norm`], [`Adam`].
+//! gradients summed) → [`clip_by_norm`], [`Optimizer`].
 //!
 //! **If** a batch fits the network and its targets the loss, **then** every call succeeds and depends on nothing but
 //! parameters and batch: not on the number of threads, on earlier calls, nor on what stands in the padding. **Else** it
 //! returns an [`Error`] and changes nothing.
 
-mod adam;
 mod batch;
+mod clip;
 mod dense;
 mod error;
 mod gemm;
@@ -21,18 +21,20 @@ mod init;
 mod loss;
 mod metrics;
 mod network;
+mod optimizer;
 mod real;
 mod rng;
 mod shard;
 mod simd;
 mod trainer;
 
-pub use adam::{Adam, Epsilon, clip_by_norm};
 pub use batch::Batch;
+pub use clip::clip_by_norm;
 pub use error::Error;
 pub use loss::Loss;
 pub use metrics::Metrics;
 pub use network::{Network, Tensor};
+pub use optimizer::{Epsilon, Optimizer, Rule};
 pub use real::Real;
 pub use rng::Rng;
 pub use trainer::Trainer;

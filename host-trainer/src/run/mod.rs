@@ -33,7 +33,7 @@ use crate::data::{self, Batches, Dataset, Prepared};
 use crate::evaluate::{Scores, predict, score};
 use crate::export::{self, ExportError};
 use crate::files::{self, FileError};
-use crate::nn::{self, Adam, Batch, Metrics, Network, Trainer, clip_by_norm};
+use crate::nn::{self, Batch, Metrics, Network, Optimizer, Trainer, clip_by_norm};
 use folder::RunFolder;
 use log::Log;
 
@@ -104,7 +104,7 @@ pub fn train(config: &Config, overwrite: bool, progress: &mut dyn Progress) -> R
     progress.start(config, &data);
 
     let card = card(config, &data);
-    let mut adam = Adam::new(trainer.network().params().len(), config.train.epsilon.into());
+    let mut optimizer = Optimizer::new(trainer.network().params().len(), config.train.rule());
     let mut best: Option<Checkpoint> = None;
     let mut last = None;
     let mut batches = Batches::new(&data.train, config.train.batch_size).with_randomness(
@@ -117,7 +117,7 @@ pub fn train(config: &Config, overwrite: bool, progress: &mut dyn Progress) -> R
         batches.start_epoch(epoch as u64);
         let rate = |index| learning_rate(config, epoch * batches.count() + index, batches.count());
         let pass = Epoch { number: epoch + 1, batches: &batches, rate: &rate };
-        let training = train_epoch(config, &mut trainer, &mut adam, &pass, progress, |_, _| Ok(None))?;
+        let training = train_epoch(config, &mut trainer, &mut optimizer, &pass, progress, |_, _| Ok(None))?;
         let validation = data.validation.as_ref().map(|data| validate(config, &mut trainer, data)).transpose()?;
         let row = EpochLog {
             epoch: epoch + 1,
@@ -133,7 +133,7 @@ pub fn train(config: &Config, overwrite: bool, progress: &mut dyn Progress) -> R
             epoch: epoch as u32 + 1,
             value: row.validation.as_ref().unwrap_or(&row.training).loss,
             params: trainer.network().params().to_vec(),
-            adam: adam.clone(),
+            optimizer: optimizer.clone(),
         };
         if best.as_ref().is_none_or(|best| checkpoint.value < best.value || best.value.is_nan()) {
             checkpoint.save(&folder.file("best.ckpt"))?;
@@ -196,7 +196,7 @@ struct Epoch<'a> {
 fn train_epoch(
     config: &Config,
     trainer: &mut Trainer<f32>,
-    adam: &mut Adam<f32>,
+    optimizer: &mut Optimizer<f32>,
     epoch: &Epoch<'_>,
     progress: &mut dyn Progress,
     mut impose: impl FnMut(&[f32], &Batch<f32>) -> Result<Option<Vec<Vec<f32>>>, RunError>,
@@ -219,7 +219,7 @@ fn train_epoch(
         if !norm.is_finite() {
             return Err(diverged("gradient", norm));
         }
-        adam.step(params, gradients, (epoch.rate)(index));
+        optimizer.step(params, gradients, (epoch.rate)(index));
         progress.batch(index + 1, epoch.batches.count(), metrics.loss());
     }
     Ok(Scores::from(&metrics))

@@ -36,7 +36,8 @@ fn values_that_cannot_work() {
         ("train.input_noise=-1", &["`train.input_noise`", "is -1"]),
         ("train.loss=mes", &["`train.loss`", "mes", "mse"]),
         ("train.loss=mse", &["train.csv:2", "\"up\"", "for classes", "sparse_categorical_crossentropy"]),
-        ("train.optimizer=sgd", &["unknown key `train.optimizer`"]),
+        ("train.optimiser=sgd", &["unknown key `train.optimiser`", "did you mean `train.optimizer`?"]),
+        ("train.optimizer=adagrad", &["`train.optimizer`", "adagrad", "rmsprop"]),
         ("train.epoch=3", &["unknown key `train.epoch`", "did you mean `train.epochs`?"]),
         ("epochs=3", &["unknown key `epochs`", "did you mean `train.epochs`?"]),
         ("data.window=0", &["`data.window`", "at least 1"]),
@@ -60,6 +61,28 @@ fn values_that_cannot_work() {
         ("seed=many", &["`seed`", "expected"]),
     ] {
         bench.refuses(&["train", "config.toml", "--set", setting], phrases);
+    }
+}
+
+#[test]
+fn values_that_do_not_go_together() {
+    let bench = Bench::new();
+    for (settings, phrases) in [
+        (&["train.momentum=0.9"][..], &["`train.momentum`", "`train.optimizer = \"sgd\"`"][..]),
+        (&["train.momentum=1", "train.optimizer=sgd"], &["`train.momentum`", "is 1,", "below 1"]),
+        (&["train.momentum=-0.5", "train.optimizer=sgd"], &["`train.momentum`", "is -0.5", "such as 0.9"]),
+        (&["train.momentum=nan", "train.optimizer=sgd"], &["`train.momentum`", "is NaN", "such as 0.9"]),
+        (&["train.momentum=0.9", "train.optimizer=rmsprop"], &["`train.momentum`", "`train.optimizer = \"sgd\"`"]),
+        (&["train.nesterov=true"], &["`train.nesterov`", "`train.momentum = 0.9`"]),
+        (&["train.nesterov=true", "train.optimizer=sgd"], &["`train.nesterov`", "`train.momentum = 0.9`"]),
+        (&["train.weight_decay=0.01"], &["`train.weight_decay`", "`train.optimizer = \"adamw\"`"]),
+        (&["train.weight_decay=0.01", "train.optimizer=sgd"], &["`train.weight_decay`", "\"adamw\""]),
+        (&["train.weight_decay=0", "train.optimizer=adamw"], &["`train.weight_decay`", "is 0", "above 0"]),
+        (&["train.epsilon=pytorch", "train.optimizer=sgd"], &["`train.epsilon`", "`train.optimizer`", "\"adamw\""]),
+        (&["train.epsilon=pytorch", "train.optimizer=rmsprop"], &["`train.epsilon`", "`train.optimizer`"]),
+    ] {
+        let args = ["train", "config.toml"].into_iter().chain(settings.iter().flat_map(|set| ["--set", set]));
+        bench.refuses(&args.collect::<Vec<_>>(), phrases);
     }
 }
 

@@ -77,6 +77,36 @@ fn a_run_is_the_same_whatever_the_threads_and_another_for_another_seed() {
     assert_ne!(first.0, run("d", "seed=2").0);
 }
 
+/// Each has weights of its own, ends in integers, and is the same on two threads.
+#[test]
+fn every_way_to_train_is_another_and_the_same_on_two_threads() {
+    let bench = Bench::new();
+    let run = |sets: &[&str], threads: usize| {
+        let threads = format!("train.threads={threads}");
+        let own = ["train.qat_epochs=2", &threads];
+        let sets = own.iter().chain(sets).flat_map(|set| ["--set", set]);
+        let args: Vec<&str> = ["train", "config.toml", "--overwrite", "--json"].into_iter().chain(sets).collect();
+        let hash = bench.grulet(&args).ok().json()["weights_hash"].clone();
+        (hash, bench.read("runs/config/best.ckpt"), bench.read("runs/config/model_int8.gru"))
+    };
+    let mut seen = Vec::new();
+    for sets in [
+        &["train.optimizer=adam"][..],
+        &["train.epsilon=pytorch"],
+        &["train.optimizer=adamw"],
+        &["train.optimizer=adamw", "train.weight_decay=0.1"],
+        &["train.optimizer=sgd"],
+        &["train.optimizer=sgd", "train.momentum=0.9"],
+        &["train.optimizer=sgd", "train.momentum=0.9", "train.nesterov=true"],
+        &["train.optimizer=rmsprop"],
+    ] {
+        let one = run(sets, 1);
+        assert!(one == run(sets, 2), "{sets:?}");
+        assert!(!seen.contains(&one.0), "{sets:?} changes nothing");
+        seen.push(one.0);
+    }
+}
+
 #[test]
 fn the_runs_own_configuration_gives_the_run_again() {
     let bench = Bench::trained();
