@@ -54,7 +54,11 @@ fn load(bytes: &[u8]) -> Result<(), Error> {
         // A typed model looks at its own storage and layers first, and at names and provenance only when asked.
         match &typed {
             Ok(model) => assert_eq!(format!("{:?}", model.header().map(drop)), expected),
-            Err(Error::Storage { .. } | Error::Layer { .. }) if matches!(error, Error::Header { .. } | Error::Weight { .. }) => (),
+            Err(Error::Storage { .. } | Error::Layer { .. })
+                if matches!(error, Error::Header { .. } | Error::Weight { .. }) =>
+            {
+                ()
+            }
             Err(_) => assert_eq!(format!("{:?}", typed.as_ref().map(drop)), expected),
         }
     }
