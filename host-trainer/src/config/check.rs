@@ -39,6 +39,14 @@ impl Config {
         if let Some(norm) = train.clip_norm {
             positive(norm, "train.clip_norm", "1.0")?;
         }
+        if let Some(value) = train.clip_value {
+            positive(value, "train.clip_value", "0.5")?;
+            ensure(
+                train.clip_norm.is_none(),
+                "train.clip_value",
+                "clips gradients that `train.clip_norm` clips already; leave one of the two out",
+            )?;
+        }
         if let Some(threads) = train.threads {
             not_zero(threads, "train.threads")?;
         }

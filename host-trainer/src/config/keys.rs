@@ -54,6 +54,7 @@ pub const KEYS: &[&str] = &[
     "train.learning_rate",
     "train.schedule",
     "train.clip_norm",
+    "train.clip_value",
     "train.input_noise",
     "train.qat_epochs",
     "train.threads",

@@ -42,6 +42,8 @@ pub struct TrainConfig {
     pub schedule: Schedule,
     /// Upper bound of the gradient's Euclidean norm over all weights.
     pub clip_norm: Option<f64>,
+    /// Upper bound of each of the gradient's magnitudes.
+    pub clip_value: Option<f64>,
     /// Standard deviation of Gaussian noise on the normalised training inputs.
     #[serde(default)]
     pub input_noise: f64,
@@ -73,6 +75,7 @@ impl TrainConfig {
             learning_rate: default_learning_rate(),
             schedule: Schedule::default(),
             clip_norm: None,
+            clip_value: None,
             input_noise: 0.0,
             qat_epochs: 0,
             threads: None,

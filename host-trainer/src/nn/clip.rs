@@ -23,6 +23,18 @@ pub fn clip_by_norm<R: Real>(gradients: &mut [R], limit: f64) -> f64 {
     norm
 }
 
+/// Brings each of `gradients` into `-limit..=limit`. NaN stays.
+pub fn clip_by_value<R: Real>(gradients: &mut [R], limit: f64) {
+    let limit = R::from_f64(limit);
+    for g in gradients {
+        if *g > limit {
+            *g = limit;
+        } else if *g < -limit {
+            *g = -limit;
+        }
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -57,6 +69,16 @@ mod tests {
         assert_eq!(clip_by_norm(&mut zeros, 1.0), 0.0);
         assert_eq!(zeros, [0.0; 9]);
         assert_eq!(clip_by_norm::<f32>(&mut [], 1.0), 0.0);
+    }
+
+    #[test]
+    fn values_beyond_the_limit_become_the_limit() {
+        let mut values = [4.0, -7.0, 0.25, -0.25, 0.5, -0.5, 0.0, f64::INFINITY, f64::NEG_INFINITY];
+        clip_by_value(&mut values, 0.5);
+        assert_eq!(values, [0.5, -0.5, 0.25, -0.25, 0.5, -0.5, 0.0, 0.5, -0.5]);
+        let mut broken = [f32::NAN];
+        clip_by_value(&mut broken, 0.5);
+        assert!(broken[0].is_nan());
     }
 
     #[test]

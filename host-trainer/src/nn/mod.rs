@@ -5,7 +5,7 @@
 //!
 //! In the order that data passes them: [`Batch`] → `shard` (one pass of a [`Network`] over eight series) → `gru`, `dense`
 //! (one layer's forward and backward) → `gemm` (matrix products) → [`Loss`], [`Metrics`] → [`Trainer`] (shards on threads,
-//! gradients summed) → [`clip_by_norm`], [`Optimizer`].
+//! gradients summed) → [`clip_by_norm`], [`clip_by_value`] → [`Optimizer`].
 //!
 //! **If** a batch fits the network and its targets the loss, **then** every call succeeds and depends on nothing but
 //! parameters and batch: not on the number of threads, on earlier calls, nor on what stands in the padding. **Else** it
@@ -29,7 +29,7 @@ mod simd;
 mod trainer;
 
 pub use batch::Batch;
-pub use clip::clip_by_norm;
+pub use clip::{clip_by_norm, clip_by_value};
 pub use error::Error;
 pub use loss::Loss;
 pub use metrics::Metrics;

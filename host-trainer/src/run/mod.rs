@@ -33,7 +33,7 @@ use crate::data::{self, Batches, Dataset, Prepared};
 use crate::evaluate::{Scores, predict, score};
 use crate::export::{self, ExportError};
 use crate::files::{self, FileError};
-use crate::nn::{self, Batch, Metrics, Network, Optimizer, Trainer, clip_by_norm};
+use crate::nn::{self, Batch, Metrics, Network, Optimizer, Trainer, clip_by_norm, clip_by_value};
 use folder::RunFolder;
 use log::Log;
 
@@ -218,6 +218,9 @@ fn train_epoch(
         let norm = clip_by_norm(gradients, config.train.clip_norm.unwrap_or(f64::INFINITY));
         if !norm.is_finite() {
             return Err(diverged("gradient", norm));
+        }
+        if let Some(limit) = config.train.clip_value {
+            clip_by_value(gradients, limit);
         }
         optimizer.step(params, gradients, (epoch.rate)(index));
         progress.batch(index + 1, epoch.batches.count(), metrics.loss());

@@ -33,6 +33,7 @@ fn values_that_cannot_work() {
         ("train.batch_size=0", &["`train.batch_size`", "at least 1"]),
         ("train.threads=0", &["`train.threads`", "at least 1"]),
         ("train.clip_norm=0", &["`train.clip_norm`", "above 0"]),
+        ("train.clip_value=0", &["`train.clip_value`", "above 0"]),
         ("train.input_noise=-1", &["`train.input_noise`", "is -1"]),
         ("train.loss=mes", &["`train.loss`", "mes", "mse"]),
         ("train.loss=mse", &["train.csv:2", "\"up\"", "for classes", "sparse_categorical_crossentropy"]),
@@ -80,6 +81,7 @@ fn values_that_do_not_go_together() {
         (&["train.weight_decay=0", "train.optimizer=adamw"], &["`train.weight_decay`", "is 0", "above 0"]),
         (&["train.epsilon=pytorch", "train.optimizer=sgd"], &["`train.epsilon`", "`train.optimizer`", "\"adamw\""]),
         (&["train.epsilon=pytorch", "train.optimizer=rmsprop"], &["`train.epsilon`", "`train.optimizer`"]),
+        (&["train.clip_norm=1", "train.clip_value=1"], &["`train.clip_value`", "`train.clip_norm`", "leave one"]),
     ] {
         let args = ["train", "config.toml"].into_iter().chain(settings.iter().flat_map(|set| ["--set", set]));
         bench.refuses(&args.collect::<Vec<_>>(), phrases);

@@ -99,6 +99,8 @@ fn every_way_to_train_is_another_and_the_same_on_two_threads() {
         &["train.optimizer=sgd", "train.momentum=0.9"],
         &["train.optimizer=sgd", "train.momentum=0.9", "train.nesterov=true"],
         &["train.optimizer=rmsprop"],
+        &["train.clip_norm=0.01"],
+        &["train.clip_value=0.01"],
     ] {
         let one = run(sets, 1);
         assert!(one == run(sets, 2), "{sets:?}");
