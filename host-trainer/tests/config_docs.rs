@@ -50,14 +50,25 @@ const IN_WORDS: &[&str] = &[
     "data.csv.label",
     "data.csv.features",
     "train.weight_decay",
+    "train.schedule_factor",
+    "train.schedule_every",
+    "train.schedule_patience",
     "train.threads",
     "train.run_dir",
 ];
+
+const PLATEAU: &[&str] = &["train.schedule=plateau", "data.validation.fraction=0.1"];
 
 /// Settings that a key needs beside it.
 const NEEDS: &[(&str, &[&str])] = &[
     ("train.weight_decay", &["train.optimizer=adamw"]),
     ("train.momentum", &["train.optimizer=sgd"]),
+    ("train.schedule_factor", &["train.schedule=step"]),
+    ("train.schedule_every", &["train.schedule=step"]),
+    ("train.schedule_patience", PLATEAU),
+    ("train.schedule_minimum", PLATEAU),
+    ("train.warmup_steps", &["train.schedule=cosine"]),
+    ("train.min_delta", PLATEAU),
     ("train.nesterov", &["train.optimizer=sgd", "train.momentum=0.9"]),
 ];
 
@@ -155,6 +166,14 @@ fn the_defaults_in_words_are_true() {
     assert!(minimal.train.run_dir.ends_with("runs/a") && minimal.train.threads.is_none());
     let decay = |optimizer: &str| load(MINIMAL, &[&format!("train.optimizer={optimizer}")]).unwrap().train.weight_decay;
     assert_eq!(["adam", "adamw", "sgd", "rmsprop"].map(decay), [None, Some(0.004), None, None]);
+    let schedule = |schedule: &str| {
+        let sets = [&format!("train.schedule={schedule}"), "data.validation.fraction=0.1"];
+        let train = load(MINIMAL, &sets).unwrap().train;
+        (train.schedule_factor, train.schedule_every, train.schedule_patience)
+    };
+    assert_eq!(["constant", "cosine"].map(schedule), [(None, None, None); 2]);
+    assert_eq!(schedule("step"), (Some(0.1), Some(10), None));
+    assert_eq!(schedule("plateau"), (Some(0.1), None, Some(10)));
 }
 
 #[test]

@@ -4,7 +4,7 @@ use std::path::Path;
 
 use grulet::spec::{Activation, MAX_LAYERS, Output};
 
-use super::{Config, Epsilon, LayerConfig, Loss, Names, NpzKeys, Optimizer, TargetTransform, Task};
+use super::{Config, Epsilon, LayerConfig, Loss, Names, NpzKeys, Optimizer, Schedule, TargetTransform, Task};
 
 /// The key at fault, and what is wrong with it and what to write instead.
 type Problem = (&'static str, String);
@@ -26,6 +26,7 @@ impl Config {
     pub(super) fn check(&self) -> Result<(), Problem> {
         self.check_train()?;
         self.check_optimizer()?;
+        self.check_schedule()?;
         self.check_data()?;
         self.check_validation()?;
         self.check_model()
@@ -87,6 +88,52 @@ impl Config {
             train.momentum > 0.0 || !train.nesterov,
             "train.nesterov",
             "needs momentum; set `train.optimizer = \"sgd\"` and `train.momentum = 0.9`, or leave this out",
+        )
+    }
+
+    fn check_schedule(&self) -> Result<(), Problem> {
+        let train = &self.train;
+        let belongs = |schedules: &[Schedule], given: bool, key, to: &str| {
+            let problem = format!("belongs to another schedule; set `train.schedule = {to}`, or leave this out");
+            ensure(!given || schedules.contains(&train.schedule), key, problem)
+        };
+        let (step, plateau) = (Schedule::Step, Schedule::Plateau);
+        if let Some(factor) = train.schedule_factor {
+            let problem = format!("is {factor}, but must lie between 0 and 1, such as 0.1");
+            ensure(factor > 0.0 && factor < 1.0, "train.schedule_factor", problem)?;
+            belongs(&[step, plateau], true, "train.schedule_factor", "\"step\"` or `\"plateau\"")?;
+        }
+        if let Some(every) = train.schedule_every {
+            not_zero(every, "train.schedule_every")?;
+            belongs(&[step], true, "train.schedule_every", "\"step\"")?;
+        }
+        if let Some(patience) = train.schedule_patience {
+            not_zero(patience, "train.schedule_patience")?;
+            belongs(&[plateau], true, "train.schedule_patience", "\"plateau\"")?;
+        }
+        let (minimum, rate) = (train.schedule_minimum, train.learning_rate);
+        ensure(
+            (0.0..rate).contains(&minimum),
+            "train.schedule_minimum",
+            format!("is {minimum}, but must be from 0 to below `train.learning_rate`, which is {rate}"),
+        )?;
+        belongs(&[plateau], minimum > 0.0, "train.schedule_minimum", "\"plateau\"")?;
+        belongs(&[Schedule::Cosine], train.warmup_steps > 0, "train.warmup_steps", "\"cosine\"")?;
+        let delta = train.min_delta;
+        ensure(
+            delta.is_finite() && delta >= 0.0,
+            "train.min_delta",
+            format!("is {delta}, but must be 0 or a number above 0, such as 0.001"),
+        )?;
+        ensure(
+            delta == 0.0 || train.schedule == plateau,
+            "train.min_delta",
+            "changes nothing without a patience; set `train.schedule = \"plateau\"`, or leave this out",
+        )?;
+        ensure(
+            train.schedule != plateau || self.data.validation.is_some(),
+            "train.schedule",
+            "\"plateau\" watches the loss of a validation part; set `data.validation.fraction = 0.1`, or use another schedule",
         )
     }
 

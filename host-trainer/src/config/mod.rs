@@ -20,6 +20,7 @@ pub use error::{ConfigError, Place};
 pub use keys::KEYS;
 use names::{LayerTable, OutputName};
 pub use train::{Epsilon, Loss, Optimizer, Schedule, Task, TrainConfig};
+pub(crate) use train::{SCHEDULE_EVERY, SCHEDULE_FACTOR, SCHEDULE_PATIENCE};
 
 /// A whole training run.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]

@@ -8,6 +8,10 @@ use crate::nn::{self, Rule};
 
 /// AdamW's weight decay in Keras.
 const WEIGHT_DECAY: f64 = 0.004;
+/// What the learning rate is multiplied with, and after how many epochs: those of Keras's `ReduceLROnPlateau`.
+pub(crate) const SCHEDULE_FACTOR: f64 = 0.1;
+pub(crate) const SCHEDULE_EVERY: usize = 10;
+pub(crate) const SCHEDULE_PATIENCE: usize = 10;
 
 /// `[train]`: the optimisation.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -40,6 +44,21 @@ pub struct TrainConfig {
     /// How the learning rate changes during training.
     #[serde(default)]
     pub schedule: Schedule,
+    /// Step and plateau: what the learning rate is multiplied with.
+    pub schedule_factor: Option<f64>,
+    /// Step: epochs from one fall of the learning rate to the next.
+    pub schedule_every: Option<usize>,
+    /// Plateau: epochs without improvement until the learning rate falls.
+    pub schedule_patience: Option<usize>,
+    /// Plateau: the learning rate below which it does not fall.
+    #[serde(default)]
+    pub schedule_minimum: f64,
+    /// Cosine: steps in which the learning rate rises from 0.
+    #[serde(default)]
+    pub warmup_steps: usize,
+    /// The validation loss must fall by more than this to have improved.
+    #[serde(default)]
+    pub min_delta: f64,
     /// Upper bound of the gradient's Euclidean norm over all weights.
     pub clip_norm: Option<f64>,
     /// Upper bound of each of the gradient's magnitudes.
@@ -74,6 +93,12 @@ impl TrainConfig {
             nesterov: false,
             learning_rate: default_learning_rate(),
             schedule: Schedule::default(),
+            schedule_factor: None,
+            schedule_every: None,
+            schedule_patience: None,
+            schedule_minimum: 0.0,
+            warmup_steps: 0,
+            min_delta: 0.0,
             clip_norm: None,
             clip_value: None,
             input_noise: 0.0,
@@ -99,6 +124,15 @@ impl TrainConfig {
     pub(super) fn resolve(&mut self) {
         if self.optimizer == Optimizer::AdamW {
             self.weight_decay.get_or_insert(WEIGHT_DECAY);
+        }
+        if matches!(self.schedule, Schedule::Step | Schedule::Plateau) {
+            self.schedule_factor.get_or_insert(SCHEDULE_FACTOR);
+        }
+        if self.schedule == Schedule::Step {
+            self.schedule_every.get_or_insert(SCHEDULE_EVERY);
+        }
+        if self.schedule == Schedule::Plateau {
+            self.schedule_patience.get_or_insert(SCHEDULE_PATIENCE);
         }
     }
 }
@@ -143,8 +177,12 @@ pub enum Schedule {
     /// Not at all.
     #[default]
     Constant,
-    /// Half a cosine from `learning_rate` to 0 at the end of training.
+    /// It is multiplied with a factor every few epochs.
+    Step,
+    /// Half a cosine from `learning_rate` to 0 at the end of training, after a warm-up if there is one.
     Cosine,
+    /// It is multiplied with a factor where the validation loss no longer improves.
+    Plateau,
 }
 
 /// Where Adam and AdamW add their epsilon.

@@ -13,7 +13,8 @@ use crate::files;
 use crate::nn::{Optimizer, Trainer};
 use crate::quantize::{Float, Method, calibrate, integer_outputs};
 
-/// The learning rate begins at this part of that of the training before, and ends at 0: the weights are near their place.
+/// The learning rate begins at this part of `train.learning_rate` and falls to 0 on a line, whatever the schedule of the
+/// training before, which has ended: the weights are near their place.
 const LEARNING_RATE: f64 = 0.02;
 
 /// A model in integers, and what chose it.

@@ -13,7 +13,7 @@ use crate::files::FileError;
 pub struct EpochLog {
     /// Its number, from 1.
     pub epoch: usize,
-    /// The learning rate at its start.
+    /// The learning rate of its last step.
     pub learning_rate: f64,
     /// Scores on the training part while it went along.
     pub training: Scores,

@@ -34,6 +34,7 @@ fn values_that_cannot_work() {
         ("train.threads=0", &["`train.threads`", "at least 1"]),
         ("train.clip_norm=0", &["`train.clip_norm`", "above 0"]),
         ("train.clip_value=0", &["`train.clip_value`", "above 0"]),
+        ("train.schedule=exponential", &["`train.schedule`", "exponential", "plateau"]),
         ("train.input_noise=-1", &["`train.input_noise`", "is -1"]),
         ("train.loss=mes", &["`train.loss`", "mes", "mse"]),
         ("train.loss=mse", &["train.csv:2", "\"up\"", "for classes", "sparse_categorical_crossentropy"]),
@@ -81,11 +82,37 @@ fn values_that_do_not_go_together() {
         (&["train.weight_decay=0", "train.optimizer=adamw"], &["`train.weight_decay`", "is 0", "above 0"]),
         (&["train.epsilon=pytorch", "train.optimizer=sgd"], &["`train.epsilon`", "`train.optimizer`", "\"adamw\""]),
         (&["train.epsilon=pytorch", "train.optimizer=rmsprop"], &["`train.epsilon`", "`train.optimizer`"]),
+        (&["train.schedule_factor=0.5"], &["`train.schedule_factor`", "`train.schedule = \"step\"`", "\"plateau\""]),
+        (&["train.schedule_factor=1", "train.schedule=step"], &["`train.schedule_factor`", "is 1,", "between 0 and 1"]),
+        (&["train.schedule_factor=0", "train.schedule=plateau"], &["`train.schedule_factor`", "is 0,"]),
+        (&["train.schedule_every=2"], &["`train.schedule_every`", "`train.schedule = \"step\"`"]),
+        (&["train.schedule_every=0", "train.schedule=step"], &["`train.schedule_every`", "at least 1"]),
+        (
+            &["train.schedule_patience=2", "train.schedule=step"],
+            &["`train.schedule_patience`", "`train.schedule = \"plateau\"`"],
+        ),
+        (&["train.schedule_patience=0", "train.schedule=plateau"], &["`train.schedule_patience`", "at least 1"]),
+        (&["train.schedule_minimum=1e-3"], &["`train.schedule_minimum`", "`train.schedule = \"plateau\"`"]),
+        (
+            &["train.schedule_minimum=0.02", "train.schedule=plateau"],
+            &["`train.schedule_minimum`", "is 0.02", "`train.learning_rate`"],
+        ),
+        (&["train.schedule_minimum=-1", "train.schedule=plateau"], &["`train.schedule_minimum`", "is -1"]),
+        (&["train.warmup_steps=2"], &["`train.warmup_steps`", "`train.schedule = \"cosine\"`"]),
+        (
+            &["train.warmup_steps=6", "train.schedule=cosine"],
+            &["`train.warmup_steps` is 6", "only 6 steps (3 epochs of 2 batches)", "lower it"],
+        ),
+        (&["train.min_delta=0.1"], &["`train.min_delta`", "`train.schedule = \"plateau\"`"]),
+        (&["train.min_delta=-0.1", "train.schedule=plateau"], &["`train.min_delta`", "is -0.1"]),
         (&["train.clip_norm=1", "train.clip_value=1"], &["`train.clip_value`", "`train.clip_norm`", "leave one"]),
     ] {
         let args = ["train", "config.toml"].into_iter().chain(settings.iter().flat_map(|set| ["--set", set]));
         bench.refuses(&args.collect::<Vec<_>>(), phrases);
     }
+    bench.put("none.toml", CONFIG.replace("[data.validation]\nfraction = 0.2\n", ""));
+    let phrases = ["`train.schedule`", "validation", "`data.validation.fraction = 0.1`"];
+    bench.refuses(&["train", "none.toml", "--set", "train.schedule=plateau"], &phrases);
 }
 
 #[test]

@@ -27,6 +27,7 @@ fn train_fills_the_run_folder_and_prints_a_line_per_epoch() {
         for score in [" - loss: ", " - accuracy: ", " - val_loss: ", " - val_accuracy: "] {
             assert!(line.contains(score), "{line}");
         }
+        assert!(line.ends_with(" - learning_rate: 2.00e-2"), "{line}");
     }
     for part in ["Total params: 94 (376 B)", "type Net = (Gru<2, 4>, Dense<4, 2, Softmax>);", "majority class"] {
         assert!(ran.stdout.contains(part), "no {part:?} in\n{}", ran.stdout);
@@ -77,6 +78,34 @@ fn a_run_is_the_same_whatever_the_threads_and_another_for_another_seed() {
     assert_ne!(first.0, run("d", "seed=2").0);
 }
 
+#[test]
+fn the_log_tells_the_learning_rate_of_each_epochs_last_step() {
+    let bench = Bench::new();
+    // Two steps per epoch. The loss never falls by 1, so that every epoch after the first is a plateau.
+    for (sets, expected) in [
+        (&["train.schedule=constant"][..], [0.02, 0.02, 0.02, 0.02]),
+        (&["train.schedule=step", "train.schedule_factor=0.5", "train.schedule_every=2"], [0.02, 0.02, 0.01, 0.01]),
+        (
+            &["train.schedule=cosine", "train.warmup_steps=4"],
+            [0.005, 0.015, 0.01 + 0.01 * 0.5f64.sqrt(), 0.01 - 0.01 * 0.5f64.sqrt()],
+        ),
+        (&["train.schedule=plateau", "train.schedule_patience=1", "train.min_delta=1"], [0.02, 0.02, 0.002, 0.0002]),
+    ] {
+        let sets = ["train.epochs=4"].iter().chain(sets).flat_map(|set| ["--set", set]);
+        let args: Vec<&str> = ["train", "config.toml", "--overwrite"].into_iter().chain(sets).collect();
+        let ran = bench.grulet(&args).ok();
+        let log = bench.text("runs/config/log.csv");
+        for ((row, line), expected) in
+            log.lines().skip(1).zip(ran.stdout.lines().filter(|l| l.starts_with("Epoch"))).zip(expected)
+        {
+            let rate: f64 = row.split(',').nth(5).unwrap().parse().unwrap();
+            assert!((rate - expected).abs() < 1e-15, "{args:?}: {rate} but {expected}");
+            assert!(line.ends_with(&format!(" - learning_rate: {rate:.2e}")), "{line}");
+        }
+        assert_eq!(log.lines().count(), 5);
+    }
+}
+
 /// Each has weights of its own, ends in integers, and is the same on two threads.
 #[test]
 fn every_way_to_train_is_another_and_the_same_on_two_threads() {
@@ -101,6 +130,10 @@ fn every_way_to_train_is_another_and_the_same_on_two_threads() {
         &["train.optimizer=rmsprop"],
         &["train.clip_norm=0.01"],
         &["train.clip_value=0.01"],
+        &["train.schedule=step", "train.schedule_every=1"],
+        &["train.schedule=cosine"],
+        &["train.schedule=cosine", "train.warmup_steps=2"],
+        &["train.schedule=plateau", "train.schedule_patience=1", "train.min_delta=1"],
     ] {
         let one = run(sets, 1);
         assert!(one == run(sets, 2), "{sets:?}");
