@@ -68,6 +68,7 @@ const NEEDS: &[(&str, &[&str])] = &[
     ("train.schedule_patience", PLATEAU),
     ("train.schedule_minimum", PLATEAU),
     ("train.warmup_steps", &["train.schedule=cosine"]),
+    ("train.patience", &["data.validation.fraction=0.1"]),
     ("train.min_delta", PLATEAU),
     ("train.nesterov", &["train.optimizer=sgd", "train.momentum=0.9"]),
 ];
@@ -186,6 +187,8 @@ fn the_examples_can_be_set_and_differ_from_the_default() {
         let needs = NEEDS.iter().filter(|(of, _)| *of == key).flat_map(|(_, needs)| *needs).copied();
         let sets: Vec<&str> = needs.chain([set.as_str()]).collect();
         let config = load(CLASSES, &sets).or_else(|_| load(MINIMAL, &sets)).unwrap_or_else(|error| panic!("{error}"));
+        // What the run's folder keeps says the same again.
+        assert_eq!(load(&config.to_toml(), &[]).unwrap().to_toml(), config.to_toml(), "{key}");
         let stated: toml::Table = format!("v = {example}").parse().unwrap();
         if ["data.train", "data.test", "data.validation.file", "train.run_dir"].contains(&key.as_str()) {
             let path = value(&config, &key).unwrap();

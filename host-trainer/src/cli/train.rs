@@ -153,6 +153,15 @@ impl Progress for Watcher {
         }
     }
 
+    fn stopped(&mut self, epoch: usize, best: u32) {
+        if let Some(bar) = self.bar.take() {
+            bar.finish_and_clear();
+        }
+        self.print(&format!(
+            "Stopped after epoch {epoch}: val_loss no longer improves; the model is that of epoch {best}"
+        ));
+    }
+
     fn integers(&mut self, epoch: usize, loss: f64) {
         let what =
             if epoch == 0 { "quantised".to_owned() } else { format!("with the integers' outputs, epoch {epoch}") };

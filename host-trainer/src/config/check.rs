@@ -9,6 +9,9 @@ use super::{Config, Epsilon, LayerConfig, Loss, Names, NpzKeys, Optimizer, Sched
 /// The key at fault, and what is wrong with it and what to write instead.
 type Problem = (&'static str, String);
 
+/// How to get a validation part.
+const VALIDATE: &str = "set `data.validation.fraction = 0.1`";
+
 fn ensure(ok: bool, key: &'static str, problem: impl Into<String>) -> Result<(), Problem> {
     if ok { Ok(()) } else { Err((key, problem.into())) }
 }
@@ -16,6 +19,11 @@ fn ensure(ok: bool, key: &'static str, problem: impl Into<String>) -> Result<(),
 fn positive(value: f64, key: &'static str, example: &str) -> Result<(), Problem> {
     let ok = value.is_finite() && value > 0.0;
     ensure(ok, key, format!("is {value}, but must be a number above 0, such as {example}"))
+}
+
+fn not_negative(value: f64, key: &'static str, example: &str) -> Result<(), Problem> {
+    let ok = value.is_finite() && value >= 0.0;
+    ensure(ok, key, format!("is {value}, but must be 0 or a number above 0, such as {example}"))
 }
 
 fn not_zero(value: usize, key: &'static str) -> Result<(), Problem> {
@@ -27,6 +35,7 @@ impl Config {
         self.check_train()?;
         self.check_optimizer()?;
         self.check_schedule()?;
+        self.check_patience()?;
         self.check_data()?;
         self.check_validation()?;
         self.check_model()
@@ -51,12 +60,7 @@ impl Config {
         if let Some(threads) = train.threads {
             not_zero(threads, "train.threads")?;
         }
-        let noise = train.input_noise;
-        ensure(
-            noise.is_finite() && noise >= 0.0,
-            "train.input_noise",
-            format!("is {noise}, but must be 0 or a number above 0, such as 0.1"),
-        )
+        not_negative(train.input_noise, "train.input_noise", "0.1")
     }
 
     fn check_optimizer(&self) -> Result<(), Problem> {
@@ -64,7 +68,7 @@ impl Config {
         ensure(
             matches!(train.optimizer, Optimizer::Adam | Optimizer::AdamW) || train.epsilon == Epsilon::Keras,
             "train.epsilon",
-            "is where Adam's stands; set `train.optimizer` to \"adam\" or \"adamw\", or leave this out",
+            "belongs to Adam; set `train.optimizer` to \"adam\" or \"adamw\", or leave this out",
         )?;
         if let Some(decay) = train.weight_decay {
             positive(decay, "train.weight_decay", "0.004")?;
@@ -119,21 +123,35 @@ impl Config {
         )?;
         belongs(&[plateau], minimum > 0.0, "train.schedule_minimum", "\"plateau\"")?;
         belongs(&[Schedule::Cosine], train.warmup_steps > 0, "train.warmup_steps", "\"cosine\"")?;
-        let delta = train.min_delta;
-        ensure(
-            delta.is_finite() && delta >= 0.0,
-            "train.min_delta",
-            format!("is {delta}, but must be 0 or a number above 0, such as 0.001"),
-        )?;
-        ensure(
-            delta == 0.0 || train.schedule == plateau,
-            "train.min_delta",
-            "changes nothing without a patience; set `train.schedule = \"plateau\"`, or leave this out",
-        )?;
         ensure(
             train.schedule != plateau || self.data.validation.is_some(),
             "train.schedule",
-            "\"plateau\" watches the loss of a validation part; set `data.validation.fraction = 0.1`, or use another schedule",
+            format!("\"plateau\" watches the validation loss; {VALIDATE}, or use another schedule"),
+        )
+    }
+
+    fn check_patience(&self) -> Result<(), Problem> {
+        let (train, plateau) = (&self.train, self.train.schedule == Schedule::Plateau);
+        if let Some(patience) = train.patience {
+            not_zero(patience, "train.patience")?;
+            let problem = format!("watches the validation loss; {VALIDATE}, or leave this out");
+            ensure(self.data.validation.is_some(), "train.patience", problem)?;
+            // Both count the same epochs.
+            let other = train.schedule_patience.unwrap_or(0);
+            ensure(
+                !plateau || patience > other,
+                "train.patience",
+                format!(
+                    "is {patience}, so that training ends before the learning rate falls; \
+                     make it more than `train.schedule_patience`, which is {other}"
+                ),
+            )?;
+        }
+        not_negative(train.min_delta, "train.min_delta", "0.001")?;
+        ensure(
+            train.min_delta == 0.0 || plateau || train.patience.is_some(),
+            "train.min_delta",
+            "changes nothing without patience; set `train.patience = 10` or `train.schedule = \"plateau\"`, or leave this out",
         )
     }
 

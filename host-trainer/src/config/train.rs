@@ -56,13 +56,15 @@ pub struct TrainConfig {
     /// Cosine: steps in which the learning rate rises from 0.
     #[serde(default)]
     pub warmup_steps: usize,
-    /// The validation loss must fall by more than this to have improved.
-    #[serde(default)]
-    pub min_delta: f64,
     /// Upper bound of the gradient's Euclidean norm over all weights.
     pub clip_norm: Option<f64>,
     /// Upper bound of each of the gradient's magnitudes.
     pub clip_value: Option<f64>,
+    /// Epochs without improvement of the validation loss that end the training.
+    pub patience: Option<usize>,
+    /// The validation loss must fall by more than this to have improved.
+    #[serde(default)]
+    pub min_delta: f64,
     /// Standard deviation of Gaussian noise on the normalised training inputs.
     #[serde(default)]
     pub input_noise: f64,
@@ -98,9 +100,10 @@ impl TrainConfig {
             schedule_patience: None,
             schedule_minimum: 0.0,
             warmup_steps: 0,
-            min_delta: 0.0,
             clip_norm: None,
             clip_value: None,
+            patience: None,
+            min_delta: 0.0,
             input_noise: 0.0,
             qat_epochs: 0,
             threads: None,

@@ -39,6 +39,7 @@ use crate::nn::{self, Batch, Metrics, Network, Optimizer, Trainer, clip_by_norm,
 use folder::RunFolder;
 use learning_rate::LearningRate;
 use log::Log;
+use patience::Patience;
 
 /// Steps of the golden self-test that every model carries.
 const GOLDEN_STEPS: usize = 16;
@@ -130,6 +131,8 @@ pub fn train(config: &Config, overwrite: bool, progress: &mut dyn Progress) -> R
     let mut optimizer = Optimizer::new(trainer.network().params().len(), config.train.rule());
     let mut best: Option<Checkpoint> = None;
     let mut last = None;
+    let mut patience = config.train.patience.map(|epochs| Patience::new(epochs, config.train.min_delta));
+    let mut stopped_epoch = None;
     for epoch in 0..config.train.epochs {
         let epoch_start = Instant::now();
         batches.start_epoch(epoch as u64);
@@ -162,9 +165,17 @@ pub fn train(config: &Config, overwrite: bool, progress: &mut dyn Progress) -> R
         folder.keep();
         progress.epoch(&row);
         last = Some(row);
+        let ends = patience.as_mut().is_some_and(|patience| patience.ends(checkpoint.value));
+        if ends && epoch + 1 < config.train.epochs {
+            stopped_epoch = Some(epoch + 1);
+            break;
+        }
     }
     // A configuration has at least one epoch.
     let (Some(best), Some(last)) = (best, last) else { unreachable!("there is no training without an epoch") };
+    if let Some(epoch) = stopped_epoch {
+        progress.stopped(epoch, best.epoch);
+    }
 
     let blob = export::export(&best)?;
     files::write(&folder.file("model.gru"), &blob)?;
@@ -186,6 +197,7 @@ pub fn train(config: &Config, overwrite: bool, progress: &mut dyn Progress) -> R
         seed: config.seed,
         parameters: best.params.len(),
         epochs: last.epoch,
+        stopped_epoch,
         best_epoch: best.epoch,
         training: last.training,
         validation: last.validation,

@@ -103,7 +103,12 @@ fn values_that_do_not_go_together() {
             &["train.warmup_steps=6", "train.schedule=cosine"],
             &["`train.warmup_steps` is 6", "only 6 steps (3 epochs of 2 batches)", "lower it"],
         ),
-        (&["train.min_delta=0.1"], &["`train.min_delta`", "`train.schedule = \"plateau\"`"]),
+        (&["train.min_delta=0.1"], &["`train.min_delta`", "`train.patience = 10`", "`train.schedule = \"plateau\"`"]),
+        (&["train.patience=0"], &["`train.patience`", "at least 1"]),
+        (
+            &["train.patience=10", "train.schedule=plateau"],
+            &["`train.patience`", "is 10", "`train.schedule_patience`, which is 10"],
+        ),
         (&["train.min_delta=-0.1", "train.schedule=plateau"], &["`train.min_delta`", "is -0.1"]),
         (&["train.clip_norm=1", "train.clip_value=1"], &["`train.clip_value`", "`train.clip_norm`", "leave one"]),
     ] {
@@ -111,8 +116,10 @@ fn values_that_do_not_go_together() {
         bench.refuses(&args.collect::<Vec<_>>(), phrases);
     }
     bench.put("none.toml", CONFIG.replace("[data.validation]\nfraction = 0.2\n", ""));
-    let phrases = ["`train.schedule`", "validation", "`data.validation.fraction = 0.1`"];
-    bench.refuses(&["train", "none.toml", "--set", "train.schedule=plateau"], &phrases);
+    for (key, setting) in [("`train.schedule`", "train.schedule=plateau"), ("`train.patience`", "train.patience=3")] {
+        let phrases = [key, "validation loss", "`data.validation.fraction = 0.1`"];
+        bench.refuses(&["train", "none.toml", "--set", setting], &phrases);
+    }
 }
 
 #[test]

@@ -106,6 +106,51 @@ fn the_log_tells_the_learning_rate_of_each_epochs_last_step() {
     }
 }
 
+#[test]
+fn patience_ends_the_training_and_the_model_is_the_best() {
+    let bench = Bench::new();
+    let train = |sets: &[&str]| {
+        let sets = sets.iter().flat_map(|set| ["--set", set]);
+        let args: Vec<&str> = ["train", "config.toml", "--overwrite"].into_iter().chain(sets).collect();
+        (bench.grulet(&args).ok().stdout, bench.json("runs/config/report.json"))
+    };
+    // So large a step that the loss soon jumps about.
+    let (rate, epochs) = ("train.learning_rate=0.5", "train.epochs=300");
+    let (stdout, report) = train(&[rate, epochs, "train.patience=3", "train.qat_epochs=1"]);
+    let losses: Vec<f64> = bench
+        .text("runs/config/log.csv")
+        .lines()
+        .skip(1)
+        .map(|row| row.split(',').nth(3).unwrap().parse().unwrap())
+        .collect();
+    // Only the last three epochs in a row are without a new minimum.
+    let mut minima = vec![0];
+    (1..losses.len())
+        .filter(|&i| losses[i] < losses[..i].iter().copied().fold(f64::MAX, f64::min))
+        .for_each(|i| minima.push(i));
+    assert!(minima.windows(2).all(|pair| pair[1] - pair[0] <= 3), "{losses:?}");
+    let best = minima[minima.len() - 1] + 1;
+    assert_eq!(losses.len(), best + 3, "{losses:?}");
+
+    assert_eq!((&report["best_epoch"], &report["epochs"]), (&best.into(), &(best + 3).into()));
+    assert_eq!(report["stopped_epoch"], best + 3);
+    let line =
+        format!("Stopped after epoch {}: val_loss no longer improves; the model is that of epoch {best}\n", best + 3);
+    assert!(stdout.contains(&line) && stdout.contains("Int8, with the integers' outputs, epoch 1"), "{stdout}");
+    let stopped = (report["weights_hash"].clone(), bench.read("runs/config/model.gru"));
+    // Training that ends with the best epoch gives the same model, and is not stopped, nor is one in whose last epoch
+    // patience ends.
+    let epochs = format!("train.epochs={best}");
+    let (stdout, report) = train(&[rate, &epochs, "train.patience=3"]);
+    assert!(report["stopped_epoch"].is_null() && !stdout.contains("Stopped"), "{report}");
+    assert!(stopped == (report["weights_hash"].clone(), bench.read("runs/config/model.gru")));
+    let epochs = format!("train.epochs={}", best + 3);
+    assert!(train(&[rate, &epochs, "train.patience=3"]).1["stopped_epoch"].is_null());
+    // Nothing improves by 1.
+    let (_, report) = train(&["train.epochs=9", "train.patience=2", "train.min_delta=1"]);
+    assert_eq!((&report["stopped_epoch"], &report["epochs"]), (&3.into(), &3.into()));
+}
+
 /// Each has weights of its own, ends in integers, and is the same on two threads.
 #[test]
 fn every_way_to_train_is_another_and_the_same_on_two_threads() {
