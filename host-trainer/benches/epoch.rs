@@ -13,7 +13,7 @@ use std::time::Instant;
 
 use grulet::LayerSpec;
 use grulet::spec::{Activation, Candidate, Gate, Output, Reset};
-use grulet_trainer::nn::{Adam, Batch, Epsilon, Loss, Network, Rng, Trainer};
+use grulet_trainer::nn::{Batch, Epsilon, Loss, Network, Optimizer, Rng, Rule, Trainer};
 
 struct Job {
     name: &'static str,
@@ -100,14 +100,14 @@ fn seconds_per_epoch(job: &Job, reset: Reset, threads: usize) -> (f64, f64) {
 
     let network = Network::<f32>::new(&layers, job.output, 1).expect("the layers form a chain");
     let mut trainer = Trainer::new(network, loss, threads).expect("the loss fits the head");
-    let mut adam = Adam::new(trainer.network().params().len(), Epsilon::Keras);
+    let mut optimizer = Optimizer::new(trainer.network().params().len(), Rule::Adam(Epsilon::Keras));
     let batches = batches(job);
     let mut epoch = || {
         let start = Instant::now();
         for batch in &batches {
             trainer.gradient(batch).expect("the batch fits the network");
             let (params, gradients) = trainer.params_and_gradients();
-            adam.step(params, gradients, 1e-3);
+            optimizer.step(params, gradients, 1e-3);
         }
         start.elapsed().as_secs_f64()
     };

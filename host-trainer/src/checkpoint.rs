@@ -6,7 +6,7 @@ use grulet::spec::{LayerSpec, Output};
 use serde::{Deserialize, Serialize};
 
 use crate::files::{self, FileError};
-use crate::nn::{self, Adam, Network};
+use crate::nn::{self, Network, Optimizer};
 
 /// A moment of a run, as it lies in a `.ckpt` file.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -19,8 +19,8 @@ pub struct Checkpoint {
     pub value: f64,
     /// All parameters, in the order of [`Network::tensors`].
     pub params: Vec<f32>,
-    /// The optimiser.
-    pub adam: Adam<f32>,
+    /// The optimiser with its state.
+    pub optimizer: Optimizer<f32>,
 }
 
 /// Everything about a model but its weights.
@@ -62,7 +62,7 @@ pub struct Card {
     pub metric: String,
 }
 
-const MAGIC: &[u8] = b"grulet checkpoint 1\n";
+const MAGIC: &[u8] = b"grulet checkpoint 2\n";
 
 /// A file that is no checkpoint, or not a whole one.
 #[derive(Debug, thiserror::Error)]
@@ -126,7 +126,7 @@ impl Checkpoint {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::nn::Epsilon;
+    use crate::nn::Rule;
 
     #[test]
     fn what_is_saved_is_loaded_and_damage_is_noticed() {
@@ -137,7 +137,7 @@ mod tests {
             epoch: 3,
             value: 0.25,
             params: vec![1.0, -2.0],
-            adam: Adam::new(2, Epsilon::Keras),
+            optimizer: Optimizer::new(2, Rule::Sgd { momentum: 0.9, nesterov: true }),
         };
         checkpoint.save(&path).unwrap();
         assert_eq!(Checkpoint::load(&path).unwrap(), checkpoint);

@@ -1,6 +1,6 @@
 //! Trains GRUs for grulet.
 //!
-//! In the order that things pass: [`config`] and [`data`] (files to examples) → [`nn`] (gradients and Adam) → [`run`] (epochs,
+//! In the order that things pass: [`config`] and [`data`] (files to examples) → [`nn`] (gradients and optimisers) → [`run`] (epochs,
 //! and the folder of a run) → [`checkpoint`] → [`export`] (a model for the chip) → [`evaluate`] (the runtime crate on it)
 //! → [`quantize`] (the same in integers), with [`baseline`] and [`cost`] beside it. [`cli`] is the command line over these.
 

@@ -4,7 +4,7 @@ use grulet::blob::{AlignedBytes, Range};
 use grulet::spec::{Activation, Candidate, Gate, LayerSpec, Output, Reset};
 use grulet::{AnyModel, Int8};
 use grulet_trainer::checkpoint::{Card, Checkpoint};
-use grulet_trainer::nn::{Adam, Batch, Epsilon, Loss, Network, Rng, Trainer};
+use grulet_trainer::nn::{Batch, Epsilon, Loss, Network, Optimizer, Rng, Rule, Trainer};
 use grulet_trainer::quantize::{Float, integer_outputs, scales};
 
 const STEPS: usize = 7;
@@ -91,7 +91,7 @@ fn imposed_outputs_are_those_of_the_exported_model() {
             epoch: 1,
             value: 0.0,
             params: network.params().to_vec(),
-            adam: Adam::new(network.params().len(), Epsilon::Keras),
+            optimizer: Optimizer::new(network.params().len(), Rule::Adam(Epsilon::Keras)),
         };
         let ranges = [Range { input: 4.0, output: 6.0 }; 5];
         let imposed = integer_outputs(&checkpoint, &ranges, &batch).unwrap();

@@ -49,8 +49,28 @@ const IN_WORDS: &[&str] = &[
     "data.csv.time",
     "data.csv.label",
     "data.csv.features",
+    "train.weight_decay",
+    "train.schedule_factor",
+    "train.schedule_every",
+    "train.schedule_patience",
     "train.threads",
     "train.run_dir",
+];
+
+const PLATEAU: &[&str] = &["train.schedule=plateau", "data.validation.fraction=0.1"];
+
+/// Settings that a key needs beside it.
+const NEEDS: &[(&str, &[&str])] = &[
+    ("train.weight_decay", &["train.optimizer=adamw"]),
+    ("train.momentum", &["train.optimizer=sgd"]),
+    ("train.schedule_factor", &["train.schedule=step"]),
+    ("train.schedule_every", &["train.schedule=step"]),
+    ("train.schedule_patience", PLATEAU),
+    ("train.schedule_minimum", PLATEAU),
+    ("train.warmup_steps", &["train.schedule=cosine"]),
+    ("train.patience", &["data.validation.fraction=0.1"]),
+    ("train.min_delta", PLATEAU),
+    ("train.nesterov", &["train.optimizer=sgd", "train.momentum=0.9"]),
 ];
 
 struct Row {
@@ -84,8 +104,8 @@ fn code(text: &str) -> Option<&str> {
     text.strip_prefix('`')?.strip_suffix('`').filter(|inner| !inner.contains('`'))
 }
 
-fn load(text: &str, set: &str) -> Result<Config, ConfigError> {
-    Config::parse(Path::new("a.toml"), text, &[set])
+fn load(text: &str, sets: &[&str]) -> Result<Config, ConfigError> {
+    Config::parse(Path::new("a.toml"), text, sets)
 }
 
 /// The value of `key` in the written-out configuration; of the first layer that has it.
@@ -120,11 +140,11 @@ fn every_key_is_listed_in_order() {
 
 #[test]
 fn the_defaults_are_true() {
-    let minimal = load(MINIMAL, "seed=1").unwrap();
+    let minimal = load(MINIMAL, &[]).unwrap();
     for Row { key, default, .. } in rows() {
         match default.as_str() {
             "required" => {
-                let error = load(&without(&key), "seed=1").unwrap_err().to_string();
+                let error = load(&without(&key), &[]).unwrap_err().to_string();
                 let name = key.rsplit('.').next().unwrap();
                 assert!(error.contains(&format!("missing field `{name}`")), "{key}: {error}");
             }
@@ -142,9 +162,19 @@ fn the_defaults_are_true() {
 
 #[test]
 fn the_defaults_in_words_are_true() {
-    let minimal = load(MINIMAL, "data.window=20").unwrap();
+    let minimal = load(MINIMAL, &["data.window=20"]).unwrap();
     assert_eq!((minimal.name.as_str(), minimal.data.stride), ("a", Some(20)));
     assert!(minimal.train.run_dir.ends_with("runs/a") && minimal.train.threads.is_none());
+    let decay = |optimizer: &str| load(MINIMAL, &[&format!("train.optimizer={optimizer}")]).unwrap().train.weight_decay;
+    assert_eq!(["adam", "adamw", "sgd", "rmsprop"].map(decay), [None, Some(0.004), None, None]);
+    let schedule = |schedule: &str| {
+        let sets = [&format!("train.schedule={schedule}"), "data.validation.fraction=0.1"];
+        let train = load(MINIMAL, &sets).unwrap().train;
+        (train.schedule_factor, train.schedule_every, train.schedule_patience)
+    };
+    assert_eq!(["constant", "cosine"].map(schedule), [(None, None, None); 2]);
+    assert_eq!(schedule("step"), (Some(0.1), Some(10), None));
+    assert_eq!(schedule("plateau"), (Some(0.1), None, Some(10)));
 }
 
 #[test]
@@ -154,7 +184,11 @@ fn the_examples_can_be_set_and_differ_from_the_default() {
         let example = code(&example).unwrap_or_else(|| panic!("{key}: {example}"));
         let layer = if key.ends_with("activation") { "layers.1" } else { "layers.0" };
         let set = format!("{}={example}", key.replace("layers", layer));
-        let config = load(CLASSES, &set).or_else(|_| load(MINIMAL, &set)).unwrap_or_else(|error| panic!("{error}"));
+        let needs = NEEDS.iter().filter(|(of, _)| *of == key).flat_map(|(_, needs)| *needs).copied();
+        let sets: Vec<&str> = needs.chain([set.as_str()]).collect();
+        let config = load(CLASSES, &sets).or_else(|_| load(MINIMAL, &sets)).unwrap_or_else(|error| panic!("{error}"));
+        // What the run's folder keeps says the same again.
+        assert_eq!(load(&config.to_toml(), &[]).unwrap().to_toml(), config.to_toml(), "{key}");
         let stated: toml::Table = format!("v = {example}").parse().unwrap();
         if ["data.train", "data.test", "data.validation.file", "train.run_dir"].contains(&key.as_str()) {
             let path = value(&config, &key).unwrap();

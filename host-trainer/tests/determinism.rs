@@ -1,10 +1,12 @@
 //! What training depends on: parameters and batch, down to the last bit, and on nothing else.
 
 use grulet::spec::{Activation, Candidate, Gate, LayerSpec, Output, Reset};
-use grulet_trainer::nn::{Adam, Batch, Epsilon, Loss, Network, Real, Rng, Trainer, clip_by_norm};
+use grulet_trainer::nn::{Batch, Epsilon, Loss, Network, Optimizer, Real, Rng, Rule, Trainer, clip_by_norm};
 
-/// Steps of Adam before weights are compared.
-const ADAM_STEPS: u64 = 6;
+/// Steps before weights are compared.
+const STEPS: u64 = 6;
+
+const ADAM: Rule = Rule::Adam(Epsilon::Keras);
 
 const OUTPUTS: [Output; 2] = [Output::EveryStep, Output::LastStep];
 
@@ -70,18 +72,18 @@ fn results<R: Real>(trainer: &mut Trainer<R>, batch: &Batch<R>) -> Vec<Vec<u64>>
 }
 
 /// Trains on batches of different sizes; returns the gradients of each step and then the weights.
-fn train<R: Real>(output: Output, threads: usize) -> Vec<Vec<u64>> {
+fn train<R: Real>(rule: Rule, output: Output, threads: usize) -> Vec<Vec<u64>> {
     let mut trainer = trainer::<R>(output, threads);
-    let mut adam = Adam::new(trainer.network().params().len(), Epsilon::Keras);
+    let mut optimizer = Optimizer::new(trainer.network().params().len(), rule);
     let mut seen = Vec::new();
-    for step in 0..ADAM_STEPS {
+    for step in 0..STEPS {
         // Up to eight shards, so that every thread has one.
         let rows = [61, 9, 33][step as usize % 3];
         trainer.gradient(&batch(output, rows, step, f64::NAN)).unwrap();
         seen.push(bits(trainer.gradients()));
         let (params, gradients) = trainer.params_and_gradients();
         clip_by_norm(gradients, 1.0);
-        adam.step(params, gradients, 0.02);
+        optimizer.step(params, gradients, 0.02);
     }
     let weights = trainer.into_network();
     assert_ne!(weights.params(), network::<R>(output).params());
@@ -92,11 +94,24 @@ fn train<R: Real>(output: Output, threads: usize) -> Vec<Vec<u64>> {
 #[test]
 fn threads_do_not_change_a_bit() {
     for output in OUTPUTS {
-        let (one, one_f64) = (train::<f32>(output, 1), train::<f64>(output, 1));
+        let (one, one_f64) = (train::<f32>(ADAM, output, 1), train::<f64>(ADAM, output, 1));
         for threads in [1, 2, 3, 8] {
-            assert!(train::<f32>(output, threads) == one, "{threads} threads, {output:?}");
-            assert!(train::<f64>(output, threads) == one_f64, "{threads} threads, {output:?}, f64");
+            assert!(train::<f32>(ADAM, output, threads) == one, "{threads} threads, {output:?}");
+            assert!(train::<f64>(ADAM, output, threads) == one_f64, "{threads} threads, {output:?}, f64");
         }
+    }
+}
+
+#[test]
+fn threads_do_not_change_a_bit_with_any_optimiser() {
+    for rule in [
+        Rule::AdamW { epsilon: Epsilon::Keras, weight_decay: 0.1 },
+        Rule::Sgd { momentum: 0.9, nesterov: true },
+        Rule::RmsProp,
+    ] {
+        let one = train::<f32>(rule, Output::LastStep, 1);
+        assert!(train::<f32>(rule, Output::LastStep, 2) == one, "{rule:?}");
+        assert!(train::<f32>(ADAM, Output::LastStep, 1) != one, "{rule:?} is Adam");
     }
 }
 

@@ -17,6 +17,7 @@ impl Progress for Silent {
         assert_eq!(data.warnings, []);
     }
     fn batch(&mut self, _: usize, _: usize, _: f64) {}
+    fn stopped(&mut self, _: usize, _: u32) {}
     fn epoch(&mut self, _: &EpochLog) {}
     fn integers(&mut self, _: usize, _: f64) {}
 }

@@ -6,7 +6,7 @@ use common::assert_close;
 use common::reference::{FILES, Reference, time_major};
 use common::tolerances::{F32, F64, Tolerances};
 use grulet::spec::Reset;
-use grulet_trainer::nn::{Adam, Epsilon, Real, Trainer};
+use grulet_trainer::nn::{Epsilon, Optimizer, Real, Rule, Trainer};
 
 /// The learning rate that the vectors were made with.
 const LEARNING_RATE: f64 = 0.001;
@@ -40,12 +40,12 @@ fn agrees<R: Real>(file: (&str, &str, Reset), number: &str, tolerances: Toleranc
     assert_close(&format!("{name}: gradient of x"), &d_x, &expected, tolerances.gradients);
 
     let epsilon = if reference.torch { Epsilon::PyTorch } else { Epsilon::Keras };
-    let mut adam = Adam::new(trainer.network().params().len(), epsilon);
+    let mut optimizer = Optimizer::new(trainer.network().params().len(), Rule::Adam(epsilon));
     let mut losses = Vec::new();
     for step in 1..=10 {
         losses.push(trainer.gradient(&batch).unwrap().loss());
         let (params, gradients) = trainer.params_and_gradients();
-        adam.step(params, gradients, LEARNING_RATE);
+        optimizer.step(params, gradients, LEARNING_RATE);
         let tolerance = match step {
             1 => tolerances.adam_1,
             10 => tolerances.adam_10,

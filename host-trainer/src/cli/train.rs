@@ -135,8 +135,8 @@ impl Progress for Watcher {
         let scores: String = row.scores().map(|(name, value)| format!(" - {name}: {value:.4}")).collect();
         let per_step = row.seconds * 1e3 / row.steps as f64;
         let line = format!(
-            "Epoch {}/{} - {}/{} - {:.1}s - {per_step:.1}ms/step{scores}",
-            row.epoch, self.epochs, row.steps, row.steps, row.seconds
+            "Epoch {}/{} - {}/{} - {:.1}s - {per_step:.1}ms/step{scores} - learning_rate: {:.2e}",
+            row.epoch, self.epochs, row.steps, row.steps, row.seconds, row.learning_rate
         );
         match self.bar.take() {
             Some(bar) => {
@@ -151,6 +151,15 @@ impl Progress for Watcher {
             }
             None => self.print(&line),
         }
+    }
+
+    fn stopped(&mut self, epoch: usize, best: u32) {
+        if let Some(bar) = self.bar.take() {
+            bar.finish_and_clear();
+        }
+        self.print(&format!(
+            "Stopped after epoch {epoch}: val_loss no longer improves; the model is that of epoch {best}"
+        ));
     }
 
     fn integers(&mut self, epoch: usize, loss: f64) {

@@ -4,10 +4,13 @@ use std::path::Path;
 
 use grulet::spec::{Activation, MAX_LAYERS, Output};
 
-use super::{Config, LayerConfig, Loss, Names, NpzKeys, TargetTransform, Task};
+use super::{Config, Epsilon, LayerConfig, Loss, Names, NpzKeys, Optimizer, Schedule, TargetTransform, Task};
 
 /// The key at fault, and what is wrong with it and what to write instead.
 type Problem = (&'static str, String);
+
+/// How to get a validation part.
+const VALIDATE: &str = "set `data.validation.fraction = 0.1`";
 
 fn ensure(ok: bool, key: &'static str, problem: impl Into<String>) -> Result<(), Problem> {
     if ok { Ok(()) } else { Err((key, problem.into())) }
@@ -18,6 +21,11 @@ fn positive(value: f64, key: &'static str, example: &str) -> Result<(), Problem>
     ensure(ok, key, format!("is {value}, but must be a number above 0, such as {example}"))
 }
 
+fn not_negative(value: f64, key: &'static str, example: &str) -> Result<(), Problem> {
+    let ok = value.is_finite() && value >= 0.0;
+    ensure(ok, key, format!("is {value}, but must be 0 or a number above 0, such as {example}"))
+}
+
 fn not_zero(value: usize, key: &'static str) -> Result<(), Problem> {
     ensure(value > 0, key, "is 0, but must be at least 1")
 }
@@ -25,6 +33,9 @@ fn not_zero(value: usize, key: &'static str) -> Result<(), Problem> {
 impl Config {
     pub(super) fn check(&self) -> Result<(), Problem> {
         self.check_train()?;
+        self.check_optimizer()?;
+        self.check_schedule()?;
+        self.check_patience()?;
         self.check_data()?;
         self.check_validation()?;
         self.check_model()
@@ -38,14 +49,109 @@ impl Config {
         if let Some(norm) = train.clip_norm {
             positive(norm, "train.clip_norm", "1.0")?;
         }
+        if let Some(value) = train.clip_value {
+            positive(value, "train.clip_value", "0.5")?;
+            ensure(
+                train.clip_norm.is_none(),
+                "train.clip_value",
+                "clips gradients that `train.clip_norm` clips already; leave one of the two out",
+            )?;
+        }
         if let Some(threads) = train.threads {
             not_zero(threads, "train.threads")?;
         }
-        let noise = train.input_noise;
+        not_negative(train.input_noise, "train.input_noise", "0.1")
+    }
+
+    fn check_optimizer(&self) -> Result<(), Problem> {
+        let train = &self.train;
         ensure(
-            noise.is_finite() && noise >= 0.0,
-            "train.input_noise",
-            format!("is {noise}, but must be 0 or a number above 0, such as 0.1"),
+            matches!(train.optimizer, Optimizer::Adam | Optimizer::AdamW) || train.epsilon == Epsilon::Keras,
+            "train.epsilon",
+            "belongs to Adam; set `train.optimizer` to \"adam\" or \"adamw\", or leave this out",
+        )?;
+        if let Some(decay) = train.weight_decay {
+            positive(decay, "train.weight_decay", "0.004")?;
+            ensure(
+                train.optimizer == Optimizer::AdamW,
+                "train.weight_decay",
+                "belongs to AdamW; set `train.optimizer = \"adamw\"`, or leave this out",
+            )?;
+        }
+        ensure(
+            (0.0..1.0).contains(&train.momentum),
+            "train.momentum",
+            format!("is {}, but must be from 0 to below 1, such as 0.9", train.momentum),
+        )?;
+        ensure(
+            train.optimizer == Optimizer::Sgd || train.momentum == 0.0,
+            "train.momentum",
+            "belongs to gradient descent; set `train.optimizer = \"sgd\"`, or leave this out",
+        )?;
+        ensure(
+            train.momentum > 0.0 || !train.nesterov,
+            "train.nesterov",
+            "needs momentum; set `train.optimizer = \"sgd\"` and `train.momentum = 0.9`, or leave this out",
+        )
+    }
+
+    fn check_schedule(&self) -> Result<(), Problem> {
+        let train = &self.train;
+        let belongs = |schedules: &[Schedule], given: bool, key, to: &str| {
+            let problem = format!("belongs to another schedule; set `train.schedule = {to}`, or leave this out");
+            ensure(!given || schedules.contains(&train.schedule), key, problem)
+        };
+        let (step, plateau) = (Schedule::Step, Schedule::Plateau);
+        if let Some(factor) = train.schedule_factor {
+            let problem = format!("is {factor}, but must lie between 0 and 1, such as 0.1");
+            ensure(factor > 0.0 && factor < 1.0, "train.schedule_factor", problem)?;
+            belongs(&[step, plateau], true, "train.schedule_factor", "\"step\"` or `\"plateau\"")?;
+        }
+        if let Some(every) = train.schedule_every {
+            not_zero(every, "train.schedule_every")?;
+            belongs(&[step], true, "train.schedule_every", "\"step\"")?;
+        }
+        if let Some(patience) = train.schedule_patience {
+            not_zero(patience, "train.schedule_patience")?;
+            belongs(&[plateau], true, "train.schedule_patience", "\"plateau\"")?;
+        }
+        let (minimum, rate) = (train.schedule_minimum, train.learning_rate);
+        ensure(
+            (0.0..rate).contains(&minimum),
+            "train.schedule_minimum",
+            format!("is {minimum}, but must be from 0 to below `train.learning_rate`, which is {rate}"),
+        )?;
+        belongs(&[plateau], minimum > 0.0, "train.schedule_minimum", "\"plateau\"")?;
+        belongs(&[Schedule::Cosine], train.warmup_steps > 0, "train.warmup_steps", "\"cosine\"")?;
+        ensure(
+            train.schedule != plateau || self.data.validation.is_some(),
+            "train.schedule",
+            format!("\"plateau\" watches the validation loss; {VALIDATE}, or use another schedule"),
+        )
+    }
+
+    fn check_patience(&self) -> Result<(), Problem> {
+        let (train, plateau) = (&self.train, self.train.schedule == Schedule::Plateau);
+        if let Some(patience) = train.patience {
+            not_zero(patience, "train.patience")?;
+            let problem = format!("watches the validation loss; {VALIDATE}, or leave this out");
+            ensure(self.data.validation.is_some(), "train.patience", problem)?;
+            // Both count the same epochs.
+            let other = train.schedule_patience.unwrap_or(0);
+            ensure(
+                !plateau || patience > other,
+                "train.patience",
+                format!(
+                    "is {patience}, so that training ends before the learning rate falls; \
+                     make it more than `train.schedule_patience`, which is {other}"
+                ),
+            )?;
+        }
+        not_negative(train.min_delta, "train.min_delta", "0.001")?;
+        ensure(
+            train.min_delta == 0.0 || plateau || train.patience.is_some(),
+            "train.min_delta",
+            "changes nothing without patience; set `train.patience = 10` or `train.schedule = \"plateau\"`, or leave this out",
         )
     }
 

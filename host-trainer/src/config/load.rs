@@ -54,6 +54,7 @@ impl Config {
                 message: error.message().to_owned(),
             }
         })?;
+        config.train.resolve();
         config.check().map_err(|(key, problem)| {
             let place = source.place(spans.get(key).cloned());
             ConfigError::Invalid { place, key, problem }

@@ -9,6 +9,7 @@ mod error;
 mod keys;
 mod load;
 mod names;
+mod train;
 
 use std::path::PathBuf;
 
@@ -18,8 +19,8 @@ use serde::{Deserialize, Serialize};
 pub use error::{ConfigError, Place};
 pub use keys::KEYS;
 use names::{LayerTable, OutputName};
-
-use crate::nn;
+pub use train::{Epsilon, Loss, Optimizer, Schedule, Task, TrainConfig};
+pub(crate) use train::{SCHEDULE_EVERY, SCHEDULE_FACTOR, SCHEDULE_PATIENCE};
 
 /// A whole training run.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -248,118 +249,8 @@ pub enum LayerConfig {
     },
 }
 
-/// `[train]`: the optimisation, by Adam.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct TrainConfig {
-    /// What is minimised.
-    pub loss: Loss,
-    /// Passes over the training part.
-    pub epochs: usize,
-    /// Examples (series or windows) per step.
-    #[serde(default = "default_batch_size")]
-    pub batch_size: usize,
-    /// Adam's step size at the start.
-    #[serde(default = "default_learning_rate")]
-    pub learning_rate: f64,
-    /// How the learning rate changes during training.
-    #[serde(default)]
-    pub schedule: Schedule,
-    /// Where Adam adds its epsilon.
-    #[serde(default)]
-    pub epsilon: Epsilon,
-    /// Upper bound of the gradient's Euclidean norm over all weights.
-    pub clip_norm: Option<f64>,
-    /// Standard deviation of Gaussian noise on the normalised training inputs.
-    #[serde(default)]
-    pub input_noise: f64,
-    /// Epochs of quantisation-aware training after the others, which end in a model in integers; 0 for none.
-    #[serde(default)]
-    pub qat_epochs: usize,
-    /// Threads; all cores unless given. The result does not depend on it.
-    pub threads: Option<usize>,
-    /// Whether the examples are shuffled anew in every epoch.
-    #[serde(default = "default_shuffle")]
-    pub shuffle: bool,
-    /// Folder of the run's results; `runs/<name>` beside the file unless given.
-    #[serde(default)]
-    pub run_dir: PathBuf,
-}
-
-impl TrainConfig {
-    /// One epoch with `loss`, and every other setting at its default.
-    pub fn new(loss: Loss) -> Self {
-        Self {
-            loss,
-            epochs: 1,
-            batch_size: default_batch_size(),
-            learning_rate: default_learning_rate(),
-            schedule: Schedule::default(),
-            epsilon: Epsilon::default(),
-            clip_norm: None,
-            input_noise: 0.0,
-            qat_epochs: 0,
-            threads: None,
-            shuffle: default_shuffle(),
-            run_dir: PathBuf::new(),
-        }
-    }
-}
-
-/// What training minimises.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum Loss {
-    /// Targets in 0..=1, last layer sigmoid.
-    BinaryCrossentropy,
-    /// Targets one-hot or class indices, last layer softmax.
-    CategoricalCrossentropy,
-    /// Targets class indices, last layer softmax.
-    SparseCategoricalCrossentropy,
-    /// Mean squared error.
-    Mse,
-    /// Mean absolute error.
-    Mae,
-    /// Squared below an error of 1, linear above.
-    Huber,
-}
-
-/// How the learning rate changes during training.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum Schedule {
-    /// Not at all.
-    #[default]
-    Constant,
-    /// Half a cosine from `learning_rate` to 0 at the end of training.
-    Cosine,
-}
-
-/// Where Adam adds its epsilon.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum Epsilon {
-    /// 1e-7, added to the root of the uncorrected second moment.
-    #[default]
-    Keras,
-    /// 1e-8, added to the root of the bias-corrected second moment.
-    Pytorch,
-}
-
 const fn default_seed() -> u64 {
     1
-}
-
-const fn default_batch_size() -> usize {
-    32
-}
-
-const fn default_learning_rate() -> f64 {
-    1e-3
-}
-
-const fn default_shuffle() -> bool {
-    true
 }
 
 impl Config {
@@ -386,55 +277,11 @@ impl Config {
     }
 }
 
-/// What kind of answer a network gives.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Task {
-    /// Real values.
-    Regression,
-    /// Independent probabilities, one per output.
-    Binary,
-    /// One of several classes.
-    Classes,
-}
-
-impl Loss {
-    /// What kind of answer the loss asks for.
-    pub const fn task(self) -> Task {
-        match self {
-            Loss::BinaryCrossentropy => Task::Binary,
-            Loss::CategoricalCrossentropy | Loss::SparseCategoricalCrossentropy => Task::Classes,
-            Loss::Mse | Loss::Mae | Loss::Huber => Task::Regression,
-        }
-    }
-}
-
 impl LayerConfig {
     /// Outputs per step.
     pub const fn units(&self) -> u16 {
         match *self {
             LayerConfig::Gru { units, .. } | LayerConfig::Dense { units, .. } => units,
-        }
-    }
-}
-
-impl From<Loss> for nn::Loss {
-    fn from(loss: Loss) -> Self {
-        match loss {
-            Loss::BinaryCrossentropy => nn::Loss::BinaryCrossEntropy,
-            Loss::CategoricalCrossentropy => nn::Loss::CategoricalCrossEntropy,
-            Loss::SparseCategoricalCrossentropy => nn::Loss::SparseCategoricalCrossEntropy,
-            Loss::Mse => nn::Loss::MeanSquaredError,
-            Loss::Mae => nn::Loss::MeanAbsoluteError,
-            Loss::Huber => nn::Loss::Huber { delta: 1.0 },
-        }
-    }
-}
-
-impl From<Epsilon> for nn::Epsilon {
-    fn from(epsilon: Epsilon) -> Self {
-        match epsilon {
-            Epsilon::Keras => nn::Epsilon::Keras,
-            Epsilon::Pytorch => nn::Epsilon::PyTorch,
         }
     }
 }

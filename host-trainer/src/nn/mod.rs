@@ -1,18 +1,18 @@
-//! The numerics of training: networks, gradients by backpropagation through time, losses, Adam.
+//! The numerics of training: networks, gradients by backpropagation through time, losses, optimisers.
 //!
 //! Everything is generic over [`Real`]: training runs in `f32`, and tests check the same code in `f64` against finite
 //! differences and against Keras and PyTorch.
 //!
 //! In the order that data passes them: [`Batch`] → `shard` (one pass of a [`Network`] over eight series) → `gru`, `dense`
-//! (one layer's forward and backward, with `regularize` on the way to training) → `gemm` (matrix products) → [`Loss`], [`Metrics`] → [`Trainer`] (shards on threads,
-//! gradients summed) → [`clip_by_norm`], [`Adam`].
+//! (one layer's forward and backward; `regularize` in training) → `gemm` (matrix products) → [`Loss`], [`Metrics`] →
+//! [`Trainer`] (shards on threads, gradients summed) → [`clip_by_norm`], [`clip_by_value`] → [`Optimizer`].
 //!
 //! **If** a batch fits the network and its targets the loss, **then** every call succeeds and depends on nothing but
 //! parameters and batch: not on the number of threads, on earlier calls, nor on what stands in the padding. **Else** it
 //! returns an [`Error`] and changes nothing.
 
-mod adam;
 mod batch;
+mod clip;
 mod dense;
 mod error;
 mod gemm;
@@ -21,6 +21,7 @@ mod init;
 mod loss;
 mod metrics;
 mod network;
+mod optimizer;
 mod real;
 mod regularize;
 mod rng;
@@ -28,12 +29,13 @@ mod shard;
 mod simd;
 mod trainer;
 
-pub use adam::{Adam, Epsilon, clip_by_norm};
 pub use batch::Batch;
+pub use clip::{clip_by_norm, clip_by_value};
 pub use error::Error;
 pub use loss::Loss;
 pub use metrics::Metrics;
 pub use network::{Network, Tensor};
+pub use optimizer::{Epsilon, Optimizer, Rule};
 pub use real::Real;
 pub use regularize::Regularization;
 pub use rng::Rng;

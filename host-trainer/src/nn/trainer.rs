@@ -17,14 +17,14 @@ use super::{Batch, Error, Loss, Metrics, Network, Real, Regularization};
 ///
 /// ```
 /// use grulet::spec::{Activation, Candidate, Gate, LayerSpec, Output, Reset};
-/// use grulet_trainer::nn::{Adam, Batch, Epsilon, Loss, Network, Trainer, clip_by_norm};
+/// use grulet_trainer::nn::{Batch, Epsilon, Loss, Network, Optimizer, Rule, Trainer, clip_by_norm};
 ///
 /// let gru =
 ///     LayerSpec::Gru { inputs: 1, hidden: 4, reset: Reset::Before, gate: Gate::Sigmoid, candidate: Candidate::Tanh };
 /// let dense = LayerSpec::Dense { inputs: 4, outputs: 1, activation: Activation::Linear };
 /// let network = Network::<f32>::new(&[gru, dense], Output::LastStep, 7)?;
 /// let mut trainer = Trainer::new(network, Loss::MeanSquaredError, 1)?;
-/// let mut adam = Adam::new(trainer.network().params().len(), Epsilon::Keras);
+/// let mut optimizer = Optimizer::new(trainer.network().params().len(), Rule::Adam(Epsilon::Keras));
 ///
 /// // Two series, the second one step shorter; the target is their first value.
 /// let batch = Batch {
@@ -39,7 +39,7 @@ use super::{Batch, Error, Loss, Metrics, Network, Real, Regularization};
 ///     trainer.gradient(&batch)?;
 ///     let (params, gradients) = trainer.params_and_gradients();
 ///     clip_by_norm(gradients, 1.0);
-///     adam.step(params, gradients, 0.01);
+///     optimizer.step(params, gradients, 0.01);
 /// }
 /// assert!(trainer.evaluate(&batch)?.loss() < 0.01 * before);
 /// # Ok::<(), grulet_trainer::nn::Error>(())

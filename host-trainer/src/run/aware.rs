@@ -10,10 +10,11 @@ use crate::data::{Batches, Dataset, Prepared};
 use crate::evaluate::{Scores, predict, score};
 use crate::export;
 use crate::files;
-use crate::nn::{Adam, Trainer};
+use crate::nn::{Optimizer, Trainer};
 use crate::quantize::{Float, Method, calibrate, integer_outputs};
 
-/// The learning rate begins at this part of that of the training before, and ends at 0: the weights are near their place.
+/// The learning rate begins at this part of `train.learning_rate` and falls to 0 on a line, whatever the schedule of the
+/// training before, which has ended: the weights are near their place.
 const LEARNING_RATE: f64 = 0.02;
 
 /// A model in integers, and what chose it.
@@ -46,14 +47,14 @@ pub(super) fn train_aware(
     let mut chosen = (candidate.loss, candidate.blob.clone(), now.clone());
     progress.integers(0, candidate.loss);
 
-    let mut adam = Adam::new(best.params.len(), config.train.epsilon.into());
+    let mut optimizer = Optimizer::new(best.params.len(), config.train.rule());
     let steps = (config.train.qat_epochs * batches.count()) as f64;
     for epoch in 0..config.train.qat_epochs {
         batches.start_epoch((config.train.epochs + epoch) as u64);
         let done = |index: usize| (epoch * batches.count() + index) as f64 / steps;
         let rate = |index| config.train.learning_rate * LEARNING_RATE * (1.0 - done(index));
         let pass = Epoch { number: config.train.epochs + epoch + 1, batches, rate: &rate };
-        train_epoch(config, trainer, &mut adam, &pass, progress, |params, batch| {
+        train_epoch(config, trainer, &mut optimizer, &pass, progress, |params, batch| {
             now.params.copy_from_slice(params);
             Ok(Some(integer_outputs(&now, &candidate.ranges, batch)?))
         })?;

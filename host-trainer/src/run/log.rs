@@ -13,7 +13,7 @@ use crate::files::FileError;
 pub struct EpochLog {
     /// Its number, from 1.
     pub epoch: usize,
-    /// The learning rate at its start.
+    /// The learning rate of its last step.
     pub learning_rate: f64,
     /// Scores on the training part while it went along.
     pub training: Scores,
@@ -33,6 +33,8 @@ pub trait Progress {
     fn batch(&mut self, batch: usize, batches: usize, loss: f64);
     /// An epoch is done.
     fn epoch(&mut self, row: &EpochLog);
+    /// `train.patience` has ended the training after `epoch`; `best` is the one that is exported.
+    fn stopped(&mut self, epoch: usize, best: u32);
     /// An epoch of quantisation-aware training is done, 0 for the model before it; the loss of the integers.
     fn integers(&mut self, epoch: usize, loss: f64);
 }

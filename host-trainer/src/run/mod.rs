@@ -14,7 +14,9 @@
 
 mod aware;
 mod folder;
+mod learning_rate;
 mod log;
+mod patience;
 mod report;
 
 use std::path::PathBuf;
@@ -28,14 +30,16 @@ pub use report::{ExportedModel, Report};
 
 use crate::baseline::baselines;
 use crate::checkpoint::{Card, Checkpoint};
-use crate::config::{Config, Names, Schedule};
+use crate::config::{Config, Names};
 use crate::data::{self, Batches, Dataset, Prepared};
 use crate::evaluate::{Scores, predict, score};
 use crate::export::{self, ExportError};
 use crate::files::{self, FileError};
-use crate::nn::{self, Adam, Batch, Metrics, Network, Trainer, clip_by_norm};
+use crate::nn::{self, Batch, Metrics, Network, Optimizer, Trainer, clip_by_norm, clip_by_value};
 use folder::RunFolder;
+use learning_rate::LearningRate;
 use log::Log;
+use patience::Patience;
 
 /// Steps of the golden self-test that every model carries.
 const GOLDEN_STEPS: usize = 16;
@@ -68,6 +72,20 @@ pub enum RunError {
         /// The folder.
         path: PathBuf,
     },
+    /// The learning rate would rise to the end.
+    #[error(
+        "`train.warmup_steps` is {warmup}, but the run has only {steps} steps ({epochs} epochs of {per_epoch} batches); lower it, or train for more epochs"
+    )]
+    WarmUp {
+        /// Steps of the warm-up.
+        warmup: usize,
+        /// Steps of the run.
+        steps: usize,
+        /// Its epochs.
+        epochs: usize,
+        /// Batches in each.
+        per_epoch: usize,
+    },
     /// The loss or a gradient is no longer a number.
     #[error(
         "epoch {epoch}, batch {batch}: the {what} is {value}: training diverged; lower `train.learning_rate`, or set `train.clip_norm = 1.0`"
@@ -97,6 +115,12 @@ pub fn train(config: &Config, overwrite: bool, progress: &mut dyn Progress) -> R
     let threads = config.train.threads.unwrap_or_else(|| std::thread::available_parallelism().map_or(1, usize::from));
     let network = Network::<f32>::new(&data.layers, config.model.output, config.seed)?;
     let mut trainer = Trainer::new(network, config.train.loss.into(), threads)?;
+    let mut batches = Batches::new(&data.train, config.train.batch_size).with_randomness(
+        config.seed,
+        config.train.shuffle,
+        config.train.input_noise as f32,
+    );
+    let mut learning_rate = LearningRate::new(&config.train, batches.count())?;
 
     let mut folder = RunFolder::make(&config.train.run_dir)?;
     files::write(&folder.file("config.toml"), with_classes(config, &data).to_toml())?;
@@ -104,24 +128,21 @@ pub fn train(config: &Config, overwrite: bool, progress: &mut dyn Progress) -> R
     progress.start(config, &data);
 
     let card = card(config, &data);
-    let mut adam = Adam::new(trainer.network().params().len(), config.train.epsilon.into());
+    let mut optimizer = Optimizer::new(trainer.network().params().len(), config.train.rule());
     let mut best: Option<Checkpoint> = None;
     let mut last = None;
-    let mut batches = Batches::new(&data.train, config.train.batch_size).with_randomness(
-        config.seed,
-        config.train.shuffle,
-        config.train.input_noise as f32,
-    );
+    let mut patience = config.train.patience.map(|epochs| Patience::new(epochs, config.train.min_delta));
+    let mut stopped_epoch = None;
     for epoch in 0..config.train.epochs {
         let epoch_start = Instant::now();
         batches.start_epoch(epoch as u64);
-        let rate = |index| learning_rate(config, epoch * batches.count() + index, batches.count());
+        let rate = |index| learning_rate.of(epoch * batches.count() + index);
         let pass = Epoch { number: epoch + 1, batches: &batches, rate: &rate };
-        let training = train_epoch(config, &mut trainer, &mut adam, &pass, progress, |_, _| Ok(None))?;
+        let training = train_epoch(config, &mut trainer, &mut optimizer, &pass, progress, |_, _| Ok(None))?;
         let validation = data.validation.as_ref().map(|data| validate(config, &mut trainer, data)).transpose()?;
         let row = EpochLog {
             epoch: epoch + 1,
-            learning_rate: learning_rate(config, epoch * batches.count(), batches.count()),
+            learning_rate: rate(batches.count() - 1),
             training,
             validation,
             seconds: epoch_start.elapsed().as_secs_f64(),
@@ -133,19 +154,28 @@ pub fn train(config: &Config, overwrite: bool, progress: &mut dyn Progress) -> R
             epoch: epoch as u32 + 1,
             value: row.validation.as_ref().unwrap_or(&row.training).loss,
             params: trainer.network().params().to_vec(),
-            adam: adam.clone(),
+            optimizer: optimizer.clone(),
         };
         if best.as_ref().is_none_or(|best| checkpoint.value < best.value || best.value.is_nan()) {
             checkpoint.save(&folder.file("best.ckpt"))?;
             best = Some(checkpoint.clone());
         }
+        learning_rate.epoch_ends(checkpoint.value);
         checkpoint.save(&folder.file("last.ckpt"))?;
         folder.keep();
         progress.epoch(&row);
         last = Some(row);
+        let ends = patience.as_mut().is_some_and(|patience| patience.ends(checkpoint.value));
+        if ends && epoch + 1 < config.train.epochs {
+            stopped_epoch = Some(epoch + 1);
+            break;
+        }
     }
     // A configuration has at least one epoch.
     let (Some(best), Some(last)) = (best, last) else { unreachable!("there is no training without an epoch") };
+    if let Some(epoch) = stopped_epoch {
+        progress.stopped(epoch, best.epoch);
+    }
 
     let blob = export::export(&best)?;
     files::write(&folder.file("model.gru"), &blob)?;
@@ -167,6 +197,7 @@ pub fn train(config: &Config, overwrite: bool, progress: &mut dyn Progress) -> R
         seed: config.seed,
         parameters: best.params.len(),
         epochs: last.epoch,
+        stopped_epoch,
         best_epoch: best.epoch,
         training: last.training,
         validation: last.validation,
@@ -196,7 +227,7 @@ struct Epoch<'a> {
 fn train_epoch(
     config: &Config,
     trainer: &mut Trainer<f32>,
-    adam: &mut Adam<f32>,
+    optimizer: &mut Optimizer<f32>,
     epoch: &Epoch<'_>,
     progress: &mut dyn Progress,
     mut impose: impl FnMut(&[f32], &Batch<f32>) -> Result<Option<Vec<Vec<f32>>>, RunError>,
@@ -219,7 +250,10 @@ fn train_epoch(
         if !norm.is_finite() {
             return Err(diverged("gradient", norm));
         }
-        adam.step(params, gradients, (epoch.rate)(index));
+        if let Some(limit) = config.train.clip_value {
+            clip_by_value(gradients, limit);
+        }
+        optimizer.step(params, gradients, (epoch.rate)(index));
         progress.batch(index + 1, epoch.batches.count(), metrics.loss());
     }
     Ok(Scores::from(&metrics))
@@ -235,18 +269,6 @@ fn validate(config: &Config, trainer: &mut Trainer<f32>, data: &Dataset) -> Resu
         metrics.merge(trainer.evaluate(&batch)?);
     }
     Ok(Scores::from(&metrics))
-}
-
-/// The learning rate of a step, counted over all epochs of `per_epoch` steps.
-fn learning_rate(config: &Config, step: usize, per_epoch: usize) -> f64 {
-    let peak = config.train.learning_rate;
-    match config.train.schedule {
-        Schedule::Constant => peak,
-        Schedule::Cosine => {
-            let progress = step as f64 / (config.train.epochs * per_epoch) as f64;
-            peak * 0.5 * (1.0 + libm::cos(std::f64::consts::PI * progress))
-        }
-    }
 }
 
 /// What the model will say of itself.

@@ -20,6 +20,8 @@ pub struct Report {
     pub parameters: usize,
     /// Epochs trained.
     pub epochs: usize,
+    /// The epoch after which `train.patience` ended the training; none where all epochs were trained.
+    pub stopped_epoch: Option<usize>,
     /// The epoch that was exported.
     pub best_epoch: u32,
     /// Scores of the last epoch on the training part, while it went along.

@@ -33,10 +33,13 @@ fn values_that_cannot_work() {
         ("train.batch_size=0", &["`train.batch_size`", "at least 1"]),
         ("train.threads=0", &["`train.threads`", "at least 1"]),
         ("train.clip_norm=0", &["`train.clip_norm`", "above 0"]),
+        ("train.clip_value=0", &["`train.clip_value`", "above 0"]),
+        ("train.schedule=exponential", &["`train.schedule`", "exponential", "plateau"]),
         ("train.input_noise=-1", &["`train.input_noise`", "is -1"]),
         ("train.loss=mes", &["`train.loss`", "mes", "mse"]),
         ("train.loss=mse", &["train.csv:2", "\"up\"", "for classes", "sparse_categorical_crossentropy"]),
-        ("train.optimizer=sgd", &["unknown key `train.optimizer`"]),
+        ("train.optimiser=sgd", &["unknown key `train.optimiser`", "did you mean `train.optimizer`?"]),
+        ("train.optimizer=adagrad", &["`train.optimizer`", "adagrad", "rmsprop"]),
         ("train.epoch=3", &["unknown key `train.epoch`", "did you mean `train.epochs`?"]),
         ("epochs=3", &["unknown key `epochs`", "did you mean `train.epochs`?"]),
         ("data.window=0", &["`data.window`", "at least 1"]),
@@ -60,6 +63,62 @@ fn values_that_cannot_work() {
         ("seed=many", &["`seed`", "expected"]),
     ] {
         bench.refuses(&["train", "config.toml", "--set", setting], phrases);
+    }
+}
+
+#[test]
+fn values_that_do_not_go_together() {
+    let bench = Bench::new();
+    for (settings, phrases) in [
+        (&["train.momentum=0.9"][..], &["`train.momentum`", "`train.optimizer = \"sgd\"`"][..]),
+        (&["train.momentum=1", "train.optimizer=sgd"], &["`train.momentum`", "is 1,", "below 1"]),
+        (&["train.momentum=-0.5", "train.optimizer=sgd"], &["`train.momentum`", "is -0.5", "such as 0.9"]),
+        (&["train.momentum=nan", "train.optimizer=sgd"], &["`train.momentum`", "is NaN", "such as 0.9"]),
+        (&["train.momentum=0.9", "train.optimizer=rmsprop"], &["`train.momentum`", "`train.optimizer = \"sgd\"`"]),
+        (&["train.nesterov=true"], &["`train.nesterov`", "`train.momentum = 0.9`"]),
+        (&["train.nesterov=true", "train.optimizer=sgd"], &["`train.nesterov`", "`train.momentum = 0.9`"]),
+        (&["train.weight_decay=0.01"], &["`train.weight_decay`", "`train.optimizer = \"adamw\"`"]),
+        (&["train.weight_decay=0.01", "train.optimizer=sgd"], &["`train.weight_decay`", "\"adamw\""]),
+        (&["train.weight_decay=0", "train.optimizer=adamw"], &["`train.weight_decay`", "is 0", "above 0"]),
+        (&["train.epsilon=pytorch", "train.optimizer=sgd"], &["`train.epsilon`", "`train.optimizer`", "\"adamw\""]),
+        (&["train.epsilon=pytorch", "train.optimizer=rmsprop"], &["`train.epsilon`", "`train.optimizer`"]),
+        (&["train.schedule_factor=0.5"], &["`train.schedule_factor`", "`train.schedule = \"step\"`", "\"plateau\""]),
+        (&["train.schedule_factor=1", "train.schedule=step"], &["`train.schedule_factor`", "is 1,", "between 0 and 1"]),
+        (&["train.schedule_factor=0", "train.schedule=plateau"], &["`train.schedule_factor`", "is 0,"]),
+        (&["train.schedule_every=2"], &["`train.schedule_every`", "`train.schedule = \"step\"`"]),
+        (&["train.schedule_every=0", "train.schedule=step"], &["`train.schedule_every`", "at least 1"]),
+        (
+            &["train.schedule_patience=2", "train.schedule=step"],
+            &["`train.schedule_patience`", "`train.schedule = \"plateau\"`"],
+        ),
+        (&["train.schedule_patience=0", "train.schedule=plateau"], &["`train.schedule_patience`", "at least 1"]),
+        (&["train.schedule_minimum=1e-3"], &["`train.schedule_minimum`", "`train.schedule = \"plateau\"`"]),
+        (
+            &["train.schedule_minimum=0.02", "train.schedule=plateau"],
+            &["`train.schedule_minimum`", "is 0.02", "`train.learning_rate`"],
+        ),
+        (&["train.schedule_minimum=-1", "train.schedule=plateau"], &["`train.schedule_minimum`", "is -1"]),
+        (&["train.warmup_steps=2"], &["`train.warmup_steps`", "`train.schedule = \"cosine\"`"]),
+        (
+            &["train.warmup_steps=6", "train.schedule=cosine"],
+            &["`train.warmup_steps` is 6", "only 6 steps (3 epochs of 2 batches)", "lower it"],
+        ),
+        (&["train.min_delta=0.1"], &["`train.min_delta`", "`train.patience = 10`", "`train.schedule = \"plateau\"`"]),
+        (&["train.patience=0"], &["`train.patience`", "at least 1"]),
+        (
+            &["train.patience=10", "train.schedule=plateau"],
+            &["`train.patience`", "is 10", "`train.schedule_patience`, which is 10"],
+        ),
+        (&["train.min_delta=-0.1", "train.schedule=plateau"], &["`train.min_delta`", "is -0.1"]),
+        (&["train.clip_norm=1", "train.clip_value=1"], &["`train.clip_value`", "`train.clip_norm`", "leave one"]),
+    ] {
+        let args = ["train", "config.toml"].into_iter().chain(settings.iter().flat_map(|set| ["--set", set]));
+        bench.refuses(&args.collect::<Vec<_>>(), phrases);
+    }
+    bench.put("none.toml", CONFIG.replace("[data.validation]\nfraction = 0.2\n", ""));
+    for (key, setting) in [("`train.schedule`", "train.schedule=plateau"), ("`train.patience`", "train.patience=3")] {
+        let phrases = [key, "validation loss", "`data.validation.fraction = 0.1`"];
+        bench.refuses(&["train", "none.toml", "--set", setting], &phrases);
     }
 }
 

@@ -27,6 +27,7 @@ fn train_fills_the_run_folder_and_prints_a_line_per_epoch() {
         for score in [" - loss: ", " - accuracy: ", " - val_loss: ", " - val_accuracy: "] {
             assert!(line.contains(score), "{line}");
         }
+        assert!(line.ends_with(" - learning_rate: 2.00e-2"), "{line}");
     }
     for part in ["Total params: 94 (376 B)", "type Net = (Gru<2, 4>, Dense<4, 2, Softmax>);", "majority class"] {
         assert!(ran.stdout.contains(part), "no {part:?} in\n{}", ran.stdout);
@@ -75,6 +76,115 @@ fn a_run_is_the_same_whatever_the_threads_and_another_for_another_seed() {
     assert_eq!(first, run("b", "train.threads=1"));
     assert_eq!(first, run("c", "train.threads=2"));
     assert_ne!(first.0, run("d", "seed=2").0);
+}
+
+#[test]
+fn the_log_tells_the_learning_rate_of_each_epochs_last_step() {
+    let bench = Bench::new();
+    // Two steps per epoch. The loss never falls by 1, so that every epoch after the first is a plateau.
+    for (sets, expected) in [
+        (&["train.schedule=constant"][..], [0.02, 0.02, 0.02, 0.02]),
+        (&["train.schedule=step", "train.schedule_factor=0.5", "train.schedule_every=2"], [0.02, 0.02, 0.01, 0.01]),
+        (
+            &["train.schedule=cosine", "train.warmup_steps=4"],
+            [0.005, 0.015, 0.01 + 0.01 * 0.5f64.sqrt(), 0.01 - 0.01 * 0.5f64.sqrt()],
+        ),
+        (&["train.schedule=plateau", "train.schedule_patience=1", "train.min_delta=1"], [0.02, 0.02, 0.002, 0.0002]),
+    ] {
+        let sets = ["train.epochs=4"].iter().chain(sets).flat_map(|set| ["--set", set]);
+        let args: Vec<&str> = ["train", "config.toml", "--overwrite"].into_iter().chain(sets).collect();
+        let ran = bench.grulet(&args).ok();
+        let log = bench.text("runs/config/log.csv");
+        for ((row, line), expected) in
+            log.lines().skip(1).zip(ran.stdout.lines().filter(|l| l.starts_with("Epoch"))).zip(expected)
+        {
+            let rate: f64 = row.split(',').nth(5).unwrap().parse().unwrap();
+            assert!((rate - expected).abs() < 1e-15, "{args:?}: {rate} but {expected}");
+            assert!(line.ends_with(&format!(" - learning_rate: {rate:.2e}")), "{line}");
+        }
+        assert_eq!(log.lines().count(), 5);
+    }
+}
+
+#[test]
+fn patience_ends_the_training_and_the_model_is_the_best() {
+    let bench = Bench::new();
+    let train = |sets: &[&str]| {
+        let sets = sets.iter().flat_map(|set| ["--set", set]);
+        let args: Vec<&str> = ["train", "config.toml", "--overwrite"].into_iter().chain(sets).collect();
+        (bench.grulet(&args).ok().stdout, bench.json("runs/config/report.json"))
+    };
+    // So large a step that the loss soon jumps about.
+    let (rate, epochs) = ("train.learning_rate=0.5", "train.epochs=300");
+    let (stdout, report) = train(&[rate, epochs, "train.patience=3", "train.qat_epochs=1"]);
+    let losses: Vec<f64> = bench
+        .text("runs/config/log.csv")
+        .lines()
+        .skip(1)
+        .map(|row| row.split(',').nth(3).unwrap().parse().unwrap())
+        .collect();
+    // Only the last three epochs in a row are without a new minimum.
+    let mut minima = vec![0];
+    (1..losses.len())
+        .filter(|&i| losses[i] < losses[..i].iter().copied().fold(f64::MAX, f64::min))
+        .for_each(|i| minima.push(i));
+    assert!(minima.windows(2).all(|pair| pair[1] - pair[0] <= 3), "{losses:?}");
+    let best = minima[minima.len() - 1] + 1;
+    assert_eq!(losses.len(), best + 3, "{losses:?}");
+
+    assert_eq!((&report["best_epoch"], &report["epochs"]), (&best.into(), &(best + 3).into()));
+    assert_eq!(report["stopped_epoch"], best + 3);
+    let line =
+        format!("Stopped after epoch {}: val_loss no longer improves; the model is that of epoch {best}\n", best + 3);
+    assert!(stdout.contains(&line) && stdout.contains("Int8, with the integers' outputs, epoch 1"), "{stdout}");
+    let stopped = (report["weights_hash"].clone(), bench.read("runs/config/model.gru"));
+    // Training that ends with the best epoch gives the same model, and is not stopped, nor is one in whose last epoch
+    // patience ends.
+    let epochs = format!("train.epochs={best}");
+    let (stdout, report) = train(&[rate, &epochs, "train.patience=3"]);
+    assert!(report["stopped_epoch"].is_null() && !stdout.contains("Stopped"), "{report}");
+    assert!(stopped == (report["weights_hash"].clone(), bench.read("runs/config/model.gru")));
+    let epochs = format!("train.epochs={}", best + 3);
+    assert!(train(&[rate, &epochs, "train.patience=3"]).1["stopped_epoch"].is_null());
+    // Nothing improves by 1.
+    let (_, report) = train(&["train.epochs=9", "train.patience=2", "train.min_delta=1"]);
+    assert_eq!((&report["stopped_epoch"], &report["epochs"]), (&3.into(), &3.into()));
+}
+
+/// Each has weights of its own, ends in integers, and is the same on two threads.
+#[test]
+fn every_way_to_train_is_another_and_the_same_on_two_threads() {
+    let bench = Bench::new();
+    let run = |sets: &[&str], threads: usize| {
+        let threads = format!("train.threads={threads}");
+        let own = ["train.qat_epochs=2", &threads];
+        let sets = own.iter().chain(sets).flat_map(|set| ["--set", set]);
+        let args: Vec<&str> = ["train", "config.toml", "--overwrite", "--json"].into_iter().chain(sets).collect();
+        let hash = bench.grulet(&args).ok().json()["weights_hash"].clone();
+        (hash, bench.read("runs/config/best.ckpt"), bench.read("runs/config/model_int8.gru"))
+    };
+    let mut seen = Vec::new();
+    for sets in [
+        &["train.optimizer=adam"][..],
+        &["train.epsilon=pytorch"],
+        &["train.optimizer=adamw"],
+        &["train.optimizer=adamw", "train.weight_decay=0.1"],
+        &["train.optimizer=sgd"],
+        &["train.optimizer=sgd", "train.momentum=0.9"],
+        &["train.optimizer=sgd", "train.momentum=0.9", "train.nesterov=true"],
+        &["train.optimizer=rmsprop"],
+        &["train.clip_norm=0.01"],
+        &["train.clip_value=0.01"],
+        &["train.schedule=step", "train.schedule_every=1"],
+        &["train.schedule=cosine"],
+        &["train.schedule=cosine", "train.warmup_steps=2"],
+        &["train.schedule=plateau", "train.schedule_patience=1", "train.min_delta=1"],
+    ] {
+        let one = run(sets, 1);
+        assert!(one == run(sets, 2), "{sets:?}");
+        assert!(!seen.contains(&one.0), "{sets:?} changes nothing");
+        seen.push(one.0);
+    }
 }
 
 #[test]
