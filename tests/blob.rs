@@ -55,10 +55,7 @@ fn load(bytes: &[u8]) -> Result<(), Error> {
         match &typed {
             Ok(model) => assert_eq!(format!("{:?}", model.header().map(drop)), expected),
             Err(Error::Storage { .. } | Error::Layer { .. })
-                if matches!(error, Error::Header { .. } | Error::Weight { .. }) =>
-            {
-                ()
-            }
+                if matches!(error, Error::Header { .. } | Error::Weight { .. }) => {}
             Err(_) => assert_eq!(format!("{:?}", typed.as_ref().map(drop)), expected),
         }
     }
