@@ -4,7 +4,9 @@ use std::path::Path;
 
 use grulet::spec::{Activation, MAX_LAYERS, Output};
 
-use super::{Config, Epsilon, LayerConfig, Loss, Names, NpzKeys, Optimizer, Schedule, TargetTransform, Task};
+use super::{
+    ClassWeights, Config, Epsilon, LayerConfig, Loss, Names, NpzKeys, Optimizer, Rates, Schedule, TargetTransform, Task,
+};
 
 /// The key at fault, and what is wrong with it and what to write instead.
 type Problem = (&'static str, String);
@@ -36,6 +38,8 @@ impl Config {
         self.check_optimizer()?;
         self.check_schedule()?;
         self.check_patience()?;
+        self.check_regularization()?;
+        self.check_classes()?;
         self.check_data()?;
         self.check_validation()?;
         self.check_model()
@@ -153,6 +157,63 @@ impl Config {
             "train.min_delta",
             "changes nothing without patience; set `train.patience = 10` or `train.schedule = \"plateau\"`, or leave this out",
         )
+    }
+
+    fn check_regularization(&self) -> Result<(), Problem> {
+        let (train, layers) = (&self.train, &self.model.layers);
+        for (rates, key) in [(&train.dropout, "train.dropout"), (&train.recurrent_dropout, "train.recurrent_dropout")] {
+            let each = rates.each(layers.len());
+            let wrong = each.iter().find(|rate| !(0.0..1.0).contains(*rate));
+            let problem = format!("is {}, but must be from 0 to below 1, such as 0.2", wrong.unwrap_or(&0.0));
+            ensure(wrong.is_none(), key, problem)?;
+            let problem =
+                format!("has {} rates for {} layers; give one for each, or one for all", each.len(), layers.len());
+            ensure(each.len() == layers.len(), key, problem)?;
+        }
+        if let Rates::Each(rates) = &train.recurrent_dropout {
+            let at = rates.iter().zip(layers).position(|(rate, layer)| *rate > 0.0 && !layer.is_gru());
+            let problem =
+                format!("drops state of layer {}, which is dense and has none; give it 0", at.unwrap_or(0) + 1);
+            ensure(at.is_none(), "train.recurrent_dropout", problem)?;
+        }
+        not_negative(train.l1, "train.l1", "0.00001")?;
+        not_negative(train.l2, "train.l2", "0.0001")?;
+        let smoothing = train.label_smoothing;
+        let problem = format!("is {smoothing}, but must be from 0 to below 1, such as 0.1");
+        ensure((0.0..1.0).contains(&smoothing), "train.label_smoothing", problem)?;
+        ensure(
+            smoothing == 0.0 || self.task() != Task::Regression,
+            "train.label_smoothing",
+            "smooths the labels of a cross-entropy, but the loss is for real values; leave it out",
+        )
+    }
+
+    fn check_classes(&self) -> Result<(), Problem> {
+        let outputs = self.model.layers.last().map_or(0, |layer| usize::from(layer.units()));
+        let classes = match self.task() {
+            Task::Classes => outputs,
+            // Yes or no.
+            Task::Binary if outputs == 1 => 2,
+            _ => 0,
+        };
+        let no_classes = "needs one class per answer: a softmax, or a single sigmoid; leave it out";
+        if let Some(weights) = &self.train.class_weights {
+            ensure(classes > 0, "train.class_weights", no_classes)?;
+            if let ClassWeights::Each(weights) = weights {
+                let problem = format!("has {} weights for {classes} classes; give one for each", weights.len());
+                ensure(weights.len() == classes, "train.class_weights", problem)?;
+                for &weight in weights {
+                    not_negative(weight, "train.class_weights", "2.5")?;
+                }
+                ensure(weights.iter().any(|&weight| weight > 0.0), "train.class_weights", "is 0 for every class")?;
+            }
+        }
+        if self.train.oversample {
+            ensure(classes > 0, "train.oversample", no_classes)?;
+            let problem = "shows whole series again, but a series has a class at every step; use `train.class_weights`";
+            ensure(self.model.output == Output::LastStep, "train.oversample", problem)?;
+        }
+        Ok(())
     }
 
     fn check_data(&self) -> Result<(), Problem> {

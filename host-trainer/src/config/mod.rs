@@ -19,7 +19,7 @@ use serde::{Deserialize, Serialize};
 pub use error::{ConfigError, Place};
 pub use keys::KEYS;
 use names::{LayerTable, OutputName};
-pub use train::{Epsilon, Loss, Optimizer, Schedule, Task, TrainConfig};
+pub use train::{Balance, ClassWeights, Epsilon, Loss, Optimizer, Rates, Schedule, Task, TrainConfig};
 pub(crate) use train::{SCHEDULE_EVERY, SCHEDULE_FACTOR, SCHEDULE_PATIENCE};
 
 /// A whole training run.
@@ -278,6 +278,11 @@ impl Config {
 }
 
 impl LayerConfig {
+    /// Whether it has a state.
+    pub const fn is_gru(&self) -> bool {
+        matches!(self, LayerConfig::Gru { .. })
+    }
+
     /// Outputs per step.
     pub const fn units(&self) -> u16 {
         match *self {

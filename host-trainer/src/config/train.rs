@@ -68,6 +68,26 @@ pub struct TrainConfig {
     /// Standard deviation of Gaussian noise on the normalised training inputs.
     #[serde(default)]
     pub input_noise: f64,
+    /// The part of each layer's inputs that is dropped.
+    #[serde(default)]
+    pub dropout: Rates,
+    /// The part of each GRU's state that is dropped in its recurrent products.
+    #[serde(default)]
+    pub recurrent_dropout: Rates,
+    /// Penalty on the kernels' magnitudes.
+    #[serde(default)]
+    pub l1: f64,
+    /// Penalty on the kernels' squares.
+    #[serde(default)]
+    pub l2: f64,
+    /// The part by which a cross-entropy's targets are moved towards equal probabilities.
+    #[serde(default)]
+    pub label_smoothing: f64,
+    /// How much each class's targets count.
+    pub class_weights: Option<ClassWeights>,
+    /// Whether examples of rare classes are shown again, until all classes come equally often.
+    #[serde(default)]
+    pub oversample: bool,
     /// Epochs of quantisation-aware training after the others, which end in a model in integers; 0 for none.
     #[serde(default)]
     pub qat_epochs: usize,
@@ -105,6 +125,13 @@ impl TrainConfig {
             patience: None,
             min_delta: 0.0,
             input_noise: 0.0,
+            dropout: Rates::default(),
+            recurrent_dropout: Rates::default(),
+            l1: 0.0,
+            l2: 0.0,
+            label_smoothing: 0.0,
+            class_weights: None,
+            oversample: false,
             qat_epochs: 0,
             threads: None,
             shuffle: default_shuffle(),
@@ -138,6 +165,50 @@ impl TrainConfig {
             self.schedule_patience.get_or_insert(SCHEDULE_PATIENCE);
         }
     }
+}
+
+/// A rate for all layers, or one for each.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(untagged, expecting = "expected a number, or a list of numbers")]
+pub enum Rates {
+    /// The same for all layers.
+    All(f64),
+    /// One for each layer.
+    Each(Vec<f64>),
+}
+
+impl Default for Rates {
+    fn default() -> Self {
+        Rates::All(0.0)
+    }
+}
+
+impl Rates {
+    /// One for each of so many layers.
+    pub fn each(&self, layers: usize) -> Vec<f64> {
+        match self {
+            Rates::All(rate) => vec![*rate; layers],
+            Rates::Each(rates) => rates.clone(),
+        }
+    }
+}
+
+/// How much each class's targets count.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(untagged, expecting = "expected \"balanced\", or a list of numbers")]
+pub enum ClassWeights {
+    /// By what there are.
+    By(Balance),
+    /// One for each class.
+    Each(Vec<f64>),
+}
+
+/// What weights are taken from.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Balance {
+    /// Such that all classes together count alike.
+    Balanced,
 }
 
 /// How gradients change the weights; [`Rule`] has the formulas.

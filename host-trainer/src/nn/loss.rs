@@ -189,7 +189,7 @@ impl Loss {
 }
 
 /// 1, 0 or -1; NaN stays NaN, so that a network that broke down is seen.
-fn sign<R: Real>(x: R) -> R {
+pub(super) fn sign<R: Real>(x: R) -> R {
     if x > R::ZERO {
         R::ONE
     } else if x < R::ZERO {

@@ -6,6 +6,7 @@ use std::sync::{Mutex, PoisonError};
 use rayon::iter::{IndexedParallelIterator, IntoParallelRefMutIterator, ParallelIterator};
 
 use super::batch::check_len;
+use super::loss::sign;
 use super::regularize::Draw;
 use super::shard::{Job, Plan, SHARD_ROWS, Shard, Task, Worker};
 use super::{Batch, Error, Loss, Metrics, Network, Real, Regularization};
@@ -143,6 +144,18 @@ impl<R: Real> Trainer<R> {
     /// Without a call the numbers go up from 0.
     pub fn start_batch(&mut self, number: u64) {
         self.batch = number;
+    }
+
+    /// Adds to the gradients those of `l1·Σ|w| + l2·Σw²` over all kernels, as Keras's `kernel_regularizer` and
+    /// `recurrent_regularizer` do; biases are free.
+    pub fn penalize(&mut self, l1: f64, l2: f64) {
+        let (l1, twice_l2) = (R::from_f64(l1), R::from_f64(2.0 * l2));
+        for tensor in self.network.tensors().iter().filter(|tensor| tensor.name.ends_with("kernel")) {
+            let params = &self.network.params()[tensor.range.clone()];
+            for (gradient, &w) in self.gradients[tensor.range.clone()].iter_mut().zip(params) {
+                *gradient += l1 * sign(w) + twice_l2 * w;
+            }
+        }
     }
 
     /// Whether gradients by the inputs are computed too, for [`Trainer::d_x`].
@@ -350,5 +363,36 @@ impl<R: Real> Trainer<R> {
             self.metrics.merge(&shard.get_mut().unwrap_or_else(PoisonError::into_inner).metrics);
         }
         &self.metrics
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use grulet::spec::{Activation, Candidate, Gate, LayerSpec, Output, Reset};
+
+    use super::*;
+
+    #[test]
+    fn penalties_pull_kernels_towards_zero_and_leave_biases() {
+        let gru = LayerSpec::Gru {
+            inputs: 1,
+            hidden: 2,
+            reset: Reset::After,
+            gate: Gate::Sigmoid,
+            candidate: Candidate::Tanh,
+        };
+        let dense = LayerSpec::Dense { inputs: 2, outputs: 1, activation: Activation::Linear };
+        let mut network = Network::<f64>::new(&[gru, dense], Output::EveryStep, 1).unwrap();
+        let tensors = network.tensors().to_vec();
+        network.params_mut().iter_mut().enumerate().for_each(|(i, w)| *w = [0.5, -2.0, 0.0][i % 3]);
+        let mut trainer = Trainer::new(network, Loss::MeanSquaredError, 1).unwrap();
+        trainer.penalize(0.1, 0.01);
+        for tensor in tensors {
+            for index in tensor.range {
+                let expected = [0.1 + 0.01, -0.1 - 0.04, 0.0][index % 3];
+                let expected = if tensor.name.ends_with("bias") { 0.0 } else { expected };
+                assert!((trainer.gradients()[index] - expected).abs() < 1e-15, "{}: {index}", tensor.name);
+            }
+        }
     }
 }

@@ -10,7 +10,7 @@ use crate::data::{Batches, Dataset, Prepared};
 use crate::evaluate::{Scores, predict, score};
 use crate::export;
 use crate::files;
-use crate::nn::{Optimizer, Trainer};
+use crate::nn::{Optimizer, Regularization, Trainer};
 use crate::quantize::{Float, Method, calibrate, integer_outputs};
 
 /// The learning rate begins at this part of `train.learning_rate` and falls to 0 on a line, whatever the schedule of the
@@ -42,6 +42,8 @@ pub(super) fn train_aware(
     let validation = data.validation.as_ref().map(|validation| in_own_units(data, validation));
     let chosen_by = validation.as_ref().unwrap_or(&train);
     trainer.network_mut().params_mut().copy_from_slice(&best.params);
+    // The integers drop nothing.
+    trainer.regularize(Regularization { label_smoothing: config.train.label_smoothing, ..Default::default() })?;
     let mut now = best.clone();
     let mut candidate = quantised(config, &now, &train, chosen_by)?;
     let mut chosen = (candidate.loss, candidate.blob.clone(), now.clone());

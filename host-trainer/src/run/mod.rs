@@ -30,12 +30,12 @@ pub use report::{ExportedModel, Report};
 
 use crate::baseline::baselines;
 use crate::checkpoint::{Card, Checkpoint};
-use crate::config::{Config, Names};
-use crate::data::{self, Batches, Dataset, Prepared};
+use crate::config::{Balance, ClassWeights, Config, Names};
+use crate::data::{self, Batches, Dataset, Prepared, balanced_weights};
 use crate::evaluate::{Scores, predict, score};
 use crate::export::{self, ExportError};
 use crate::files::{self, FileError};
-use crate::nn::{self, Batch, Metrics, Network, Optimizer, Trainer, clip_by_norm, clip_by_value};
+use crate::nn::{self, Batch, Metrics, Network, Optimizer, Regularization, Trainer, clip_by_norm, clip_by_value};
 use folder::RunFolder;
 use learning_rate::LearningRate;
 use log::Log;
@@ -115,11 +115,8 @@ pub fn train(config: &Config, overwrite: bool, progress: &mut dyn Progress) -> R
     let threads = config.train.threads.unwrap_or_else(|| std::thread::available_parallelism().map_or(1, usize::from));
     let network = Network::<f32>::new(&data.layers, config.model.output, config.seed)?;
     let mut trainer = Trainer::new(network, config.train.loss.into(), threads)?;
-    let mut batches = Batches::new(&data.train, config.train.batch_size).with_randomness(
-        config.seed,
-        config.train.shuffle,
-        config.train.input_noise as f32,
-    );
+    trainer.regularize(regularization(config))?;
+    let mut batches = training_batches(config, &data.train);
     let mut learning_rate = LearningRate::new(&config.train, batches.count())?;
 
     let mut folder = RunFolder::make(&config.train.run_dir)?;
@@ -214,6 +211,34 @@ pub fn train(config: &Config, overwrite: bool, progress: &mut dyn Progress) -> R
     Ok(report)
 }
 
+/// What training does to the layers by chance.
+fn regularization(config: &Config) -> Regularization {
+    let (train, layers) = (&config.train, config.model.layers.len());
+    Regularization {
+        seed: config.seed,
+        dropout: train.dropout.each(layers),
+        recurrent_dropout: train.recurrent_dropout.each(layers),
+        label_smoothing: train.label_smoothing,
+    }
+}
+
+/// The training part in batches.
+fn training_batches<'a>(config: &Config, data: &'a Dataset) -> Batches<'a> {
+    let train = &config.train;
+    let mut batches =
+        Batches::new(data, train.batch_size).with_randomness(config.seed, train.shuffle, train.input_noise as f32);
+    if train.oversample {
+        batches = batches.with_oversampling();
+    }
+    match &train.class_weights {
+        Some(ClassWeights::By(Balance::Balanced)) => batches.with_class_weights(balanced_weights(data)),
+        Some(ClassWeights::Each(weights)) => {
+            batches.with_class_weights(weights.iter().map(|&weight| weight as f32).collect())
+        }
+        None => batches,
+    }
+}
+
 /// A pass over the training part.
 struct Epoch<'a> {
     /// Its number, from 1.
@@ -237,6 +262,8 @@ fn train_epoch(
     for index in 0..epoch.batches.count() {
         epoch.batches.gather(index, &mut batch);
         let diverged = |what, value| RunError::Diverged { epoch: epoch.number, batch: index + 1, what, value };
+        let step = (epoch.number - 1) * epoch.batches.count() + index;
+        trainer.start_batch(step as u64);
         let of_batch = match impose(trainer.network().params(), &batch)? {
             Some(imposed) => trainer.gradient_with(&batch, &imposed)?,
             None => trainer.gradient(&batch)?,
@@ -245,6 +272,7 @@ fn train_epoch(
             return Err(diverged("loss", of_batch.loss()));
         }
         metrics.merge(of_batch);
+        trainer.penalize(config.train.l1, config.train.l2);
         let (params, gradients) = trainer.params_and_gradients();
         let norm = clip_by_norm(gradients, config.train.clip_norm.unwrap_or(f64::INFINITY));
         if !norm.is_finite() {

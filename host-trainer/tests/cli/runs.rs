@@ -179,6 +179,14 @@ fn every_way_to_train_is_another_and_the_same_on_two_threads() {
         &["train.schedule=cosine"],
         &["train.schedule=cosine", "train.warmup_steps=2"],
         &["train.schedule=plateau", "train.schedule_patience=1", "train.min_delta=1"],
+        &["train.dropout=0.3"],
+        &["train.dropout=[0.0, 0.3]"],
+        &["train.recurrent_dropout=0.3"],
+        &["train.input_noise=0.1"],
+        &["train.l1=0.001"],
+        &["train.l2=0.001"],
+        &["train.label_smoothing=0.1"],
+        &["train.class_weights=[1.0, 3.0]"],
     ] {
         let one = run(sets, 1);
         assert!(one == run(sets, 2), "{sets:?}");
