@@ -8,7 +8,7 @@ use crate::cast::{Line, Plain, numbers, numbers_mut, words};
 use crate::error::Error;
 use crate::format::{Exact, Format};
 use crate::hash::BitHash;
-use crate::layer::{copy, dense, gru, take};
+use crate::layer::{copy, dense, embedding, gru, take};
 use crate::spec::LayerSpec;
 
 /// A checked model of any chain of layers, borrowed from the bytes of its blob.
@@ -103,6 +103,7 @@ impl<'a, F: Format> AnyModel<'a, F> {
             sums: words::<F::Sum>(largest(|layer| match layer {
                 LayerSpec::Gru { hidden, .. } => 3 * usize::from(*hidden),
                 LayerSpec::Dense { outputs, .. } => usize::from(*outputs),
+                LayerSpec::Embedding { .. } => 0,
             })),
             outputs: self.header().outputs(),
         }
@@ -182,6 +183,9 @@ impl<M: AsMut<[u32]>, F: Format> AnyStream<'_, '_, M, F> {
                         return Err(short);
                     };
                     dense::step::<F>(weights, activation, inputs, operands, sums, outputs);
+                }
+                LayerSpec::Embedding { vocabulary, .. } => {
+                    embedding::step::<F>(weights, vocabulary.into(), inputs, outputs);
                 }
             }
             observe(index, inputs, outputs);

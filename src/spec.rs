@@ -86,12 +86,20 @@ pub enum LayerSpec {
         /// Activation of the outputs.
         activation: Activation,
     },
+    /// A table of vectors; the only input is the number of one.
+    Embedding {
+        /// Vectors.
+        vocabulary: u16,
+        /// Elements of each, which are the outputs per step.
+        outputs: u16,
+    },
 }
 
 impl LayerSpec {
     /// Inputs per step.
     pub const fn inputs(&self) -> usize {
         match *self {
+            LayerSpec::Embedding { .. } => 1,
             LayerSpec::Gru { inputs, .. } | LayerSpec::Dense { inputs, .. } => inputs as usize,
         }
     }
@@ -99,7 +107,9 @@ impl LayerSpec {
     /// Outputs per step.
     pub const fn outputs(&self) -> usize {
         match *self {
-            LayerSpec::Gru { hidden: outputs, .. } | LayerSpec::Dense { outputs, .. } => outputs as usize,
+            LayerSpec::Gru { hidden: outputs, .. }
+            | LayerSpec::Dense { outputs, .. }
+            | LayerSpec::Embedding { outputs, .. } => outputs as usize,
         }
     }
 
@@ -107,7 +117,7 @@ impl LayerSpec {
     pub const fn state(&self) -> usize {
         match *self {
             LayerSpec::Gru { hidden, .. } => hidden as usize,
-            LayerSpec::Dense { .. } => 0,
+            LayerSpec::Dense { .. } | LayerSpec::Embedding { .. } => 0,
         }
     }
 
@@ -118,6 +128,7 @@ impl LayerSpec {
             LayerSpec::Gru { reset: Reset::Before, .. } => 3 * o * (i + o + 1),
             LayerSpec::Gru { reset: Reset::After, .. } => 3 * o * (i + o + 2),
             LayerSpec::Dense { .. } => o * (i + 1),
+            LayerSpec::Embedding { vocabulary, .. } => *vocabulary as usize * o,
         }
     }
 
@@ -127,6 +138,7 @@ impl LayerSpec {
         match self {
             LayerSpec::Gru { .. } => 3 * o * (i + o),
             LayerSpec::Dense { .. } => i * o,
+            LayerSpec::Embedding { .. } => 0,
         }
     }
 }
@@ -175,7 +187,7 @@ impl Matrix {
 }
 
 impl LayerSpec {
-    /// The layer's matrices in the order in which a blob holds them; unused places are empty.
+    /// The layer's matrices in the order in which a blob holds them; unused places are empty. An embedding has none.
     ///
     /// A GRU has `[z; r]` on `[x; h]` and then its candidate: `c` on `[x; r⊙h]` ([`Reset::Before`]), or `U` on `h` and `W`
     /// on `x` apart ([`Reset::After`]).
@@ -188,11 +200,19 @@ impl LayerSpec {
             LayerSpec::Gru { reset: Reset::Before, .. } => [matrix(2 * o, i, o), matrix(o, i, o), matrix(0, 0, 0)],
             LayerSpec::Gru { reset: Reset::After, .. } => [matrix(2 * o, i, o), matrix(o, 0, o), matrix(o, i, 0)],
             LayerSpec::Dense { .. } => [matrix(o, i, 0), matrix(0, 0, 0), matrix(0, 0, 0)],
+            LayerSpec::Embedding { .. } => [matrix(0, 0, 0); 3],
         }
     }
 
     /// The 16-byte lines that the layer's tensors take in a blob.
     pub const fn lines(&self, storage: Storage) -> u64 {
+        if let LayerSpec::Embedding { vocabulary, outputs } = *self {
+            let elements = vocabulary as u64 * outputs as u64;
+            return match storage {
+                Storage::F32 => elements.div_ceil(4),
+                Storage::Int8 => elements.div_ceil(16),
+            };
+        }
         let [a, b, c] = self.matrices();
         let parameters = match storage {
             Storage::F32 => 0,
@@ -212,6 +232,7 @@ pub const fn fingerprint(storage: Storage, layers: &[LayerSpec]) -> u64 {
                 (0, (reset as u32) | (gate as u32) << 8 | (candidate as u32) << 16)
             }
             LayerSpec::Dense { activation, .. } => (1, activation as u32),
+            LayerSpec::Embedding { vocabulary, .. } => (2, vocabulary as u32),
         };
         let sizes = layers[i].inputs() as u32 | (layers[i].outputs() as u32) << 16;
         hash = hash.word(kind).word(sizes).word(variant);
@@ -227,6 +248,7 @@ impl fmt::Display for LayerSpec {
                 write!(f, "Gru<{inputs}, {hidden}> (reset {reset:?}, gates {gate:?}, candidate {candidate:?})")
             }
             LayerSpec::Dense { inputs, outputs, activation } => write!(f, "Dense<{inputs}, {outputs}, {activation:?}>"),
+            LayerSpec::Embedding { vocabulary, outputs } => write!(f, "Embedding<{vocabulary}, {outputs}>"),
         }
     }
 }

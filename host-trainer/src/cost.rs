@@ -15,6 +15,7 @@ pub fn instructions(layers: &[LayerSpec], storage: Storage) -> usize {
             (LayerSpec::Gru { .. }, false) => (720.0, 96.5, 2.19),
             (LayerSpec::Gru { reset: Reset::Before, .. }, true) => (760.0, 63.9, 0.938),
             (LayerSpec::Gru { .. }, true) => (840.0, 74.9, 0.938),
+            (LayerSpec::Embedding { .. }, _) => (50.0, 10.0, 0.0),
             (_, false) => (200.0, 30.0, 2.2),
             (_, true) => (100.0, 20.0, 0.94),
         };

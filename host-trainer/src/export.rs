@@ -1,7 +1,7 @@
 //! From a checkpoint to a model for the chip.
 
 use grulet::blob::{AlignedBytes, Contents, LayerWeights, Names, Provenance, WriteError, write};
-use grulet::spec::{Output, Storage};
+use grulet::spec::{LayerSpec, Output, Storage};
 use grulet::{Error, Header};
 
 use crate::checkpoint::Checkpoint;
@@ -49,7 +49,10 @@ pub fn with_contents<T>(
     };
     let layers: Vec<LayerWeights<'_>> = (0..card.layers.len())
         .map(|layer| LayerWeights {
-            kernel: tensor(layer, ".kernel"),
+            kernel: match card.layers[layer] {
+                LayerSpec::Embedding { .. } => tensor(layer, ".embeddings"),
+                _ => tensor(layer, ".kernel"),
+            },
             recurrent: tensor(layer, ".recurrent_kernel"),
             bias: tensor(layer, ".bias"),
         })

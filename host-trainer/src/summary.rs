@@ -21,6 +21,7 @@ fn summary_in(storage: Storage, name: &str, layers: &[LayerSpec], output: Output
         let what = match layer {
             LayerSpec::Gru { reset: Reset::Before, .. } => "GRU, reset before",
             LayerSpec::Gru { reset: Reset::After, .. } => "GRU, reset after",
+            LayerSpec::Embedding { .. } => "Embedding",
             _ => "Dense",
         };
         // From the last GRU on, as in Keras, where it would have `return_sequences=False`.
@@ -99,6 +100,10 @@ fn net_type_in(storage: Storage, layers: &[LayerSpec]) -> String {
             LayerSpec::Dense { inputs, outputs, activation } => {
                 let types = arguments(vec![format!("{activation:?}"), format()], &["Exact", "Linear"]);
                 format!("Dense<{inputs}, {outputs}{types}>")
+            }
+            LayerSpec::Embedding { vocabulary, outputs } => {
+                let types = arguments(vec![format()], &["Exact"]);
+                format!("Embedding<{vocabulary}, {outputs}{types}>")
             }
             // Kinds that this crate does not know cannot come out of its own reader.
             _ => unreachable!("a kind of layer without a type"),

@@ -61,6 +61,7 @@ const PLATEAU: &[&str] = &["train.schedule=plateau", "data.validation.fraction=0
 
 /// Settings that a key needs beside it.
 const NEEDS: &[(&str, &[&str])] = &[
+    ("model.layers.vocabulary", &["model.layers.0.type=embedding"]),
     ("train.weight_decay", &["train.optimizer=adamw"]),
     ("train.momentum", &["train.optimizer=sgd"]),
     ("train.schedule_factor", &["train.schedule=step"]),

@@ -47,6 +47,7 @@ fn has_kinks(case: &Case) -> bool {
     let layer = |layer: &LayerSpec| match *layer {
         LayerSpec::Gru { gate, candidate, .. } => gate == Gate::HardSigmoid || candidate == Candidate::Relu,
         LayerSpec::Dense { activation, .. } => matches!(activation, Activation::HardSigmoid | Activation::Relu),
+        LayerSpec::Embedding { .. } => false,
         _ => true,
     };
     // The second derivative of Huber's loss jumps, which a quotient of fourth order sees as well.
@@ -73,7 +74,11 @@ fn batch(case: &Case, network: &Network<f64>) -> (Batch<f64>, Vec<f64>) {
     let (inputs, outputs) = (network.inputs(), network.outputs());
     let ended = |site: usize| site / rows >= case.lengths[site % rows];
 
-    let mut x: Vec<f64> = (0..steps * rows * inputs).map(|_| within(&mut rng, 1.5)).collect();
+    let mut input = || match case.layers[0] {
+        LayerSpec::Embedding { vocabulary, .. } => (rng.uniform() * f64::from(vocabulary)).floor(),
+        _ => within(&mut rng, 1.5),
+    };
+    let mut x: Vec<f64> = (0..steps * rows * inputs).map(|_| input()).collect();
     for (site, x) in x.chunks_exact_mut(inputs).enumerate().filter(|&(site, _)| ended(site)) {
         x.fill(f64::NAN);
         assert!(site >= rows, "every series has a first step");
@@ -284,6 +289,23 @@ fn every_loss() {
                 let objective = Objective::Loss(loss);
                 must_agree(&Case { layers, output, objective, lengths: LENGTHS.to_vec(), seed: 2 });
             }
+        }
+    }
+}
+
+#[test]
+fn embeddings() {
+    for output in OUTPUTS {
+        for reset in RESETS {
+            let embedding = LayerSpec::Embedding { vocabulary: 6, outputs: 3 };
+            let gru = gru(3, 4, reset, Gate::Sigmoid, Candidate::Tanh);
+            let layers = vec![embedding, gru, dense(4, 2, Activation::Softmax)];
+            let objective = Objective::Loss(Loss::SparseCategoricalCrossEntropy);
+            must_agree(&Case { layers, output, objective, lengths: LENGTHS.to_vec(), seed: 3 });
+            // Without a layer that hands the gradient on.
+            let layers = vec![embedding, dense(3, 2, Activation::Linear)];
+            let objective = Objective::Loss(Loss::MeanSquaredError);
+            must_agree(&Case { layers, output, objective, lengths: LENGTHS.to_vec(), seed: 4 });
         }
     }
 }

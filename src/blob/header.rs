@@ -122,6 +122,8 @@ impl Core {
             "it has no layers"
         } else if self.layers.iter().any(|layer| layer.inputs() == 0 || layer.outputs() == 0) {
             "a layer has no inputs or no outputs"
+        } else if self.layers.iter().any(|layer| matches!(layer, LayerSpec::Embedding { vocabulary: 0, .. })) {
+            "an embedding has no vectors"
         } else {
             return Ok(());
         };

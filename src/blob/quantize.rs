@@ -34,11 +34,15 @@ pub struct Scales {
 /// A layer whose outputs are bounded has this scale, Q15.
 const BOUNDED: f64 = 1.0 / 32_768.0;
 
+/// Units of one step of an embedding's 8 bits.
+const VECTOR_UNITS: f64 = 256.0;
+
 /// Whether a layer's outputs lie in ±1 whatever its inputs, so that they need no calibration.
 pub fn is_bounded(spec: &LayerSpec) -> bool {
     match spec {
         LayerSpec::Gru { candidate, .. } => *candidate == Candidate::Tanh,
         LayerSpec::Dense { activation, .. } => !matches!(activation, Activation::Linear | Activation::Relu),
+        LayerSpec::Embedding { .. } => false,
     }
 }
 
@@ -46,11 +50,15 @@ impl Scales {
     /// From the ranges of a layer's numbers; `before` is the layer that its inputs come from, with its scales.
     ///
     /// # Errors
-    /// If a range that is needed is missing: zero, negative or not finite.
+    /// If a range that is needed is missing: zero, negative or not finite; or if there are too many tokens.
     pub fn new(index: usize, spec: &LayerSpec, range: Range, before: Option<Scales>) -> Result<Self, WriteError> {
-        let of = |what, range: f32| {
+        let embedding = matches!(spec, LayerSpec::Embedding { .. });
+        if let LayerSpec::Embedding { vocabulary: found @ 32_769.., .. } = *spec {
+            return Err(WriteError::Vocabulary { layer: index, found });
+        }
+        let of = |what, range: f32, largest: f64| {
             if range > 0.0 && range.is_finite() {
-                Ok(f64::from(range) / 32_767.0)
+                Ok(f64::from(range) / largest)
             } else {
                 Err(WriteError::Range { layer: index, what, found: range })
             }
@@ -58,9 +66,15 @@ impl Scales {
         Ok(Self {
             input: match before {
                 Some(before) => before.output,
-                None => of("input", range.input)?,
+                // A token is itself.
+                None if embedding => 1.0,
+                None => of("input", range.input, 32_767.0)?,
             },
-            output: if is_bounded(spec) { BOUNDED } else { of("output", range.output)? },
+            output: match spec {
+                LayerSpec::Embedding { .. } => of("output", range.output, 127.0 * VECTOR_UNITS)?,
+                _ if is_bounded(spec) => BOUNDED,
+                _ => of("output", range.output, 32_767.0)?,
+            },
         })
     }
 }
@@ -72,6 +86,8 @@ pub struct QuantizedLayer {
     pub shift: u32,
     /// As many as the layer has, see [`LayerSpec::matrices`].
     pub matrices: Vec<QuantizedMatrix>,
+    /// An embedding's table, `(V, D)`, in ±127; other layers have none.
+    pub table: Vec<i8>,
 }
 
 /// One matrix in integers.
@@ -146,6 +162,11 @@ pub fn quantize(
 ) -> Result<QuantizedLayer, WriteError> {
     let (i, o) = (spec.inputs(), spec.outputs());
     let LayerWeights { kernel, recurrent, bias } = *weights;
+    if let LayerSpec::Embedding { .. } = spec {
+        let step = scales.output * VECTOR_UNITS;
+        let table = kernel.iter().map(|&w| round(f64::from(w) / step).clamp(-127, 127) as i8).collect();
+        return Ok(QuantizedLayer { shift: 0, matrices: Vec::new(), table });
+    }
     let largest = |weights: &[f32]| weights.iter().fold(0f32, |max, w| max.max(w.abs()));
     // Divided by so much, an operand of state is worth so much more that the recurrent weights are no smaller than the
     // kernel's.
@@ -162,6 +183,7 @@ pub fn quantize(
         LayerSpec::Gru { gate, .. } if column < 2 * o => Sum::of_gate(gate),
         LayerSpec::Gru { candidate, .. } => Sum::of_candidate(candidate, scales.output),
         LayerSpec::Dense { activation, .. } => Sum::of_activation(activation, scales.output),
+        LayerSpec::Embedding { .. } => unreachable!("an embedding has no sums"),
     };
     let matrix = |size: Matrix, first: usize, bias: &dyn Fn(usize) -> f64| {
         let mut matrix = QuantizedMatrix {
@@ -194,14 +216,19 @@ pub fn quantize(
             matrix(third, 2 * o, &input_bias)?,
         ],
         LayerSpec::Dense { .. } => vec![matrix(first, 0, &input_bias)?],
+        LayerSpec::Embedding { .. } => Vec::new(),
     };
     debug_assert_eq!(kernel.len(), i * columns);
-    Ok(QuantizedLayer { shift, matrices })
+    Ok(QuantizedLayer { shift, matrices, table: Vec::new() })
 }
 
 impl QuantizedLayer {
-    /// Parameters and matrices, as a blob holds them.
+    /// Parameters and matrices, as a blob holds them; or the table.
     pub(super) fn encode(&self, bytes: &mut Vec<u8>) {
+        if !self.table.is_empty() {
+            bytes.extend(self.table.iter().map(|&element| element as u8));
+            return super::write::pad(bytes);
+        }
         bytes.extend(self.shift.to_le_bytes());
         super::write::pad(bytes);
         for matrix in &self.matrices {

@@ -30,6 +30,10 @@ impl OwnedWeights {
 
     /// `layer` as the kernels read it, from `weights`.
     fn of(layer: &LayerSpec, mut weights: &[cast::Line]) -> Self {
+        if let LayerSpec::Embedding { .. } = layer {
+            let kernel = cast::floats(weights).iter().copied().take(layer.parameters()).collect();
+            return Self { kernel, recurrent: Vec::new(), bias: Vec::new() };
+        }
         let (i, o) = (layer.inputs(), layer.outputs());
         let gates = if layer.state() > 0 { 3 } else { 1 };
         let columns = gates * o;

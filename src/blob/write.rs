@@ -18,11 +18,11 @@ use crate::spec::{LayerSpec, Reset, Storage, fingerprint};
 /// One layer's weights as Keras lays them out, row-major.
 #[derive(Clone, Copy, Debug)]
 pub struct LayerWeights<'a> {
-    /// GRU `(I, 3H)`, gates in the order z, r, c; dense `(I, O)`.
+    /// GRU `(I, 3H)`, gates in the order z, r, c; dense `(I, O)`; embedding `(V, D)`.
     pub kernel: &'a [f32],
-    /// GRU `(H, 3H)`; empty for a dense layer.
+    /// GRU `(H, 3H)`; empty for others.
     pub recurrent: &'a [f32],
-    /// GRU `(3H)`, or `(2, 3H)` with the reset gate after the matmul: the input's bias, then the recurrent one. Dense `(O)`.
+    /// GRU `(3H)`, or `(2, 3H)` with the reset gate after the matmul: the input's bias, then the recurrent one. Dense `(O)`; empty for an embedding.
     pub bias: &'a [f32],
 }
 
@@ -90,6 +90,13 @@ pub enum WriteError {
         /// The output of the matrix, counted from 0.
         output: usize,
     },
+    /// More tokens than the integer format can tell apart.
+    Vocabulary {
+        /// The layer, counted from 0.
+        layer: usize,
+        /// Its tokens.
+        found: u16,
+    },
     /// The model is larger than 4 GiB.
     TooLarge,
     /// What was written would not be read: the header is at fault.
@@ -119,6 +126,10 @@ impl fmt::Display for WriteError {
             WriteError::Gain { layer, output } => write!(
                 f,
                 "layer {layer}, output {output}: its weights are too large for int8 at the calibrated ranges: train with weight decay, or export as f32"
+            ),
+            WriteError::Vocabulary { layer, found } => write!(
+                f,
+                "layer {layer}: {found} tokens are more than the 32,768 that int8 can tell apart: use fewer, or export as f32"
             ),
             WriteError::TooLarge => f.write_str("the model is larger than 4 GiB: use smaller layers"),
             WriteError::Unreadable(error) => write!(f, "the model cannot be written: {error}"),
@@ -312,10 +323,12 @@ fn check(index: usize, spec: &LayerSpec, weights: &LayerWeights<'_>) -> Result<(
         LayerSpec::Gru { reset: Reset::Before, .. } => (3, 1),
         LayerSpec::Gru { reset: Reset::After, .. } => (3, 2),
         LayerSpec::Dense { .. } => (1, 1),
+        LayerSpec::Embedding { .. } => (1, 0),
     };
+    let rows = if let LayerSpec::Embedding { vocabulary, .. } = *spec { vocabulary.into() } else { i };
     let name = |tensor| alloc::format!("layer {index}: {tensor}");
     let columns = gates * o;
-    expect_weights(&name("kernel"), weights.kernel, i * columns)?;
+    expect_weights(&name("kernel"), weights.kernel, rows * columns)?;
     expect_weights(&name("recurrent kernel"), weights.recurrent, if spec.state() > 0 { o * columns } else { 0 })?;
     expect_weights(&name("bias"), weights.bias, biases * columns)
 }
@@ -340,6 +353,10 @@ fn layer(bytes: &mut Vec<u8>, spec: &LayerSpec, weights: &LayerWeights<'_>) {
             matrix(bytes, 2 * o..3 * o, i, |o| bias[o], w);
         }
         LayerSpec::Dense { .. } => matrix(bytes, 0..o, i, |o| bias[o], w),
+        LayerSpec::Embedding { .. } => {
+            floats(bytes, kernel.iter().copied());
+            pad(bytes);
+        }
     }
 }
 

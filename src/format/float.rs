@@ -76,6 +76,20 @@ macro_rules! float_format {
             }
 
             #[inline(always)]
+            fn token(unit: f32) -> usize {
+                // The cast saturates, and takes a NaN to 0.
+                (unit + 0.5) as usize
+            }
+
+            #[inline(always)]
+            fn vector(table: &[Line], first: usize, outputs: &mut [f32]) {
+                let elements = cast::floats(table).get(first..).unwrap_or_default();
+                for (output, &element) in outputs.iter_mut().zip(elements) {
+                    *output = math::finite(element);
+                }
+            }
+
+            #[inline(always)]
             fn reset(r: f32, h: f32) -> f32 {
                 r * h
             }

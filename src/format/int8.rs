@@ -18,6 +18,7 @@ use crate::{fixed, kernel, math};
 /// - A product's **sum** is exact in 32 bits (the exporter proves it from the weights), and rescaled once, to the nearest,
 ///   into what its activation takes: [`fixed::ARGUMENT`] for sigmoid and, of twice the argument, tanh; 2⁻¹⁶ of the result
 ///   for hard sigmoid; the layer's units for ReLU and linear; [`fixed::EXPONENT`] for softmax.
+/// - An **embedding**'s table has 8 bits for each element; its units are 256 of these.
 /// - A **gate** is an `i32` in Q16, from 0 to 65,535.
 ///
 /// The real inputs and outputs of [`Stream::step`](crate::Stream::step) are converted in `f32`;
@@ -85,6 +86,21 @@ impl Format for Int8 {
                 Activation::Tanh => fixed::tanh_half(sum) as i16,
                 Activation::Relu => fixed::saturate(sum.max(0)),
             };
+        }
+    }
+
+    #[inline(always)]
+    fn token(unit: i16) -> usize {
+        unit.max(0) as usize
+    }
+
+    #[inline(always)]
+    fn vector(table: &[Line], first: usize, outputs: &mut [i16]) {
+        for (index, output) in outputs.iter_mut().enumerate() {
+            let at = first.wrapping_add(index);
+            let word = cast::integers(table).get(at / 4).copied().unwrap_or(0);
+            // The byte, in the upper half.
+            *output = ((word >> (at % 4 * 8)) as i16) << 8;
         }
     }
 

@@ -54,6 +54,10 @@ pub trait Format: sealed::Sealed + Copy + 'static {
     /// `(1 - z)·c + z·h`.
     fn blend(z: Self::Gate, c: Self::Unit, h: Self::Unit) -> Self::Unit;
 
+    /// The token that an input means; too small and NaN is 0.
+    fn token(unit: Self::Unit) -> usize;
+    /// The elements of an embedding's table from `first` on.
+    fn vector(table: &[Line], first: usize, outputs: &mut [Self::Unit]);
     /// A unit from a real input: `(x - mean)·scale`, saturated; a NaN becomes 0.
     fn from_real(x: f32, mean: f32, scale: f32) -> Self::Unit;
     /// A real output from a unit: `unit·scale + offset`, saturated.

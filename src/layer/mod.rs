@@ -5,6 +5,7 @@
 
 mod activation;
 pub mod dense;
+pub mod embedding;
 pub mod gru;
 
 use core::fmt;
@@ -15,6 +16,7 @@ pub use activation::{
     ResetVariant, Sigmoid, Softmax, Tanh,
 };
 pub use dense::Dense;
+pub use embedding::Embedding;
 pub use gru::Gru;
 
 use crate::cast::{Line, Plain};

@@ -55,6 +55,10 @@ pub fn dense(inputs: u16, outputs: u16, activation: Activation) -> LayerSpec {
     LayerSpec::Dense { inputs, outputs, activation }
 }
 
+pub fn embedding(vocabulary: u16, outputs: u16) -> LayerSpec {
+    LayerSpec::Embedding { vocabulary, outputs }
+}
+
 /// One layer's weights as Keras lays them out: kernel `(I, gates·O)`, recurrent kernel `(O, gates·O)`, bias
 /// `(gates·O)` or `(2, gates·O)`, row-major.
 #[derive(Clone)]
@@ -86,8 +90,10 @@ impl Net {
                 let (gates, recurrent, biases) = match spec {
                     LayerSpec::Gru { reset: Reset::Before, .. } => (3, o, 1),
                     LayerSpec::Gru { reset: Reset::After, .. } => (3, o, 2),
+                    LayerSpec::Embedding { .. } => (1, 0, 0),
                     _ => (1, 0, 1),
                 };
+                let i = if let LayerSpec::Embedding { vocabulary, .. } = spec { vocabulary.into() } else { i };
                 Layer {
                     spec,
                     kernel: random.floats(i * gates * o, 1.5 / (i as f32).sqrt()),
@@ -97,10 +103,12 @@ impl Net {
             })
             .collect();
         let (inputs, outputs) = (specs[0].inputs(), specs[specs.len() - 1].outputs());
+        let tokens = matches!(specs[0], LayerSpec::Embedding { .. });
         Self {
             layers,
-            mean: random.floats(inputs, 2.0),
-            scale: (0..inputs).map(|_| 1.0 + random.float(0.5)).collect(),
+            // A token is itself.
+            mean: if tokens { vec![0.0] } else { random.floats(inputs, 2.0) },
+            scale: if tokens { vec![1.0] } else { (0..inputs).map(|_| 1.0 + random.float(0.5)).collect() },
             output_scale: (0..outputs).map(|_| 2.0 + random.float(1.0)).collect(),
             output_offset: random.floats(outputs, 3.0),
             golden: random.floats(inputs * 5, 3.0),

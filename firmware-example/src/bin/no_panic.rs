@@ -12,13 +12,15 @@ use core::panic::PanicInfo;
 use cortex_m_rt::entry;
 use grulet::layer::Frame;
 use grulet::{
-    AnyModel, Dense, Error, Exact, Format, Gru, HardSigmoid, Int8, Model, Network, Relu, ResetAfter, Softmax,
-    include_model,
+    AnyModel, Dense, Embedding, Error, Exact, Format, Gru, HardSigmoid, Int8, Model, Network, Relu, ResetAfter,
+    Softmax, include_model,
 };
 use grulet_firmware::board;
 
 type Net = (Gru<2, 16>, Dense<16, 2>);
 type Integers = (Gru<2, 16, Int8>, Dense<16, 2, Softmax, Int8>);
+type Tokens = (Embedding<9, 4>, Gru<4, 5>);
+type IntegerTokens = (Embedding<9, 4, Int8>, Gru<4, 5, Int8, ResetAfter>);
 type Other = (Dense<2, 7, Relu>, Gru<7, 9, Exact, ResetAfter, HardSigmoid>, Dense<9, 3, Softmax>);
 
 #[entry]
@@ -26,8 +28,10 @@ fn main() -> ! {
     let bytes: &[u8] = black_box(&include_model!(env!("GRULET_MODEL")).0);
     let result = typed(bytes).and_then(|()| any::<Exact>(bytes));
     // The blob of another network is refused, but the code is in the program and in the proof.
-    black_box(other::<Other>(bytes).is_err());
-    black_box(other::<Integers>(bytes).is_err());
+    black_box(other::<Other, 2>(bytes).is_err());
+    black_box(other::<Integers, 2>(bytes).is_err());
+    black_box(other::<Tokens, 1>(bytes).is_err());
+    black_box(other::<IntegerTokens, 1>(bytes).is_err());
     black_box(any::<Int8>(bytes).is_err());
     board::exit(result.map_err(|_| ()))
 }
@@ -46,10 +50,10 @@ fn typed(bytes: &[u8]) -> Result<(), Error> {
     Ok(())
 }
 
-fn other<N: Network<Input: Frame<N::Format, Real = [f32; 2]>>>(bytes: &[u8]) -> Result<(), Error> {
+fn other<N: Network<Input: Frame<N::Format, Real = [f32; I]>>, const I: usize>(bytes: &[u8]) -> Result<(), Error> {
     let model = Model::<N>::from_blob(bytes)?;
     model.self_test()?;
-    black_box(model.stream().step(&black_box([0.5, -0.5])));
+    black_box(model.stream().step(&black_box([0.5; I])));
     Ok(())
 }
 

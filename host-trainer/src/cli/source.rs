@@ -89,6 +89,7 @@ impl Source {
             LayerSpec::Gru { hidden, reset, gate, candidate, .. } => {
                 Some(LayerConfig::Gru { units: hidden, reset, gate, candidate })
             }
+            LayerSpec::Embedding { vocabulary, outputs } => Some(LayerConfig::Embedding { vocabulary, units: outputs }),
             LayerSpec::Dense { outputs, activation, .. } => Some(LayerConfig::Dense { units: outputs, activation }),
             _ => None,
         };

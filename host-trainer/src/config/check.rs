@@ -176,6 +176,12 @@ impl Config {
                 format!("drops state of layer {}, which is dense and has none; give it 0", at.unwrap_or(0) + 1);
             ensure(at.is_none(), "train.recurrent_dropout", problem)?;
         }
+        if self.takes_tokens() {
+            let drops = matches!(&train.dropout, Rates::Each(rates) if rates.first().is_some_and(|&rate| rate > 0.0));
+            ensure(!drops, "train.dropout", "drops tokens, the inputs of layer 1; give it 0")?;
+            let problem = "adds noise to tokens, which would be others; leave it out";
+            ensure(train.input_noise == 0.0, "train.input_noise", problem)?;
+        }
         not_negative(train.l1, "train.l1", "0.00001")?;
         not_negative(train.l2, "train.l2", "0.0001")?;
         let smoothing = train.label_smoothing;
@@ -327,6 +333,11 @@ impl Config {
         for (index, layer) in layers.iter().enumerate() {
             let problem = format!("layer {} has 0 units; give it at least 1", index + 1);
             ensure(layer.units() > 0, "model.layers", problem)?;
+            if let LayerConfig::Embedding { vocabulary, .. } = layer {
+                ensure(*vocabulary > 0, "model.layers", "an embedding has a vocabulary of 0; give it at least 1")?;
+                let problem = format!("layer {} is an embedding, which only the first layer can be", index + 1);
+                ensure(index == 0, "model.layers", problem)?;
+            }
         }
         let inner_softmax = layers[..layers.len() - 1].iter().position(is_softmax);
         ensure(

@@ -39,6 +39,7 @@ pub const KEYS: &[&str] = &[
     "model.output",
     "model.layers.type",
     "model.layers.units",
+    "model.layers.vocabulary",
     "model.layers.reset",
     "model.layers.gate",
     "model.layers.candidate",

@@ -240,6 +240,13 @@ pub enum LayerConfig {
         /// Activation of the candidate.
         candidate: Candidate,
     },
+    /// `type = "embedding"`: the first layer, whose input is a token.
+    Embedding {
+        /// Tokens.
+        vocabulary: u16,
+        /// Elements of a token's vector.
+        units: u16,
+    },
     /// `type = "dense"`.
     Dense {
         /// Outputs.
@@ -263,12 +270,18 @@ impl Config {
                 LayerConfig::Gru { units, reset, gate, candidate } => {
                     LayerSpec::Gru { inputs, hidden: units, reset, gate, candidate }
                 }
+                LayerConfig::Embedding { vocabulary, units } => LayerSpec::Embedding { vocabulary, outputs: units },
                 LayerConfig::Dense { units, activation } => LayerSpec::Dense { inputs, outputs: units, activation },
             };
             inputs = layer.units();
             specs.push(spec);
         }
         specs
+    }
+
+    /// Whether the inputs are tokens.
+    pub fn takes_tokens(&self) -> bool {
+        matches!(self.model.layers.first(), Some(LayerConfig::Embedding { .. }))
     }
 
     /// What kind of answer the loss asks for.
@@ -286,7 +299,9 @@ impl LayerConfig {
     /// Outputs per step.
     pub const fn units(&self) -> u16 {
         match *self {
-            LayerConfig::Gru { units, .. } | LayerConfig::Dense { units, .. } => units,
+            LayerConfig::Gru { units, .. }
+            | LayerConfig::Embedding { units, .. }
+            | LayerConfig::Dense { units, .. } => units,
         }
     }
 }

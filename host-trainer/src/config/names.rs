@@ -50,6 +50,7 @@ pub(super) enum ActivationName {
 #[serde(rename_all = "snake_case")]
 enum LayerType {
     Gru,
+    Embedding,
     Dense,
 }
 
@@ -72,6 +73,8 @@ pub(super) struct LayerTable {
     kind: LayerType,
     units: u16,
     #[serde(skip_serializing_if = "Option::is_none")]
+    vocabulary: Option<u16>,
+    #[serde(skip_serializing_if = "Option::is_none")]
     reset: Option<Reset1>,
     #[serde(skip_serializing_if = "Option::is_none")]
     gate: Option<Gate1>,
@@ -85,8 +88,20 @@ impl TryFrom<LayerTable> for LayerConfig {
     type Error = &'static str;
 
     fn try_from(table: LayerTable) -> Result<Self, Self::Error> {
-        let LayerTable { kind, units, reset, gate, candidate, activation } = table;
+        let LayerTable { kind, units, vocabulary, reset, gate, candidate, activation } = table;
+        if vocabulary.is_some() && kind != LayerType::Embedding {
+            return Err("only an embedding layer has a `vocabulary`");
+        }
         match kind {
+            LayerType::Embedding
+                if [reset.is_some(), gate.is_some(), candidate.is_some(), activation.is_some()].contains(&true) =>
+            {
+                Err("an embedding layer has `vocabulary` and `units` alone")
+            }
+            LayerType::Embedding => match vocabulary {
+                Some(vocabulary) => Ok(LayerConfig::Embedding { vocabulary, units }),
+                None => Err("an embedding layer needs `vocabulary`, the number of tokens"),
+            },
             LayerType::Gru if activation.is_some() => {
                 Err("a gru layer has no `activation`: it has `gate` (sigmoid) and `candidate` (tanh)")
             }
@@ -113,14 +128,25 @@ impl From<LayerConfig> for LayerTable {
             LayerConfig::Gru { units, reset, gate, candidate } => LayerTable {
                 kind: LayerType::Gru,
                 units,
+                vocabulary: None,
                 reset: Some(Reset1(reset)),
                 gate: Some(Gate1(gate)),
                 candidate: Some(Candidate1(candidate)),
                 activation: None,
             },
+            LayerConfig::Embedding { vocabulary, units } => LayerTable {
+                kind: LayerType::Embedding,
+                units,
+                vocabulary: Some(vocabulary),
+                reset: None,
+                gate: None,
+                candidate: None,
+                activation: None,
+            },
             LayerConfig::Dense { units, activation } => LayerTable {
                 kind: LayerType::Dense,
                 units,
+                vocabulary: None,
                 reset: None,
                 gate: None,
                 candidate: None,

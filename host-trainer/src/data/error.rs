@@ -303,6 +303,21 @@ pub enum DataError {
         /// The label on this line.
         after: String,
     },
+    /// An input of an embedding that is none of its tokens.
+    #[error("{}: series {series:?}, step {step}: {found} is no token; tokens are whole numbers from 0, below the \
+        `vocabulary` of {vocabulary}", path.display())]
+    Token {
+        /// The file.
+        path: PathBuf,
+        /// The series.
+        series: String,
+        /// The step in it, from 0.
+        step: usize,
+        /// What stands there.
+        found: f32,
+        /// How many tokens there are.
+        vocabulary: u16,
+    },
     /// A group that changes inside a series.
     #[error("{}:{line}: series {series:?} changes its group from {before:?} to {after:?}; \
         give every series one group", path.display())]

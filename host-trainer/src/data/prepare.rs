@@ -72,15 +72,24 @@ pub fn prepare(config: &Config) -> Result<Prepared, DataError> {
     let mut train = ahead(train, config, path)?;
     every_class(&train, config, path)?;
     let layers = layers(config, &train)?;
+    for data in [Some(&train), validation.as_ref()].into_iter().flatten() {
+        tokens(&layers, data, path)?;
+    }
     // Last, so that a mistake in the training file or the network is not blamed on the test file.
     let mut test = match &config.data.test {
-        Some(path) => Some(ahead(read_alike(path, Part::Test)?, config, path)?),
+        Some(path) => {
+            let test = ahead(read_alike(path, Part::Test)?, config, path)?;
+            tokens(&layers, &test, path)?;
+            Some(test)
+        }
         None => None,
     };
 
     let (mut validation, mut warnings) = (validation, Vec::new());
     let inputs = match config.data.normalize {
         Normalize::None => None,
+        // Tokens are names, not quantities.
+        Normalize::Zscore if config.takes_tokens() => None,
         Normalize::Zscore => {
             enough(train.total_steps(), path)?;
             let (normalizer, constant) = Normalizer::of_inputs(&train);
@@ -147,6 +156,7 @@ pub fn held_out(
             names.join(", ")
         ));
     }
+    tokens(&header.layers, &data, path)?;
     if targets {
         data = ahead(data, config, path)?;
         let (found, what) = match config.task() {
@@ -234,6 +244,29 @@ fn layers(config: &Config, train: &Dataset) -> Result<Vec<LayerSpec>, DataError>
         }
     };
     if units == needed { Ok(layers) } else { Err(DataError::OutputUnits { units, needed, reason }) }
+}
+
+/// Inputs of an embedding must be tokens that it has.
+fn tokens(layers: &[LayerSpec], data: &Dataset, path: &Path) -> Result<(), DataError> {
+    let Some(&LayerSpec::Embedding { vocabulary, .. }) = layers.first() else {
+        return Ok(());
+    };
+    if data.inputs() != 1 {
+        let problem = format!(
+            "there are {} input channels, but an embedding takes one; name the column of tokens in `data.csv.features`, \
+             or give an array of tokens",
+            data.inputs()
+        );
+        return Err(DataError::Mismatch { path: path.to_owned(), problem });
+    }
+    let is_token = |x: f32| x >= 0.0 && x < f32::from(vocabulary) && x.fract() == 0.0;
+    for series in &data.series {
+        if let Some(step) = series.x.iter().position(|&x| !is_token(x)) {
+            let (path, series, found) = (path.to_owned(), series.name.clone(), series.x[step]);
+            return Err(DataError::Token { path, series, step, found, vocabulary });
+        }
+    }
+    Ok(())
 }
 
 fn enough(rows: usize, path: &Path) -> Result<(), DataError> {

@@ -4,8 +4,12 @@ use super::rng::Rng;
 
 /// Glorot and Bengio 2010: uniform within ±√(6 / (inputs + outputs)) for a matrix (inputs, outputs).
 pub(super) fn glorot_uniform(inputs: usize, outputs: usize, rng: &mut Rng) -> Vec<f64> {
-    let limit = libm::sqrt(6.0 / (inputs + outputs) as f64);
-    (0..inputs * outputs).map(|_| (2.0 * rng.uniform() - 1.0) * limit).collect()
+    uniform(inputs * outputs, libm::sqrt(6.0 / (inputs + outputs) as f64), rng)
+}
+
+/// Uniform within ±`limit`.
+pub(super) fn uniform(count: usize, limit: f64, rng: &mut Rng) -> Vec<f64> {
+    (0..count).map(|_| (2.0 * rng.uniform() - 1.0) * limit).collect()
 }
 
 /// Saxe et al. 2013: a matrix (rows, columns) with `rows ≤ columns` whose rows are orthonormal, uniformly distributed.

@@ -4,7 +4,7 @@ use std::ops::Range;
 
 use grulet::spec::{LayerSpec, MAX_LAYERS, Output, Reset};
 
-use super::init::{glorot_uniform, orthogonal};
+use super::init::{glorot_uniform, orthogonal, uniform};
 use super::rng::Rng;
 use super::{Error, Real};
 
@@ -17,6 +17,7 @@ use super::{Error, Real};
 /// | `gru.bias` | (3H) for [`Reset::Before`]; (2, 3H) for [`Reset::After`]: row 0 for the inputs, row 1 for the state |
 /// | `dense.kernel` | (I, O) |
 /// | `dense.bias` | (O) |
+/// | `embedding.embeddings` | (V, D) |
 ///
 /// The second layer of a kind is `gru_1` or `dense_1`, and so on.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -31,7 +32,7 @@ pub struct Tensor {
     pub range: Range<usize>,
 }
 
-/// A chain of GRU and dense layers with its parameters.
+/// A chain of layers with its parameters.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Network<R> {
     layers: Vec<LayerSpec>,
@@ -41,7 +42,8 @@ pub struct Network<R> {
 }
 
 impl<R: Real> Network<R> {
-    /// A network with fresh weights: Glorot-uniform kernels, orthogonal recurrent kernels, biases of zero.
+    /// A network with fresh weights: Glorot-uniform kernels, orthogonal recurrent kernels, biases of zero, embeddings uniform
+    /// in ±0.05, all as in Keras.
     ///
     /// Weights are drawn in `f64` and rounded, so that both number types start alike. Every tensor has a random stream of
     /// its own: a layer added at the end leaves the weights before it as they were.
@@ -56,6 +58,7 @@ impl<R: Real> Network<R> {
             let values = match (tensor.shape.as_slice(), tensor.name.split_once('.')) {
                 (&[rows, columns], Some((_, "kernel"))) => glorot_uniform(rows, columns, &mut rng),
                 (&[rows, columns], Some((_, "recurrent_kernel"))) => orthogonal(rows, columns, &mut rng),
+                (&[rows, columns], Some((_, "embeddings"))) => uniform(rows * columns, 0.05, &mut rng),
                 _ => continue,
             };
             for (param, value) in params[tensor.range.clone()].iter_mut().zip(values) {
@@ -142,10 +145,10 @@ fn tensors(layers: &[LayerSpec]) -> Result<Vec<Tensor>, Error> {
         return Err(Error::TooManyLayers { found: layers.len(), max: MAX_LAYERS });
     }
     let mut tensors: Vec<Tensor> = Vec::new();
-    let (mut grus, mut denses) = (0, 0);
+    let (mut grus, mut denses, mut embeddings) = (0, 0, 0);
     for (index, layer) in layers.iter().enumerate() {
         let (inputs, outputs) = (layer.inputs(), layer.outputs());
-        if inputs == 0 || outputs == 0 {
+        if inputs == 0 || layer.parameters() == 0 {
             return Err(Error::EmptyLayer { layer: index, inputs, outputs });
         }
         if index > 0 && layers[index - 1].outputs() != inputs {
@@ -166,6 +169,10 @@ fn tensors(layers: &[LayerSpec]) -> Result<Vec<Tensor>, Error> {
             LayerSpec::Dense { .. } => {
                 let shapes = vec![("kernel", vec![inputs, outputs]), ("bias", vec![outputs])];
                 (numbered("dense", &mut denses), shapes)
+            }
+            LayerSpec::Embedding { vocabulary, .. } => {
+                let shapes = vec![("embeddings", vec![usize::from(vocabulary), outputs])];
+                (numbered("embedding", &mut embeddings), shapes)
             }
             _ => return Err(Error::UnknownLayer { layer: index }),
         };

@@ -3,6 +3,7 @@
 use grulet::spec::{LayerSpec, Output};
 
 use super::dense::Dense;
+use super::embedding::Embedding;
 use super::gru::{Extent, Gru, GruTape, grow};
 use super::regularize::{self, Draw, Mask};
 use super::{Batch, Loss, Metrics, Network, Real};
@@ -23,6 +24,7 @@ pub(super) struct Layer {
 enum Kind {
     Gru(Gru),
     Dense(Dense),
+    Embedding(Embedding),
 }
 
 impl Layer {
@@ -30,6 +32,7 @@ impl Layer {
         match &self.kind {
             Kind::Gru(gru) => gru.inputs,
             Kind::Dense(dense) => dense.inputs,
+            Kind::Embedding(_) => 1,
         }
     }
 
@@ -37,6 +40,7 @@ impl Layer {
         match &self.kind {
             Kind::Gru(gru) => gru.hidden,
             Kind::Dense(dense) => dense.outputs,
+            Kind::Embedding(embedding) => embedding.outputs,
         }
     }
 }
@@ -68,6 +72,10 @@ impl Plan {
                     LayerSpec::Dense { inputs, outputs, activation } => {
                         let dense = Dense { inputs: inputs.into(), outputs: outputs.into(), activation };
                         (Kind::Dense(dense), dense.packed_len())
+                    }
+                    LayerSpec::Embedding { vocabulary, outputs } => {
+                        let embedding = Embedding { vocabulary: vocabulary.into(), outputs: outputs.into() };
+                        (Kind::Embedding(embedding), 0)
                     }
                     _ => unreachable!("a network is made of layers that it knows"),
                 };
@@ -113,6 +121,8 @@ impl Plan {
             match &layer.kind {
                 Kind::Gru(gru) => gru.pack(params, packed),
                 Kind::Dense(dense) => dense.pack(params, packed),
+                // Its table is read as it is.
+                Kind::Embedding(_) => {}
             }
         }
     }
@@ -191,7 +201,7 @@ impl<R: Real> Shard<R> {
         plan.layers.iter().flat_map(move |layer| {
             let width = match &layer.kind {
                 Kind::Gru(gru) => gru.hidden,
-                Kind::Dense(_) => 0,
+                Kind::Dense(_) | Kind::Embedding(_) => 0,
             };
             self.d_state[layer.state * rows + row * width..][..width].iter().copied()
         })
@@ -202,7 +212,7 @@ impl<R: Real> Shard<R> {
 #[derive(Debug)]
 enum Tape<R> {
     Gru(GruTape<R>),
-    /// Outputs (rows, O).
+    /// Outputs (rows, O), of an embedding too.
     Dense(Vec<R>),
 }
 
@@ -230,7 +240,7 @@ impl<R: Real> Worker<R> {
     pub fn new(plan: &Plan) -> Self {
         let tapes = plan.layers.iter().map(|layer| match &layer.kind {
             Kind::Gru(_) => Tape::Gru(GruTape::default()),
-            Kind::Dense(_) => Tape::Dense(Vec::new()),
+            Kind::Dense(_) | Kind::Embedding(_) => Tape::Dense(Vec::new()),
         });
         Self {
             input: Vec::new(),
@@ -353,6 +363,14 @@ impl<R: Real> Worker<R> {
                         for (t, out) in out.chunks_exact_mut(rows * dense.outputs).enumerate() {
                             job.impose(index, from, dense.outputs, out, |row| (t < extent.lengths[row]).then_some(t));
                         }
+                    }
+                }
+                (Kind::Embedding(embedding), Tape::Dense(out)) => {
+                    let len = count * embedding.outputs;
+                    grow(out, len);
+                    embedding.forward(params, &input[..count], &mut out[..len]);
+                    for (t, out) in out[..len].chunks_exact_mut(rows * embedding.outputs).enumerate() {
+                        job.impose(index, from, embedding.outputs, out, |row| (t < extent.lengths[row]).then_some(t));
                     }
                 }
                 _ => unreachable!("tapes are made for their layers"),
@@ -482,6 +500,11 @@ impl<R: Real> Worker<R> {
                         dense.activation_gradient(&out[..len], &mut self.d[..len]);
                     }
                     dense.backward(packed, count, input, &self.d[..len], d_input, gradients);
+                }
+                (Kind::Embedding(embedding), _) => {
+                    embedding.backward(&input[..count], &self.d[..count * embedding.outputs], gradients);
+                    // Tokens have no gradient.
+                    self.d_next[..count].fill(R::ZERO);
                 }
                 _ => unreachable!("tapes are made for their layers"),
             }

@@ -214,9 +214,13 @@ pub fn train(config: &Config, overwrite: bool, progress: &mut dyn Progress) -> R
 /// What training does to the layers by chance.
 fn regularization(config: &Config) -> Regularization {
     let (train, layers) = (&config.train, config.model.layers.len());
+    let mut dropout = train.dropout.each(layers);
+    if config.takes_tokens() {
+        dropout[0] = 0.0;
+    }
     Regularization {
         seed: config.seed,
-        dropout: train.dropout.each(layers),
+        dropout,
         recurrent_dropout: train.recurrent_dropout.each(layers),
         label_smoothing: train.label_smoothing,
     }

@@ -8,3 +8,4 @@ mod npz;
 mod quantize;
 mod runs;
 mod support;
+mod tokens;

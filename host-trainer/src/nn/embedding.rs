@@ -1,0 +1,32 @@
+//! An embedding on a shard of a batch: a row of its table for each token.
+
+use super::Real;
+
+/// An embedding's shape.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Embedding {
+    pub vocabulary: usize,
+    pub outputs: usize,
+}
+
+impl Embedding {
+    /// The place of a token's vector in the table; the token nearest to `x`, as in the runtime.
+    fn vector<R: Real>(&self, x: R) -> std::ops::Range<usize> {
+        let token = ((x.to_f64() + 0.5) as usize).min(self.vocabulary - 1);
+        token * self.outputs..(token + 1) * self.outputs
+    }
+
+    /// The vectors (rows, D) of tokens (rows) from the table (V, D).
+    pub fn forward<R: Real>(&self, table: &[R], tokens: &[R], out: &mut [R]) {
+        for (out, &token) in out.chunks_exact_mut(self.outputs).zip(tokens) {
+            out.copy_from_slice(&table[self.vector(token)]);
+        }
+    }
+
+    /// Adds the gradient of the vectors (rows, D) to that of the table (V, D).
+    pub fn backward<R: Real>(&self, tokens: &[R], d: &[R], gradients: &mut [R]) {
+        for (d, &token) in d.chunks_exact(self.outputs).zip(tokens) {
+            gradients[self.vector(token)].iter_mut().zip(d).for_each(|(sum, &d)| *sum += d);
+        }
+    }
+}
