@@ -31,7 +31,7 @@ pub use adam::{Adam, Epsilon, clip_by_norm};
 pub use batch::Batch;
 pub use error::Error;
 pub use loss::Loss;
-pub use metrics::Metrics;
+pub use metrics::{Errors, Metrics};
 pub use network::{Network, Tensor};
 pub use real::Real;
 pub use rng::Rng;
