@@ -1,13 +1,15 @@
 //! How good an exported model is: the runtime crate run on raw samples, so that the figures are those of the chip.
 //!
 //! In the order that things pass: [`predict()`] (the model's answers) → [`score`] (one number per metric) → [`Details`] (class
-//! by class, output by output).
+//! by class, output by output) → [`chart()`] (a picture of them).
 
 mod auc;
+mod chart;
 mod classes;
 mod details;
 
 pub use auc::roc_auc;
+pub use chart::{ChartError, chart};
 pub use classes::{Average, ClassScores, ClassTable, TopK, largest, top_k};
 pub use details::{BinaryOutput, Details, OutputErrors};
 
