@@ -28,7 +28,12 @@ fn train_fills_the_run_folder_and_prints_a_line_per_epoch() {
             assert!(line.contains(score), "{line}");
         }
     }
-    for part in ["Total params: 94 (376 B)", "type Net = (Gru<2, 4>, Dense<4, 2, Softmax>);", "majority class"] {
+    for part in [
+        "Total params: 94 (376 B)",
+        "type Net = (Gru<2, 4>, Dense<4, 2, Softmax>);",
+        "majority class",
+        "logistic regression on mean",
+    ] {
         assert!(ran.stdout.contains(part), "no {part:?} in\n{}", ran.stdout);
     }
 
