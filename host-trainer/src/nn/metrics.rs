@@ -1,5 +1,7 @@
 //! How good a network is, gathered over batches.
 
+use serde::Serialize;
+
 use super::{Loss, Real};
 
 /// Sums over everything seen so far: loss, and accuracy (classification) or errors and R² (regression).
@@ -11,7 +13,6 @@ pub struct Metrics {
     loss_elements: u64,
     correct: u64,
     decisions: u64,
-    absolute_error: f64,
     /// Outputs of a regression seen.
     rows: u64,
     outputs: Vec<Moments>,
@@ -20,11 +21,24 @@ pub struct Metrics {
 /// Sums of one element of the outputs of a regression.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
 struct Moments {
+    absolute_error: f64,
     squared_error: f64,
     /// Mean of the targets.
     mean: f64,
     /// Squared distances of the targets from their mean.
     spread: f64,
+}
+
+/// How far a regression is off: one output, or all together.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize)]
+pub struct Errors {
+    /// Mean absolute error, in the output's unit.
+    pub mae: f64,
+    /// Root of the mean squared error, in the output's unit.
+    pub rmse: f64,
+    /// Coefficient of determination, `1 - Σ(p-y)² / Σ(y-ȳ)²`; over all outputs, their mean. None where a target never
+    /// changes.
+    pub r2: Option<f64>,
 }
 
 impl Metrics {
@@ -41,7 +55,8 @@ impl Metrics {
 
     /// Mean absolute error of a regression.
     pub fn mae(&self) -> Option<f64> {
-        (self.rows > 0).then(|| self.absolute_error / (self.rows as f64 * self.outputs.len() as f64))
+        let sum: f64 = self.outputs.iter().map(|output| output.absolute_error).sum();
+        (self.rows > 0).then(|| sum / (self.rows as f64 * self.outputs.len() as f64))
     }
 
     /// Mean squared error of a regression.
@@ -55,6 +70,21 @@ impl Metrics {
         let usable = self.rows > 0 && self.outputs.iter().all(|output| output.spread > 0.0);
         let sum: f64 = self.outputs.iter().map(|output| 1.0 - output.squared_error / output.spread).sum();
         usable.then(|| sum / self.outputs.len() as f64)
+    }
+
+    /// Errors of a regression over all outputs.
+    pub fn errors(&self) -> Option<Errors> {
+        Some(Errors { mae: self.mae()?, rmse: self.mse()?.sqrt(), r2: self.r2() })
+    }
+
+    /// Errors of each output of a regression.
+    pub fn output_errors(&self) -> impl Iterator<Item = Errors> {
+        let rows = self.rows as f64;
+        self.outputs.iter().map(move |output| Errors {
+            mae: output.absolute_error / rows,
+            rmse: (output.squared_error / rows).sqrt(),
+            r2: (output.spread > 0.0).then(|| 1.0 - output.squared_error / output.spread),
+        })
     }
 
     /// Metrics of outputs (N, O) that were computed elsewhere, against targets (N, D). Cross-entropies take probabilities
@@ -86,7 +116,6 @@ impl Metrics {
         self.loss_elements += other.loss_elements;
         self.correct += other.correct;
         self.decisions += other.decisions;
-        self.absolute_error += other.absolute_error;
         if self.outputs.len() < other.outputs.len() {
             self.outputs.resize(other.outputs.len(), Moments::default());
         }
@@ -96,6 +125,7 @@ impl Metrics {
         if other.rows > 0 {
             for (mine, other) in self.outputs.iter_mut().zip(&other.outputs) {
                 let distance = other.mean - mine.mean;
+                mine.absolute_error += other.absolute_error;
                 mine.squared_error += other.squared_error;
                 mine.mean += distance * m / (n + m);
                 mine.spread += other.spread + distance * distance * n * m / (n + m);
@@ -151,7 +181,7 @@ impl Metrics {
             self.rows += 1;
             for ((moments, p), y) in self.outputs.iter_mut().zip(out).zip(target) {
                 let error = p.to_f64() - y.to_f64();
-                self.absolute_error += error.abs();
+                moments.absolute_error += error.abs();
                 moments.squared_error += error * error;
                 moments.mean += y.to_f64();
             }
@@ -248,6 +278,24 @@ mod tests {
         // No better than the mean; worse.
         assert_eq!(Metrics::of_outputs(Loss::MeanSquaredError, 1, &[2.0; 3], &[1.0, 2.0, 3.0]).r2(), Some(0.0));
         assert_eq!(of(&[3.0, 2.0, 1.0]), Some(-3.0));
+    }
+
+    #[test]
+    fn each_output_has_its_own_errors() {
+        // The first is off by 1, 1 and -2 about a mean of 2; the second never changes and is off by 0, 3 and -4.
+        let (outputs, targets) = ([2.0, 5.0, 3.0, 8.0, 1.0, 1.0], [1.0, 5.0, 2.0, 5.0, 3.0, 5.0]);
+        for parts in [&[3][..], &[1, 2]] {
+            let metrics = merged(Loss::MeanSquaredError, 2, &outputs, &targets, parts);
+            let [first, second] = metrics.output_errors().collect::<Vec<_>>()[..] else { panic!("two outputs") };
+            assert!(close(Some(first.mae), 4.0 / 3.0) && close(Some(first.rmse), 2f64.sqrt()), "{first:?}");
+            assert!(close(first.r2, 1.0 - 6.0 / 2.0), "{first:?}");
+            assert!(close(Some(second.mae), 7.0 / 3.0) && close(Some(second.rmse), (25.0 / 3f64).sqrt()), "{second:?}");
+            assert_eq!(second.r2, None);
+            let all = metrics.errors().unwrap();
+            assert!(close(Some(all.mae), 11.0 / 6.0) && close(Some(all.rmse), (31.0 / 6f64).sqrt()), "{all:?}");
+            assert_eq!(all.r2, None);
+        }
+        assert_eq!(Metrics::default().errors(), None);
     }
 
     #[test]

@@ -34,7 +34,7 @@ pub use batch::Batch;
 pub use clip::{clip_by_norm, clip_by_value};
 pub use error::Error;
 pub use loss::Loss;
-pub use metrics::Metrics;
+pub use metrics::{Errors, Metrics};
 pub use network::{Network, Tensor};
 pub use optimizer::{Epsilon, Optimizer, Rule};
 pub use real::Real;

@@ -2,18 +2,13 @@
 
 use plotters::prelude::*;
 
-use crate::evaluate::Predictions;
+use crate::evaluate::{ChartError, Predictions};
 
 /// Answers that are drawn: more cannot be told apart.
 const ANSWERS: usize = 500;
 
 /// A value of an answer: its number, and which output.
 type Curve<'a> = &'a dyn Fn(usize, usize) -> f32;
-
-/// The picture cannot be drawn.
-#[derive(Debug, thiserror::Error)]
-#[error("the chart cannot be drawn: {0}")]
-pub struct ChartError(String);
 
 /// An SVG with the first answers of both above, and their difference below.
 ///

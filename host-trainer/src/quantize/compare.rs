@@ -10,7 +10,7 @@ use serde::Serialize;
 use super::{Float, QuantizeError, scales};
 use crate::config::Task;
 use crate::data::Dataset;
-use crate::evaluate::{Predictions, Scores, predict, predict_observed, score};
+use crate::evaluate::{Predictions, Scores, largest, predict, predict_observed, score};
 use crate::nn::Loss;
 use crate::summary::net_type_of;
 
@@ -304,11 +304,6 @@ fn spread(answers: &Predictions) -> f64 {
     let min = answers.values.iter().fold(f32::INFINITY, |min, &y| min.min(y));
     let max = answers.values.iter().fold(f32::NEG_INFINITY, |max, &y| max.max(y));
     f64::from(max) - f64::from(min)
-}
-
-/// Index of the first largest.
-fn largest(values: &[f32]) -> usize {
-    (1..values.len()).fold(0, |best, i| if values[i] > values[best] { i } else { best })
 }
 
 fn differences(a: &Predictions, b: &Predictions, names: &[String]) -> Vec<Difference> {

@@ -13,7 +13,7 @@ mod magnitudes;
 
 pub use aware::integer_outputs;
 pub use calibrate::{Calibration, Method, calibrate};
-pub use chart::{ChartError, chart};
+pub use chart::chart;
 pub use compare::{Comparison, Difference, Drift, LayerReport, Parting, Side, compare, drift, ram};
 pub use error::QuantizeError;
 

@@ -32,10 +32,11 @@ use crate::baseline::baselines;
 use crate::checkpoint::{Card, Checkpoint};
 use crate::config::{Balance, ClassWeights, Config, Names};
 use crate::data::{self, Batches, Dataset, Prepared, balanced_weights};
-use crate::evaluate::{Scores, predict, score};
+use crate::evaluate::{Details, Scores, predict, score};
 use crate::export::{self, ExportError};
 use crate::files::{self, FileError};
 use crate::nn::{self, Batch, Metrics, Network, Optimizer, Regularization, Trainer, clip_by_norm, clip_by_value};
+use crate::summary::output_names;
 use folder::RunFolder;
 use learning_rate::LearningRate;
 use log::Log;
@@ -178,9 +179,13 @@ pub fn train(config: &Config, overwrite: bool, progress: &mut dyn Progress) -> R
     files::write(&folder.file("model.gru"), &blob)?;
     let model = AnyModel::<Exact>::from_blob(&blob)?;
     let loss: nn::Loss = config.train.loss.into();
-    let test = match &data.test {
-        Some(test) => Some(score(loss, &predict(&model, test)?, test)),
-        None => None,
+    let (test, test_details) = match &data.test {
+        Some(test) => {
+            let answers = predict(&model, test)?;
+            let details = Details::of(loss, &answers, test, &output_names(model.header()), None);
+            (Some(score(loss, &answers, test)), details)
+        }
+        None => (None, None),
     };
     let int8 = if config.train.qat_epochs > 0 {
         aware::train_aware(config, &data, &best, &mut trainer, &mut batches, &folder, progress)?
@@ -199,6 +204,7 @@ pub fn train(config: &Config, overwrite: bool, progress: &mut dyn Progress) -> R
         training: last.training,
         validation: last.validation,
         test,
+        test_details,
         int8,
         baselines: data.test.as_ref().map_or_else(Vec::new, |test| {
             baselines(config.task(), loss, config.data.horizon, &in_own_units(&data, &data.train), test)

@@ -7,7 +7,7 @@ use grulet::spec::LayerSpec;
 use serde::Serialize;
 
 use crate::baseline::Baseline;
-use crate::evaluate::Scores;
+use crate::evaluate::{Details, Scores};
 
 /// The result of a run, as `report.json` holds it.
 #[derive(Clone, Debug, PartialEq, Serialize)]
@@ -30,6 +30,9 @@ pub struct Report {
     pub validation: Option<Scores>,
     /// Scores of the exported model on the test part, by the runtime.
     pub test: Option<Scores>,
+    /// What stands behind these scores.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub test_details: Option<Details>,
     /// The same of the model in integers, with `train.qat_epochs`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub int8: Option<Scores>,

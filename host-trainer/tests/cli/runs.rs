@@ -29,7 +29,12 @@ fn train_fills_the_run_folder_and_prints_a_line_per_epoch() {
         }
         assert!(line.ends_with(" - learning_rate: 2.00e-2"), "{line}");
     }
-    for part in ["Total params: 94 (376 B)", "type Net = (Gru<2, 4>, Dense<4, 2, Softmax>);", "majority class"] {
+    for part in [
+        "Total params: 94 (376 B)",
+        "type Net = (Gru<2, 4>, Dense<4, 2, Softmax>);",
+        "majority class",
+        "logistic regression on mean",
+    ] {
         assert!(ran.stdout.contains(part), "no {part:?} in\n{}", ran.stdout);
     }
 

@@ -1,4 +1,17 @@
 //! How good an exported model is: the runtime crate run on raw samples, so that the figures are those of the chip.
+//!
+//! In the order that things pass: [`predict()`] (the model's answers) → [`score`] (one number per metric) → [`Details`] (class
+//! by class, output by output) → [`chart()`] (a picture of them).
+
+mod auc;
+mod chart;
+mod classes;
+mod details;
+
+pub use auc::roc_auc;
+pub use chart::{ChartError, chart};
+pub use classes::{Average, ClassScores, ClassTable, TopK, largest, top_k};
+pub use details::{BinaryOutput, Details, OutputErrors};
 
 use grulet::blob::AlignedBytes;
 use grulet::format::Format;
@@ -130,8 +143,12 @@ impl Scores {
 
 /// Scores of answers against the targets of the same dataset.
 pub fn score(loss: Loss, predictions: &Predictions, data: &Dataset) -> Scores {
-    let targets: Vec<f32> = data.series.iter().flat_map(|series| &series.targets).copied().collect();
-    Scores::from(&Metrics::of_outputs(loss, predictions.width, &predictions.values, &targets))
+    Scores::from(&Metrics::of_outputs(loss, predictions.width, &predictions.values, &targets(data)))
+}
+
+/// The targets of all series, `(answers, D)`.
+fn targets(data: &Dataset) -> Vec<f32> {
+    data.series.iter().flat_map(|series| &series.targets).copied().collect()
 }
 
 /// The loss that goes with a model's last layer when nothing else says which it was trained with.
