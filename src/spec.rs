@@ -191,6 +191,7 @@ impl LayerSpec {
     ///
     /// A GRU has `[z; r]` on `[x; h]` and then its candidate: `c` on `[x; r⊙h]` ([`Reset::Before`]), or `U` on `h` and `W`
     /// on `x` apart ([`Reset::After`]).
+    #[inline(always)]
     pub const fn matrices(&self) -> [Matrix; 3] {
         const fn matrix(outputs: usize, inputs: usize, state: usize) -> Matrix {
             Matrix { outputs, inputs, state }
