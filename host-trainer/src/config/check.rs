@@ -61,6 +61,13 @@ impl Config {
                 "clips gradients that `train.clip_norm` clips already; leave one of the two out",
             )?;
         }
+        if train.ignore_steps > 0 {
+            let problem = "needs an answer at every step; set `model.output = \"every_step\"`, or leave it out";
+            ensure(self.model.output == Output::EveryStep, "train.ignore_steps", problem)?;
+            let window = self.data.window.unwrap_or(usize::MAX);
+            let problem = format!("is {}, all of a window of {window}; make it smaller", train.ignore_steps);
+            ensure(train.ignore_steps < window, "train.ignore_steps", problem)?;
+        }
         if let Some(threads) = train.threads {
             not_zero(threads, "train.threads")?;
         }

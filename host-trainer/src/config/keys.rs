@@ -63,6 +63,7 @@ pub const KEYS: &[&str] = &[
     "train.clip_value",
     "train.patience",
     "train.min_delta",
+    "train.ignore_steps",
     "train.input_noise",
     "train.dropout",
     "train.recurrent_dropout",

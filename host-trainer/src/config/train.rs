@@ -65,6 +65,9 @@ pub struct TrainConfig {
     /// The validation loss must fall by more than this to have improved.
     #[serde(default)]
     pub min_delta: f64,
+    /// Steps at the start of each window or series that count in neither loss nor metrics.
+    #[serde(default)]
+    pub ignore_steps: usize,
     /// Standard deviation of Gaussian noise on the normalised training inputs.
     #[serde(default)]
     pub input_noise: f64,
@@ -124,6 +127,7 @@ impl TrainConfig {
             clip_value: None,
             patience: None,
             min_delta: 0.0,
+            ignore_steps: 0,
             input_noise: 0.0,
             dropout: Rates::default(),
             recurrent_dropout: Rates::default(),

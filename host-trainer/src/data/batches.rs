@@ -22,6 +22,7 @@ pub struct Batches<'a> {
     shuffle: bool,
     noise: f32,
     epoch: u64,
+    ignored: usize,
     /// Weight of each class, or none.
     class_weights: Vec<f32>,
     oversample: bool,
@@ -44,6 +45,7 @@ impl<'a> Batches<'a> {
             shuffle: false,
             noise: 0.0,
             epoch: 0,
+            ignored: 0,
             class_weights: Vec::new(),
             oversample: false,
             order,
@@ -56,6 +58,13 @@ impl<'a> Batches<'a> {
     pub fn with_randomness(mut self, seed: u64, shuffle: bool, noise: f32) -> Self {
         (self.seed, self.shuffle, self.noise) = (seed, shuffle, noise);
         self.start_epoch(0);
+        self
+    }
+
+    /// The first `steps` of each example count in neither loss nor metrics.
+    #[must_use]
+    pub fn ignoring(mut self, steps: usize) -> Self {
+        self.ignored = steps;
         self
     }
 
@@ -129,6 +138,7 @@ impl<'a> Batches<'a> {
         let b = examples.len();
         batch.lengths.clear();
         batch.lengths.extend(examples.iter().map(|&example| self.data.steps(example)));
+        batch.ignored = self.ignored;
         batch.steps = batch.lengths.iter().copied().max().unwrap_or(0);
         clear_to(&mut batch.x, batch.steps * b * c);
         let per_step = self.data.output == Output::EveryStep;

@@ -20,6 +20,9 @@ pub struct Batch<R> {
     /// How much each output's loss counts (T, B), or (B) with the last output only; empty for 1 throughout. The loss stays a
     /// mean over all outputs, as in Keras, not over their weights.
     pub weights: Vec<R>,
+    /// So many steps at the start of each series count in neither loss nor metrics, where there is an output at every step:
+    /// the state has seen too little there.
+    pub ignored: usize,
     /// State before the first step (B, S), S being the states of all layers one after the other; empty for zeros.
     pub state: Vec<R>,
 }

@@ -109,6 +109,14 @@ pub enum Error {
         /// Elements found.
         found: usize,
     },
+    /// A batch of which no output counts.
+    #[error(
+        "no series of a batch is longer than the {ignored} steps that are ignored; ignore fewer (`train.ignore_steps`), or leave short series out"
+    )]
+    AllIgnored {
+        /// Steps ignored at the start of each series.
+        ignored: usize,
+    },
     /// A series of length zero or longer than the batch.
     #[error("series {row} of the batch has length {found}; give 1 to {steps} steps")]
     Length {

@@ -114,6 +114,11 @@ impl Plan {
         self.output == Output::LastStep || t < length
     }
 
+    /// Whether that output counts in the loss, of a batch with so many steps `ignored`.
+    pub fn counts(&self, t: usize, length: usize, ignored: usize) -> bool {
+        self.output == Output::LastStep || (ignored..length).contains(&t)
+    }
+
     /// Lays all parameters out for the products.
     pub fn pack<R: Real>(&self, params: &[R], packed: &mut [R]) {
         for layer in &self.layers {
@@ -422,7 +427,8 @@ impl<R: Real> Worker<R> {
                 let site = t * rows + row;
                 let target = (t * job.batch.rows() + from + row) * target_width;
                 let weight = job.batch.weights.get(t * job.batch.rows() + from + row);
-                let target = plan.is_valid(t, length).then(|| &job.batch.targets[target..][..target_width]);
+                let target =
+                    plan.counts(t, length, job.batch.ignored).then(|| &job.batch.targets[target..][..target_width]);
                 (site, weight.copied().unwrap_or(R::ONE), target)
             })
         });

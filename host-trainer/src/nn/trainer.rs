@@ -288,7 +288,7 @@ impl<R: Real> Trainer<R> {
         }
         for (site, target) in batch.targets.chunks_exact(width).enumerate() {
             let (step, row) = (site / rows, site % rows);
-            if !self.plan.is_valid(step, batch.lengths[row]) {
+            if !self.plan.counts(step, batch.lengths[row], batch.ignored) {
                 continue;
             }
             sites += 1;
@@ -301,6 +301,9 @@ impl<R: Real> Trainer<R> {
                     return Err(Error::Target { row, step, element, found: value.to_f64(), loss: self.loss, needs });
                 }
             }
+        }
+        if sites == 0 {
+            return Err(Error::AllIgnored { ignored: batch.ignored });
         }
         Ok(1.0 / (sites * self.loss.elements(outputs)) as f64)
     }
@@ -394,5 +397,33 @@ mod tests {
                 assert!((trainer.gradients()[index] - expected).abs() < 1e-15, "{}: {index}", tensor.name);
             }
         }
+    }
+
+    #[test]
+    fn ignored_steps_count_in_no_loss() {
+        let gru = LayerSpec::Gru {
+            inputs: 1,
+            hidden: 2,
+            reset: Reset::After,
+            gate: Gate::Sigmoid,
+            candidate: Candidate::Tanh,
+        };
+        let network = Network::<f64>::new(&[gru], Output::EveryStep, 1).unwrap();
+        let mut trainer = Trainer::new(network, Loss::MeanSquaredError, 1).unwrap();
+        let mut batch = Batch {
+            steps: 4,
+            lengths: vec![4, 3],
+            x: vec![0.5, -1.0, 2.0, 0.1, -0.7, 0.9, 0.3, f64::NAN],
+            targets: vec![0.25; 4 * 2 * 2],
+            ignored: 2,
+            ..Batch::default()
+        };
+        let outputs = trainer.forward(&batch).unwrap();
+        // Steps 2 and 3 of the first series, step 2 of the second.
+        let counted = [8, 9, 10, 11, 12, 13].map(|i| (outputs[i] - 0.25) * (outputs[i] - 0.25));
+        let expected = counted.iter().sum::<f64>() / 6.0;
+        assert!((trainer.evaluate(&batch).unwrap().loss() - expected).abs() < 1e-15);
+        batch.ignored = 4;
+        assert_eq!(trainer.evaluate(&batch).err(), Some(Error::AllIgnored { ignored: 4 }));
     }
 }

@@ -237,6 +237,7 @@ fn training_batches<'a>(config: &Config, data: &'a Dataset) -> Batches<'a> {
     let train = &config.train;
     let mut batches =
         Batches::new(data, train.batch_size).with_randomness(config.seed, train.shuffle, train.input_noise as f32);
+    batches = batches.ignoring(train.ignore_steps);
     if train.oversample {
         batches = batches.with_oversampling();
     }
@@ -299,7 +300,7 @@ fn train_epoch(
 
 /// Scores of the validation part with the trainer's arithmetic, on the examples that it is cut into.
 fn validate(config: &Config, trainer: &mut Trainer<f32>, data: &Dataset) -> Result<Scores, RunError> {
-    let batches = Batches::new(data, config.train.batch_size);
+    let batches = Batches::new(data, config.train.batch_size).ignoring(config.train.ignore_steps);
     let mut metrics = Metrics::default();
     let mut batch = Batch::default();
     for index in 0..batches.count() {

@@ -110,6 +110,7 @@ fn values_that_do_not_go_together() {
             &["`train.patience`", "is 10", "`train.schedule_patience`, which is 10"],
         ),
         (&["train.min_delta=-0.1", "train.schedule=plateau"], &["`train.min_delta`", "is -0.1"]),
+        (&["train.ignore_steps=3"], &["`train.ignore_steps`", "every_step"]),
         (&["train.dropout=1"], &["`train.dropout`", "is 1,", "below 1"]),
         (&["train.dropout=[0.1, -0.1]"], &["`train.dropout`", "is -0.1"]),
         (&["train.dropout=[0.1]"], &["`train.dropout`", "1 rates for 2 layers"]),
