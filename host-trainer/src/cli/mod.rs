@@ -4,6 +4,7 @@
 
 mod evaluate;
 mod export;
+mod folds;
 mod inspect;
 mod predict;
 mod quantize;

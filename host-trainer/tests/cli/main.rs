@@ -4,6 +4,7 @@ mod bad_config;
 mod bad_data;
 mod bad_model;
 mod disk;
+mod folds;
 mod npz;
 mod quantize;
 mod runs;
