@@ -9,3 +9,4 @@ mod npz;
 mod quantize;
 mod runs;
 mod support;
+mod sweep;
