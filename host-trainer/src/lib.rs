@@ -2,7 +2,8 @@
 //!
 //! In the order that things pass: [`config`] and [`data`] (files to examples) → [`nn`] (gradients and optimisers) → [`run`] (epochs,
 //! and the folder of a run) → [`checkpoint`] → [`export`] (a model for the chip) → [`evaluate`] (the runtime crate on it)
-//! → [`quantize`] (the same in integers), with [`baseline`] and [`cost`] beside it. [`cli`] is the command line over these.
+//! → [`quantize`] (the same in integers), with [`baseline`] and [`cost`] beside it. [`sweep`] is many runs with other settings.
+//! [`cli`] is the command line over these.
 
 pub mod baseline;
 pub mod checkpoint;
@@ -17,3 +18,4 @@ pub mod nn;
 pub mod quantize;
 pub mod run;
 pub mod summary;
+pub mod sweep;

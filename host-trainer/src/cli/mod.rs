@@ -4,10 +4,12 @@
 
 mod evaluate;
 mod export;
+mod folds;
 mod inspect;
 mod predict;
 mod quantize;
 mod source;
+mod sweep;
 mod train;
 
 use std::io::{self, Write};
@@ -27,6 +29,7 @@ struct Cli {
 #[derive(Subcommand)]
 enum Command {
     Train(train::Train),
+    Sweep(sweep::Sweep),
     Evaluate(evaluate::Evaluate),
     Predict(predict::Predict),
     Quantize(quantize::Quantize),
@@ -38,6 +41,7 @@ enum Command {
 pub fn main() -> ExitCode {
     let result = match Cli::parse().command {
         Command::Train(command) => command.run(),
+        Command::Sweep(command) => command.run(),
         Command::Evaluate(command) => command.run(),
         Command::Predict(command) => command.run(),
         Command::Quantize(command) => command.run(),

@@ -8,6 +8,7 @@ use anyhow::Context;
 use clap::Args;
 use indicatif::{ProgressBar, ProgressStyle};
 
+use super::folds::{FoldArgs, table};
 use crate::config::Config;
 use crate::data::Prepared;
 use crate::evaluate::Scores;
@@ -29,6 +30,8 @@ pub struct Train {
     /// Replace an earlier run in the same folder.
     #[arg(long)]
     overwrite: bool,
+    #[command(flatten)]
+    folds: FoldArgs,
     /// Print the report as JSON, and everything else to standard error.
     #[arg(long)]
     json: bool,
@@ -37,16 +40,23 @@ pub struct Train {
 impl Train {
     /// Runs the command.
     pub fn run(self) -> anyhow::Result<()> {
-        let mut config = Config::load(&self.config, &self.set)?;
+        let folds = self.folds.folds();
+        let mut config = match &folds {
+            Some(folds) => run::folds::load(&self.config, &self.set, folds)?,
+            None => Config::load(&self.config, &self.set)?,
+        };
         if self.qat && config.train.qat_epochs == 0 {
             config.train.qat_epochs = config.train.epochs.div_ceil(4);
         }
         let out: Box<dyn Write> = if self.json { Box::new(io::stderr()) } else { Box::new(io::stdout()) };
-        let mut watcher = Watcher { out, bar: None, epochs: config.train.epochs, failed: None };
-        let report = run::train(&config, self.overwrite, &mut watcher)?;
-        if let Some(error) = watcher.failed {
-            return Err(error).context("cannot write to standard output");
+        let mut watcher = Watcher { out, bar: None, epochs: config.train.epochs, fold: None, failed: None };
+        if let Some(folds) = folds {
+            let result = run::folds::cross_validate(&config, folds.count, self.overwrite, &mut watcher)?;
+            watcher.check()?;
+            return if self.json { super::print(&result.to_json()) } else { super::print(&table(&result)?) };
         }
+        let report = run::train(&config, self.overwrite, &mut watcher)?;
+        watcher.check()?;
         if self.json {
             return super::print_json(&report);
         }
@@ -91,10 +101,17 @@ struct Watcher {
     out: Box<dyn Write>,
     bar: Option<ProgressBar>,
     epochs: usize,
+    /// Line above the next run's, once its data are read.
+    fold: Option<String>,
     failed: Option<io::Error>,
 }
 
 impl Watcher {
+    /// Whether all could be printed.
+    fn check(&mut self) -> anyhow::Result<()> {
+        self.failed.take().map_or(Ok(()), |error| Err(error).context("cannot write to standard output"))
+    }
+
     fn print(&mut self, text: &str) {
         if let Err(error) = writeln!(self.out, "{text}") {
             self.failed.get_or_insert(error);
@@ -103,7 +120,14 @@ impl Watcher {
 }
 
 impl Progress for Watcher {
+    fn fold(&mut self, number: usize, count: usize) {
+        self.fold = Some(format!("{}Fold {number}/{count}", if number == 1 { "" } else { "\n" }));
+    }
+
     fn start(&mut self, config: &Config, data: &Prepared) {
+        if let Some(fold) = self.fold.take() {
+            self.print(&fold);
+        }
         self.print(&summary(&config.name, &data.layers, config.model.output));
         for warning in &data.warnings {
             let _ = writeln!(io::stderr(), "warning: {warning}");

@@ -298,16 +298,28 @@ impl Config {
         let Some(validation) = &self.data.validation else {
             return Ok(());
         };
-        let given = [validation.fraction.is_some(), validation.file.is_some(), validation.groups.is_some()];
+        let given = [
+            validation.fraction.is_some(),
+            validation.file.is_some(),
+            validation.groups.is_some(),
+            validation.fold.is_some(),
+        ];
         ensure(
             given.into_iter().filter(|&given| given).count() == 1,
             "data.validation",
-            "needs exactly one of `fraction`, `file` and `groups`",
+            "needs exactly one of `fraction`, `file`, `groups` and `fold`",
         )?;
         if let Some(fraction) = validation.fraction {
             let ok = fraction > 0.0 && fraction < 1.0;
             let problem = format!("is {fraction}, but must lie between 0 and 1, such as 0.1");
             ensure(ok, "data.validation.fraction", problem)?;
+        }
+        if let Some([number, count]) = validation.fold {
+            let ok = count >= 2 && (1..=count).contains(&number);
+            let problem = format!(
+                "is [{number}, {count}], but must be the number of a fold, from 1, and how many there are, at least 2, such as [1, 5]"
+            );
+            ensure(ok, "data.validation.fold", problem)?;
         }
         let same = |path: &Path| validation.file.as_deref() == Some(path);
         ensure(

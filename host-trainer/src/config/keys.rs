@@ -36,6 +36,7 @@ pub const KEYS: &[&str] = &[
     "data.validation.fraction",
     "data.validation.file",
     "data.validation.groups",
+    "data.validation.fold",
     "model.output",
     "model.layers.type",
     "model.layers.units",

@@ -171,6 +171,8 @@ pub struct Validation {
     pub file: Option<PathBuf>,
     /// All series of these groups.
     pub groups: Option<Vec<Group>>,
+    /// The number of a fold, from 1, and how many there are: a part of the series, dealt out by the seed.
+    pub fold: Option<[usize; 2]>,
 }
 
 /// The name of a group: a number or a word.

@@ -368,6 +368,18 @@ pub enum DataError {
         /// The groups there are.
         groups: Vec<String>,
     },
+    /// More folds than there is to hold out.
+    #[error("{}: {folds} folds, but the file has only {found} {what}; ask for fewer folds, or add data", path.display())]
+    Folds {
+        /// The training file.
+        path: PathBuf,
+        /// Folds.
+        folds: usize,
+        /// What there is of that which is held out whole.
+        found: usize,
+        /// What it is.
+        what: &'static str,
+    },
     /// A split that leaves one side without data.
     #[error("{}: {problem}", path.display())]
     Split {

@@ -28,7 +28,7 @@ pub use normalize::Normalizer;
 pub use npy::NpyArray;
 pub use prepare::{Prepared, held_out, prepare};
 pub use read::{Part, ReadOptions, TargetOptions, read};
-pub use split::{split_fraction, split_groups};
+pub use split::{deal_groups, split_fold, split_fraction, split_groups};
 
 use grulet::spec::Output;
 

@@ -6,7 +6,7 @@ use grulet::spec::{LayerSpec, Output};
 use grulet::{Header, blob};
 
 use super::read::{Part, ReadOptions, TargetOptions, read};
-use super::split::{split_fraction, split_groups};
+use super::split::{split_fold, split_fraction, split_groups};
 use super::{DataError, Dataset, Normalizer, Warning, csv};
 use crate::config::{Config, DataConfig, Names, Normalize, TargetTransform, Task};
 
@@ -59,6 +59,9 @@ pub fn prepare(config: &Config) -> Result<Prepared, DataError> {
                 (whole, Some(validation))
             } else if let Some(groups) = &validation.groups {
                 let (train, validation) = split_groups(whole, path, groups)?;
+                (train, Some(ahead(validation, config, path)?))
+            } else if let Some(fold) = validation.fold {
+                let (train, validation) = split_fold(whole, path, fold, config.seed)?;
                 (train, Some(ahead(validation, config, path)?))
             } else {
                 let fraction = validation.fraction.unwrap_or(0.0);

@@ -1,6 +1,7 @@
 //! Splitting off a part for validation. A series is wholly on one side, unless there is only one.
 
-use std::collections::BTreeSet;
+use std::cmp::Reverse;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 
 use grulet::spec::Output;
@@ -46,6 +47,71 @@ pub fn split_groups(data: Dataset, path: &Path, groups: &[Group]) -> Result<(Dat
     Ok((train, validation))
 }
 
+/// Splits off fold `number` (from 1) of `count`: the series are shuffled by `seed` and dealt out one by one, so that each is
+/// in one fold and folds differ by one series at most. Returns training and validation.
+///
+/// # Errors
+/// If there are fewer series than folds.
+pub fn split_fold(
+    data: Dataset,
+    path: &Path,
+    [number, count]: [usize; 2],
+    seed: u64,
+) -> Result<(Dataset, Dataset), DataError> {
+    enough(path, count, data.series.len(), "series")?;
+    let mut order: Vec<usize> = (0..data.series.len()).collect();
+    shuffle(&mut order, &mut stream(Purpose::Split, seed, 0, 0));
+    let chosen: BTreeSet<usize> = order.into_iter().skip(number - 1).step_by(count).collect();
+    Ok(by_index(data, |index, _| chosen.contains(&index)))
+}
+
+/// Deals the groups of `data` out to `count` folds: the largest first, each to the fold with the fewest series so far. Folds
+/// are in the order of their first groups, groups in the order of their names; whole numbers come by value.
+///
+/// # Errors
+/// If there are fewer groups than folds.
+pub fn deal_groups(data: &Dataset, path: &Path, count: usize) -> Result<Vec<Vec<Group>>, DataError> {
+    let mut sizes: BTreeMap<&str, usize> = BTreeMap::new();
+    for group in data.series.iter().filter_map(|series| series.group.as_deref()) {
+        *sizes.entry(group).or_default() += 1;
+    }
+    enough(path, count, sizes.len(), "groups")?;
+    let mut groups: Vec<(Group, usize)> = sizes.into_iter().map(|(name, size)| (group(name), size)).collect();
+    // Both sorts are stable: groups of one size stay in the order of their names.
+    groups.sort_by_key(|(group, _)| by_value(group));
+    groups.sort_by_key(|(_, size)| Reverse(*size));
+    let mut folds: Vec<(usize, Vec<Group>)> = vec![(0, Vec::new()); count];
+    for (group, size) in groups {
+        let Some(smallest) = folds.iter_mut().min_by_key(|(series, _)| *series) else { break };
+        smallest.0 += size;
+        smallest.1.push(group);
+    }
+    let mut folds: Vec<Vec<Group>> = folds.into_iter().map(|(_, groups)| groups).collect();
+    folds.iter_mut().for_each(|fold| fold.sort_by_key(by_value));
+    folds.sort_by_key(|fold| fold.first().map(by_value));
+    Ok(folds)
+}
+
+/// A group as the configuration would name it.
+fn group(name: &str) -> Group {
+    match name.parse::<i64>() {
+        Ok(number) if number.to_string() == name => Group::Number(number),
+        _ => Group::Word(name.to_owned()),
+    }
+}
+
+/// What groups are ordered by.
+fn by_value(group: &Group) -> (i64, String) {
+    match group {
+        Group::Number(number) => (*number, String::new()),
+        Group::Word(word) => (i64::MAX, word.clone()),
+    }
+}
+
+fn enough(path: &Path, folds: usize, found: usize, what: &'static str) -> Result<(), DataError> {
+    if folds <= found { Ok(()) } else { Err(DataError::Folds { path: path.to_owned(), folds, found, what }) }
+}
+
 fn by_index(mut data: Dataset, chosen: impl Fn(usize, &Series) -> bool) -> (Dataset, Dataset) {
     let series = std::mem::take(&mut data.series).into_iter().enumerate();
     let (validation, train): (Vec<_>, Vec<_>) = series.partition(|(index, series)| chosen(*index, series));
@@ -76,5 +142,92 @@ pub(super) fn slice(data: &Dataset, series: &Series, from: usize, to: usize) -> 
             Output::EveryStep => series.targets[from * d..to * d].to_vec(),
             Output::LastStep => series.targets.clone(),
         },
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Series of two steps, one for each name of a group.
+    fn dataset(groups: &[&str]) -> Dataset {
+        let series = groups.iter().enumerate().map(|(index, group)| Series {
+            name: index.to_string(),
+            group: Some((*group).to_owned()),
+            start: 0,
+            x: vec![0.0; 2],
+            targets: vec![0.0; 2],
+        });
+        Dataset {
+            series: series.collect(),
+            channels: vec!["a".into()],
+            units: vec![],
+            classes: vec![],
+            sample_rate: None,
+            output: Output::EveryStep,
+            target_width: 1,
+        }
+    }
+
+    fn names(data: &Dataset) -> Vec<String> {
+        data.series.iter().map(|series| series.name.clone()).collect()
+    }
+
+    fn words(folds: Vec<Vec<Group>>) -> Vec<Vec<String>> {
+        folds.into_iter().map(|fold| fold.iter().map(Group::to_string).collect()).collect()
+    }
+
+    const PATH: &str = "a.csv";
+
+    #[test]
+    fn folds_hold_out_every_series_once_and_evenly() {
+        let data = dataset(&[""; 11]);
+        let fold = |number, seed| split_fold(data.clone(), Path::new(PATH), [number, 4], seed).unwrap();
+        let mut held_out = Vec::new();
+        for number in 1..=4 {
+            let (train, validation) = fold(number, 1);
+            assert_eq!(validation.series.len(), if number == 4 { 2 } else { 3 });
+            let mut both = [names(&train), names(&validation)].concat();
+            both.sort_by_key(|name| name.parse::<usize>().unwrap());
+            assert_eq!(both, names(&data), "fold {number}");
+            held_out.extend(names(&validation));
+        }
+        assert_ne!(held_out, names(&data), "shuffled");
+        held_out.sort_by_key(|name| name.parse::<usize>().unwrap());
+        assert_eq!(held_out, names(&data));
+        assert_eq!(fold(2, 1), fold(2, 1));
+        assert_ne!(fold(2, 1), fold(2, 2));
+        let error = split_fold(data, Path::new(PATH), [1, 12], 1).unwrap_err().to_string();
+        assert!(error.contains("a.csv: 12 folds, but the file has only 11 series"), "{error}");
+    }
+
+    #[test]
+    fn as_many_folds_as_groups_leave_one_out_each() {
+        let data = dataset(&["10", "9", "b", "9", "a", "10", "9"]);
+        let folds = words(deal_groups(&data, Path::new(PATH), 4).unwrap());
+        assert_eq!(folds, [["9"], ["10"], ["a"], ["b"]]);
+        let error = deal_groups(&data, Path::new(PATH), 5).unwrap_err().to_string();
+        assert!(error.contains("5 folds, but the file has only 4 groups"), "{error}");
+    }
+
+    #[test]
+    fn fewer_folds_than_groups_have_about_as_many_series() {
+        // Sizes 5, 3, 2, 2, 1, 1.
+        let groups = [["p1"; 5].as_slice(), &["p2"; 3], &["p3"; 2], &["p4"; 2], &["p5"], &["p6"]].concat();
+        let data = dataset(&groups);
+        let folds = deal_groups(&data, Path::new(PATH), 2).unwrap();
+        let sizes: Vec<usize> = folds
+            .iter()
+            .map(|fold| {
+                let (train, validation) = split_groups(data.clone(), Path::new(PATH), fold).unwrap();
+                let of = |data: &Dataset| -> BTreeSet<String> {
+                    data.series.iter().filter_map(|series| series.group.clone()).collect()
+                };
+                assert!(of(&train).is_disjoint(&of(&validation)));
+                validation.series.len()
+            })
+            .collect();
+        assert_eq!(sizes, [7, 7]);
+        assert_eq!(words(folds), [vec!["p1", "p4"], vec!["p2", "p3", "p5", "p6"]]);
     }
 }

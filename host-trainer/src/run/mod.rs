@@ -14,8 +14,10 @@
 
 mod aware;
 mod folder;
+pub mod folds;
 mod learning_rate;
 mod log;
+mod outcome;
 mod patience;
 mod report;
 
@@ -26,6 +28,7 @@ use grulet::spec::Output;
 use grulet::{AnyModel, BitHash, Exact};
 
 pub use log::{EpochLog, Progress};
+pub use outcome::{NamedScores, Outcome, Spread};
 pub use report::{ExportedModel, Report};
 
 use crate::baseline::baselines;

@@ -1,0 +1,242 @@
+//! Many runs with other settings, and a table of which was best on the validation part.
+//!
+//! In the order that things pass: what is varied (`vary`) → combinations, each checked before anything is trained → runs,
+//! one per combination, seed and fold, on several threads (`jobs`) → [`Ranking`], which is `sweep.csv` too (`ranking`).
+//!
+//! Every run has a folder of its own inside that of the configuration. **If** a folder holds a finished run of the same
+//! settings **then** it is not run again. The test part is not used.
+
+mod jobs;
+mod ranking;
+mod vary;
+
+use std::path::PathBuf;
+
+pub use jobs::Done;
+pub use ranking::{Combination, Ranking, Run};
+pub use vary::Axis;
+
+use crate::config::{Config, ConfigError};
+use crate::data::DataError;
+use crate::files::{self, FileError};
+use crate::run::folds::{self, Folds, FoldsError};
+use jobs::Job;
+
+/// What a sweep tries.
+#[derive(Clone, Debug)]
+pub struct Sweep {
+    /// The configuration.
+    pub config: PathBuf,
+    /// Settings that all runs have in place of the configuration's.
+    pub set: Vec<String>,
+    /// Settings that differ.
+    pub vary: Vec<Axis>,
+    /// So many random combinations; all combinations unless given.
+    pub random: Option<usize>,
+    /// Seeds that each combination is run with; the configuration's if empty.
+    pub seeds: Vec<u64>,
+    /// Cross-validation of each combination.
+    pub folds: Option<Folds>,
+    /// Runs at the same time, each on one thread; as many as there are cores unless given. No result depends on it.
+    pub jobs: Option<usize>,
+    /// Whether finished runs are run again.
+    pub overwrite: bool,
+}
+
+/// Why there is no sweep.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum SweepError {
+    /// What is varied cannot be read.
+    #[error(
+        "--vary {text}: {problem}; write --vary 'train.learning_rate=[1e-3, 3e-3]', or --vary train.learning_rate=1e-4..1e-2 with --random"
+    )]
+    Vary {
+        /// The text after `--vary`.
+        text: String,
+        /// What is wrong with it.
+        problem: String,
+    },
+    /// A setting that a sweep cannot vary.
+    #[error("--vary {key}: {problem}")]
+    Key {
+        /// The setting.
+        key: String,
+        /// Why not, and what to do.
+        problem: &'static str,
+    },
+    /// A range in a grid.
+    #[error("--vary {key}: a range has no end of values; say how many to draw, such as --random 20, or list them")]
+    Range {
+        /// The setting.
+        key: String,
+    },
+    /// Nothing to rank by.
+    #[error("{}: a sweep compares by a validation part; set `data.validation.fraction = 0.1`, or give --folds 5", path.display())]
+    NoValidation {
+        /// The configuration.
+        path: PathBuf,
+    },
+    /// The configuration, or that of every combination, cannot be used.
+    #[error(transparent)]
+    Config(#[from] ConfigError),
+    /// The same with folds.
+    #[error(transparent)]
+    Folds(#[from] FoldsError),
+    /// The data cannot be dealt out to folds.
+    #[error(transparent)]
+    Data(#[from] DataError),
+    /// A file cannot be written.
+    #[error(transparent)]
+    File(#[from] FileError),
+    /// The threads cannot be had.
+    #[error("--jobs {jobs}: cannot start the threads: {reason}; ask for fewer")]
+    Threads {
+        /// Threads asked for.
+        jobs: usize,
+        /// What the system said.
+        reason: String,
+    },
+    /// No combination is worth a table.
+    #[error("all {count} combinations failed; the first: {reason}")]
+    AllFailed {
+        /// Combinations.
+        count: usize,
+        /// Why the first one did.
+        reason: String,
+    },
+}
+
+/// Settings that are the sweep's own, or that make validation losses of different kinds.
+const NOT_VARIED: [(&str, &str); 7] = [
+    ("seed", "give the seeds as --seeds 1,2,3: each combination is run with all of them"),
+    ("train.run_dir", "every run has a folder of its own already; --set train.run_dir=… says where"),
+    ("train.threads", "every run has one thread; --jobs says how many run at a time"),
+    ("data.test", "the test part is not used by a sweep"),
+    ("train.loss", "other losses cannot be compared; run a sweep for each, with --set train.loss=…"),
+    ("data.normalize_targets", "losses of other units cannot be compared; set it for all with --set"),
+    ("data.target_transform", "losses of other units cannot be compared; set it for all with --set"),
+];
+
+impl Sweep {
+    /// Runs all that has not been run yet, tells `watch` of each, and writes `sweep.csv`.
+    ///
+    /// # Errors
+    /// If nothing can be run, or all combinations fail. One that fails while others do not is in the ranking, with its reason.
+    pub fn run(&self, watch: &mut (dyn FnMut(&Done<'_>) + Send)) -> Result<Ranking, SweepError> {
+        for (index, axis) in self.vary.iter().enumerate() {
+            let refuse = |problem| Err(SweepError::Key { key: axis.key.clone(), problem });
+            if let Some((_, problem)) = NOT_VARIED.iter().find(|(key, _)| *key == axis.key) {
+                return refuse(problem);
+            }
+            if self.vary[..index].iter().any(|other| other.key == axis.key) {
+                return refuse("is given twice; write all its values into one list");
+            }
+        }
+        let base = self.load(&[])?;
+        let combinations = match self.random {
+            Some(count) => vary::draw(&self.vary, count, base.seed),
+            None => vary::grid(&self.vary)?,
+        };
+        let mut seeds = self.seeds.clone();
+        seeds.sort_unstable();
+        seeds.dedup();
+        if seeds.is_empty() {
+            seeds.push(base.seed);
+        }
+
+        let folder = &base.train.run_dir;
+        let (mut jobs, mut refused) = (Vec::new(), Vec::new());
+        for (combination, settings) in combinations.iter().enumerate() {
+            let runs = match self.runs(settings) {
+                Ok(runs) => runs,
+                Err(error) => {
+                    refused.push((combination, error));
+                    continue;
+                }
+            };
+            for &seed in &seeds {
+                for (fold, config) in &runs {
+                    let folder = folder.join(folder_name(settings, seed, *fold));
+                    jobs.push(Job::new(combination, seed, *fold, config, folder));
+                }
+            }
+        }
+        if jobs.is_empty() && !refused.is_empty() {
+            return Err(refused.remove(0).1);
+        }
+        files::make_folder(folder)?;
+        let threads = self.jobs.unwrap_or_else(|| std::thread::available_parallelism().map_or(1, usize::from));
+        let runs = jobs::run_all(jobs, threads, self.overwrite, watch)?;
+        let refused = refused.into_iter().map(|(combination, error)| (combination, error.to_string())).collect();
+        let ranking = Ranking::of(&self.set, combinations, refused, runs);
+        files::write(&folder.join("sweep.csv"), ranking.to_csv())?;
+        match ranking.combinations.first() {
+            Some(Combination { failed: Some(reason), .. }) => {
+                Err(SweepError::AllFailed { count: ranking.combinations.len(), reason: reason.clone() })
+            }
+            _ => Ok(ranking),
+        }
+    }
+
+    /// The configuration with `settings` laid over it.
+    fn load(&self, settings: &[String]) -> Result<Config, SweepError> {
+        let set = [&self.set, settings].concat();
+        match &self.folds {
+            Some(folds) => Ok(folds::load(&self.config, &set, folds)?),
+            None => Ok(Config::load(&self.config, &set)?),
+        }
+    }
+
+    /// The runs of one combination, with their numbers where they are folds.
+    fn runs(&self, settings: &[String]) -> Result<Vec<(Option<usize>, Config)>, SweepError> {
+        let config = self.load(settings)?;
+        if config.data.validation.is_none() {
+            return Err(SweepError::NoValidation { path: self.config.clone() });
+        }
+        let Some(folds) = &self.folds else { return Ok(vec![(None, config)]) };
+        Ok((1..).map(Some).zip(folds::split(&config, folds.count)?).collect())
+    }
+}
+
+/// The name of a run's folder: its settings, which say all about it.
+fn folder_name(settings: &[String], seed: u64, fold: Option<usize>) -> String {
+    /// Longer ones, or with more to it than a file system takes everywhere, are told apart by a hash.
+    const LONGEST: usize = 120;
+    let mut parts = settings.to_vec();
+    parts.sort_unstable();
+    let settings = parts.join(",");
+    let plain = |letter: char| letter.is_ascii_alphanumeric() || ".,=+-_".contains(letter);
+    let mut name: String = settings.chars().map(|letter| if plain(letter) { letter } else { '_' }).collect();
+    if name != settings || name.len() > LONGEST {
+        name.truncate(LONGEST);
+        name += &format!("~{:016x}", fnv1a(settings.as_bytes()));
+    }
+    let fold = fold.map_or_else(String::new, |fold| format!(",fold={fold}"));
+    format!("{name},seed={seed}{fold}")
+}
+
+/// The hash FNV-1a (Fowler, Noll and Vo 1991), whose values never change.
+fn fnv1a(bytes: &[u8]) -> u64 {
+    bytes.iter().fold(0xcbf2_9ce4_8422_2325, |hash, &byte| (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_folders_name_says_what_it_holds_whatever_the_order() {
+        let settings = |list: &[&str]| list.iter().map(ToString::to_string).collect::<Vec<_>>();
+        let name = |list: &[&str]| folder_name(&settings(list), 3, None);
+        assert_eq!(name(&["b.c=8", "a=1e-3"]), "a=1e-3,b.c=8,seed=3");
+        assert_eq!(folder_name(&settings(&["a=1"]), 1, Some(2)), "a=1,seed=1,fold=2");
+        // Only the hash tells these apart.
+        let (one, other) = (name(&["a=[0.1, 0.2]"]), name(&["a=(0.1, 0.2)"]));
+        assert!(one != other && one.starts_with("a=_0.1,_0.2_~") && other.starts_with("a=_0.1,_0.2_~"), "{one}");
+        let long = |end: &str| name(&[&format!("a={}{end}", "x".repeat(300))]);
+        assert!(long("1") != long("2") && long("1").len() < 200);
+        // The published test vector for "foobar".
+        assert_eq!(fnv1a(b"foobar"), 0x85944171f73967e8);
+    }
+}

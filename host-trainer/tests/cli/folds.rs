@@ -1,0 +1,159 @@
+//! Cross-validation.
+
+use std::collections::BTreeSet;
+
+use serde_json::Value;
+
+use crate::npz::{Array, npz};
+use crate::support::{Bench, CONFIG, table};
+
+/// Without a validation part, and with a column `person` of ten groups of two series.
+fn bench() -> Bench {
+    let bench = Bench::new();
+    bench.put("config.toml", CONFIG.replace("[data.validation]\nfraction = 0.2\n", ""));
+    let grouped = |text: String| -> String {
+        let person = |line: &str| match line.split(',').next().unwrap().parse::<usize>() {
+            Ok(series) => format!("{line},p{}\n", series / 2 % 10),
+            Err(_) => format!("{line},person\n"),
+        };
+        text.lines().map(person).collect()
+    };
+    bench.put("train.csv", grouped(table(0, 20)));
+    // Not a table at all: whoever reads the test part fails.
+    bench.put("test.csv", "nothing");
+    bench
+}
+
+const FEATURES: [&str; 2] = ["--set", "data.csv.features=[\"a\",\"b\"]"];
+
+fn train(args: &[&str]) -> Vec<String> {
+    ["train", "config.toml"].iter().chain(&FEATURES).chain(args).map(ToString::to_string).collect()
+}
+
+fn args(args: &[String]) -> Vec<&str> {
+    args.iter().map(String::as_str).collect()
+}
+
+#[test]
+fn folds_are_runs_and_the_table_is_of_their_logs() {
+    let bench = bench();
+    let ran = bench.grulet(&args(&train(&["--folds", "3", "--json"]))).ok();
+    let all = ran.json();
+    assert_eq!(all, bench.json("runs/config/folds.json"));
+    assert!(ran.stderr.contains("Fold 3/3\n"), "{}", ran.stderr);
+    let folds = all["folds"].as_array().unwrap();
+    assert_eq!((folds.len(), &all["seed"]), (3, &1.into()));
+
+    // JSON is read to within a unit in the last place.
+    let close = |value: &Value, to: f64| (value.as_f64().unwrap() - to).abs() < 1e-12;
+    // Each fold is the run that its own configuration gives again.
+    let mut best = Vec::new();
+    for (number, fold) in (1..).zip(folds) {
+        let folder = format!("runs/config/fold_{number}");
+        assert!(fold["folder"].as_str().unwrap().ends_with(&folder) && fold["groups"].is_null(), "{fold}");
+        assert!(bench.text(&format!("{folder}/config.toml")).contains(&format!("fold = [{number}, 3]")));
+        let report = bench.json(&format!("{folder}/report.json"));
+        assert!(report["test"].is_null() && report["seed"] == 1, "{report}");
+        assert_eq!((&fold["epochs"], &fold["best_epoch"]), (&report["epochs"], &report["best_epoch"]));
+        assert_eq!(fold["last"], report["validation"]);
+        let log = bench.text(&format!("{folder}/log.csv"));
+        let row = log.lines().nth(fold["best_epoch"].as_u64().unwrap() as usize).unwrap();
+        let loss: f64 = row.split(',').nth(3).unwrap().parse().unwrap();
+        assert!(close(&fold["best"]["loss"], loss), "{fold}");
+        best.push(loss);
+    }
+    let hash = |report: &str| bench.json(report)["weights_hash"].clone();
+    bench.grulet(&["train", "runs/config/fold_2/config.toml", "--set", "train.run_dir=again"]).ok();
+    let second = hash("runs/config/fold_2/report.json");
+    assert_eq!(hash("runs/config/fold_2/again/report.json"), second);
+    assert_ne!(hash("runs/config/fold_1/report.json"), second);
+
+    let mean = best.iter().sum::<f64>() / 3.0;
+    let variance = best.iter().map(|loss| (loss - mean).powi(2)).sum::<f64>() / 2.0;
+    assert!(close(&all["best"]["mean"]["loss"], mean), "{all}");
+    assert!(close(&all["best"]["std"]["loss"], variance.sqrt()), "{all}");
+    let last: f64 = folds.iter().map(|fold| fold["last"]["accuracy"].as_f64().unwrap()).sum();
+    assert!(close(&all["last"]["mean"]["accuracy"], last / 3.0), "{all}");
+
+    bench.refuses(&args(&train(&["--folds", "2"])), &["fold 1", "holds an earlier run", "--overwrite"]);
+    let text = bench.grulet(&args(&train(&["--folds", "3", "--overwrite"]))).ok().stdout;
+    let line = text.lines().find(|line| line.starts_with("mean")).unwrap_or_else(|| panic!("{text}"));
+    assert!(line.contains(&format!(" {mean:.4}")), "{text}");
+}
+
+#[test]
+fn whole_groups_are_held_out() {
+    let bench = bench();
+    let set = ["--set", "train.epochs=1"];
+    let held_out = |all: &Value| -> Vec<Vec<String>> {
+        let groups = |fold: &Value| serde_json::from_value(fold["groups"].clone()).unwrap();
+        all["folds"].as_array().unwrap().iter().map(groups).collect()
+    };
+    let run = |more: &[&str]| bench.grulet(&args(&train(&[&set, more].concat()))).ok().json();
+    let all = held_out(&run(&["--folds", "4", "--group", "person", "--json"]));
+    assert_eq!(all.iter().map(Vec::len).collect::<Vec<_>>(), [3, 3, 2, 2]);
+    let different: BTreeSet<&String> = all.iter().flatten().collect();
+    assert_eq!(different.len(), 10, "{all:?}");
+    let kept = bench.text("runs/config/fold_1/config.toml");
+    assert!(kept.contains("group = \"person\"") && kept.contains("groups = [\"p0\", \"p4\", \"p8\"]"), "{kept}");
+
+    // As many folds as groups leave one out; the configuration's own column serves as well.
+    let one = run(&["--folds", "10", "--set", "data.csv.group=person", "--overwrite", "--json"]);
+    assert_eq!(held_out(&one), (0..10).map(|group| vec![format!("p{group}")]).collect::<Vec<_>>());
+
+    let text =
+        bench.grulet(&args(&train(&[&set[..], &["--folds", "10", "--group", "person", "--overwrite"]].concat())));
+    assert!(text.ok().stdout.lines().any(|line| line.starts_with("10 ") && line.ends_with("  p9")));
+}
+
+#[test]
+fn groups_of_an_archive_are_an_array() {
+    let bench = bench();
+    let x = (0..12 * 4 * 2).map(|i| (i * i % 17) as f32);
+    let arrays = [
+        Array::f32("x", &[12, 4, 2], x),
+        Array::i32("y", &[0, 1, 1, 0, 0, 1, 1, 0, 0, 1, 1, 0]),
+        Array::i32("who", &[7, 7, 7, 7, 10, 10, 10, 10, 9, 9, 9, 9]),
+    ];
+    bench.put("train.npz", npz(&arrays));
+    let sets = ["--set", "data.train=train.npz", "--set", "train.epochs=1", "--set", "data.test=test.csv"];
+    let folds = ["--folds", "3", "--group", "who", "--json"];
+    let all = bench.grulet(&args(&train(&[&sets[..], &folds].concat()))).ok().json();
+    let groups: Vec<&Value> = all["folds"].as_array().unwrap().iter().map(|fold| &fold["groups"]).collect();
+    assert_eq!(groups, [&serde_json::json!([7]), &serde_json::json!([9]), &serde_json::json!([10])]);
+}
+
+/// `train.patience` needs a validation part, which the folds are.
+#[test]
+fn settings_that_need_a_validation_part_have_one() {
+    let bench = bench();
+    let sets = ["--folds", "2", "--set", "train.patience=1", "--set", "train.min_delta=9", "--json"];
+    let all = bench.grulet(&args(&train(&sets))).ok().json();
+    assert_eq!(all["folds"][1]["epochs"], 2, "{all}");
+}
+
+#[test]
+fn folds_that_cannot_be_had() {
+    let bench = bench();
+    for (more, phrases) in [
+        (&["--folds", "0"][..], &["--folds 0", "at least 2"][..]),
+        (&["--folds", "1"], &["--folds 1", "at least 2"]),
+        (&["--folds", "21"], &["train.csv", "21 folds", "only 20 series"]),
+        (&["--folds", "11", "--group", "person"], &["train.csv", "11 folds", "only 10 groups"]),
+        (
+            &["--folds", "2", "--group", "persons"],
+            &["no column \"persons\"", "did you mean \"person\"", "data.csv.group"],
+        ),
+        (&["--folds", "2", "--set", "data.validation.fraction=0.2"], &["config.toml", "[data.validation]", "--folds"]),
+        (&["--folds", "2", "--set", "data.validation.fold=[1, 3]"], &["config.toml", "[data.validation]", "--folds"]),
+        (&["--folds", "2", "--set", "train.epoch=3"], &["did you mean `train.epochs`?"]),
+        (&["--folds", "2", "--set", "data.classes=[\"up\"]"], &["fold 1: ", "none of the classes"]),
+        (&["--set", "data.validation.fold=[3, 2]"], &["`data.validation.fold`", "is [3, 2]", "such as [1, 5]"]),
+        (&["--set", "data.validation.fold=[0, 2]"], &["`data.validation.fold`", "is [0, 2]"]),
+        (&["--set", "data.validation.fold=[1, 1]"], &["`data.validation.fold`", "is [1, 1]"]),
+        (&["--set", "data.validation.fold=[1]"], &["`data.validation.fold`"]),
+    ] {
+        bench.refuses(&args(&train(more)), phrases);
+    }
+    bench.grulet(&["train", "config.toml", "--group", "person"]).wrong_usage("--folds");
+}
