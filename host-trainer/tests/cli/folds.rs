@@ -37,7 +37,9 @@ fn args(args: &[String]) -> Vec<&str> {
 #[test]
 fn folds_are_runs_and_the_table_is_of_their_logs() {
     let bench = bench();
-    let ran = bench.grulet(&args(&train(&["--folds", "3", "--json"]))).ok();
+    // So large a step that the last epoch is not the best.
+    let rate = ["--set", "train.learning_rate=0.5", "--set", "train.epochs=9"];
+    let ran = bench.grulet(&args(&train(&[&rate[..], &["--folds", "3", "--json"]].concat()))).ok();
     let all = ran.json();
     assert_eq!(all, bench.json("runs/config/folds.json"));
     assert!(ran.stderr.contains("Fold 3/3\n"), "{}", ran.stderr);
@@ -62,6 +64,7 @@ fn folds_are_runs_and_the_table_is_of_their_logs() {
         assert!(close(&fold["best"]["loss"], loss), "{fold}");
         best.push(loss);
     }
+    assert!(folds.iter().any(|fold| fold["best"]["loss"] != fold["last"]["loss"]), "{all}");
     let hash = |report: &str| bench.json(report)["weights_hash"].clone();
     bench.grulet(&["train", "runs/config/fold_2/config.toml", "--set", "train.run_dir=again"]).ok();
     let second = hash("runs/config/fold_2/report.json");
@@ -76,7 +79,11 @@ fn folds_are_runs_and_the_table_is_of_their_logs() {
     assert!(close(&all["last"]["mean"]["accuracy"], last / 3.0), "{all}");
 
     bench.refuses(&args(&train(&["--folds", "2"])), &["fold 1", "holds an earlier run", "--overwrite"]);
-    let text = bench.grulet(&args(&train(&["--folds", "3", "--overwrite"]))).ok().stdout;
+    // Before any other fold is trained.
+    std::fs::remove_dir_all(bench.path("runs/config/fold_1")).unwrap();
+    bench.refuses(&args(&train(&["--folds", "2"])), &["fold 2", "holds an earlier run", "--overwrite"]);
+    let again = train(&[&rate[..], &["--folds", "3", "--overwrite"]].concat());
+    let text = bench.grulet(&args(&again)).ok().stdout;
     let line = text.lines().find(|line| line.starts_with("mean")).unwrap_or_else(|| panic!("{text}"));
     assert!(line.contains(&format!(" {mean:.4}")), "{text}");
 }
