@@ -55,7 +55,7 @@ pub enum FoldsError {
         /// The fold, from 1.
         number: usize,
         /// Why.
-        source: RunError,
+        source: Box<RunError>,
     },
 }
 
@@ -151,7 +151,7 @@ pub fn cross_validate(
     let runs = split(config, count)?;
     for (number, run) in (1..).zip(&runs) {
         if !overwrite && RunFolder::is_occupied(&run.train.run_dir) {
-            let source = RunError::Occupied { path: run.train.run_dir.clone() };
+            let source = Box::new(RunError::Occupied { path: run.train.run_dir.clone() });
             return Err(FoldsError::Fold { number, source });
         }
     }
@@ -160,7 +160,7 @@ pub fn cross_validate(
     let mut folds = Vec::with_capacity(count);
     for (number, run) in (1..).zip(runs) {
         progress.fold(number, count);
-        train(&run, overwrite, progress).map_err(|source| FoldsError::Fold { number, source })?;
+        train(&run, overwrite, progress).map_err(|source| FoldsError::Fold { number, source: Box::new(source) })?;
         let groups = run.data.validation.and_then(|validation| validation.groups).unwrap_or_default();
         let folder = run.train.run_dir;
         folds.push(Fold { number, groups, outcome: Outcome::read(&folder)?, folder });

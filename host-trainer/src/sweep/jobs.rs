@@ -19,6 +19,9 @@ pub(super) struct Job {
     pub config: Config,
 }
 
+/// A job and what came of it, or why it failed.
+pub(super) type Ended = (Job, Result<Outcome, String>);
+
 /// A run that is done.
 pub struct Done<'a> {
     /// How many are done, this one included.
@@ -72,7 +75,7 @@ pub(super) fn run_all(
     threads: usize,
     overwrite: bool,
     watch: &mut (dyn FnMut(&Done<'_>) + Send),
-) -> Result<Vec<(Job, Result<Outcome, String>)>, SweepError> {
+) -> Result<Vec<Ended>, SweepError> {
     let failed = |error: rayon::ThreadPoolBuildError| SweepError::Threads { jobs: threads, reason: error.to_string() };
     let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build().map_err(failed)?;
     let of = jobs.len();
