@@ -19,6 +19,9 @@ pub(super) struct Job {
     pub config: Config,
 }
 
+/// A job and what came of it, or why it failed.
+pub(super) type Ended = (Job, Result<Outcome, String>);
+
 /// A run that is done.
 pub struct Done<'a> {
     /// How many are done, this one included.
@@ -66,16 +69,13 @@ impl Job {
     }
 }
 
-/// A job with what has come of it, or why nothing has.
-pub(super) type Finished = (Job, Result<Outcome, String>);
-
 /// Does all jobs on so many threads, and tells `watch` of each when it is done. The results are in the order of the jobs.
 pub(super) fn run_all(
     jobs: Vec<Job>,
     threads: usize,
     overwrite: bool,
     watch: &mut (dyn FnMut(&Done<'_>) + Send),
-) -> Result<Vec<Finished>, SweepError> {
+) -> Result<Vec<Ended>, SweepError> {
     let failed = |error: rayon::ThreadPoolBuildError| SweepError::Threads { jobs: threads, reason: error.to_string() };
     let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build().map_err(failed)?;
     let of = jobs.len();

@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use serde::Serialize;
 
-use super::jobs::Job;
+use super::jobs::Ended;
 use crate::run::{NamedScores, Outcome, Spread};
 
 /// All combinations, the one with the lowest validation loss first; those that failed come last.
@@ -54,7 +54,7 @@ impl Ranking {
         set: &[String],
         settings: Vec<Vec<String>>,
         refused: Vec<(usize, String)>,
-        runs: Vec<(Job, Result<Outcome, String>)>,
+        runs: Vec<Ended>,
     ) -> Self {
         let combination = |settings: Vec<String>| Combination {
             set: set.iter().chain(&settings).map(|set| format!("--set {}", quoted(set))).collect::<Vec<_>>().join(" "),
