@@ -86,19 +86,17 @@ pub enum RunError {
         /// Batches in each.
         per_epoch: usize,
     },
-    /// The loss or a gradient is no longer a number.
+    /// The loss, a gradient or a weight is no longer a finite number.
     #[error(
-        "epoch {epoch}, batch {batch}: the {what} is {value}: training diverged; lower `train.learning_rate`, or set `train.clip_norm = 1.0`"
+        "epoch {epoch}, batch {batch}: {what}: training diverged; lower `train.learning_rate`, or set `train.clip_norm = 1.0`"
     )]
     Diverged {
         /// The epoch, from 1.
         epoch: usize,
         /// The batch in it, from 1.
         batch: usize,
-        /// Which number.
-        what: &'static str,
-        /// What it is.
-        value: f64,
+        /// Which number is what, and in which tensor.
+        what: String,
     },
 }
 
@@ -261,27 +259,35 @@ fn train_epoch(
     let mut batch = Batch::default();
     for index in 0..epoch.batches.count() {
         epoch.batches.gather(index, &mut batch);
-        let diverged = |what, value| RunError::Diverged { epoch: epoch.number, batch: index + 1, what, value };
+        let diverged = |what| RunError::Diverged { epoch: epoch.number, batch: index + 1, what };
         let step = (epoch.number - 1) * epoch.batches.count() + index;
         trainer.start_batch(step as u64);
         let of_batch = match impose(trainer.network().params(), &batch)? {
             Some(imposed) => trainer.gradient_with(&batch, &imposed)?,
             None => trainer.gradient(&batch)?,
         };
-        if !of_batch.loss().is_finite() {
-            return Err(diverged("loss", of_batch.loss()));
-        }
+        let loss = of_batch.loss();
         metrics.merge(of_batch);
+        // Gradients come from the last layer to the first: where one is not finite, those before it follow.
+        let first = trainer.network().not_finite(trainer.gradients()).next_back();
+        if let Some((tensor, value)) = first {
+            return Err(diverged(format!("the loss is {loss:.3e}, the gradient of `{}` {value}", tensor.name)));
+        }
+        if !loss.is_finite() {
+            return Err(diverged(format!("the loss is {loss}")));
+        }
         trainer.penalize(config.train.l1, config.train.l2);
         let (params, gradients) = trainer.params_and_gradients();
-        let norm = clip_by_norm(gradients, config.train.clip_norm.unwrap_or(f64::INFINITY));
-        if !norm.is_finite() {
-            return Err(diverged("gradient", norm));
+        if let Some(limit) = config.train.clip_norm {
+            clip_by_norm(gradients, limit);
         }
         if let Some(limit) = config.train.clip_value {
             clip_by_value(gradients, limit);
         }
         optimizer.step(params, gradients, (epoch.rate)(index));
+        if let Some((tensor, value)) = trainer.network().not_finite(trainer.network().params()).next() {
+            return Err(diverged(format!("a weight of `{}` is {value} after the step", tensor.name)));
+        }
         progress.batch(index + 1, epoch.batches.count(), metrics.loss());
     }
     Ok(Scores::from(&metrics))
