@@ -2,15 +2,17 @@
 
 use std::fmt::Write as _;
 use std::io::{self, IsTerminal, Write};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
-use anyhow::Context;
+use anyhow::{Context, bail};
 use clap::Args;
 use indicatif::{ProgressBar, ProgressStyle};
 
+use super::signals;
 use crate::config::Config;
 use crate::data::Prepared;
 use crate::evaluate::Scores;
+use crate::files;
 use crate::run::{self, EpochLog, Progress, Report};
 use crate::summary::{summary, thousands};
 
@@ -18,7 +20,8 @@ use crate::summary::{summary, thousands};
 #[derive(Args)]
 pub struct Train {
     /// The configuration; docs/CONFIG.md describes every key.
-    config: PathBuf,
+    #[arg(required_unless_present = "resume")]
+    config: Option<PathBuf>,
     /// Replace a setting of the file, such as `train.epochs=3`. May be given more than once.
     #[arg(long, value_name = "KEY=VALUE", value_parser = super::setting)]
     set: Vec<String>,
@@ -29,21 +32,31 @@ pub struct Train {
     /// Replace an earlier run in the same folder.
     #[arg(long)]
     overwrite: bool,
+    /// Go on with the run in this folder after its last whole epoch, as its own configuration says; the result has the same
+    /// bits as without the interruption. `--set` may raise `train.epochs` and change `train.threads`.
+    #[arg(long, value_name = "RUN_FOLDER", conflicts_with_all = ["config", "overwrite", "qat"])]
+    resume: Option<PathBuf>,
     /// Print the report as JSON, and everything else to standard error.
     #[arg(long)]
     json: bool,
 }
 
+/// The settings that may change while a run goes on.
+const RESUMABLE: [&str; 2] = ["train.epochs", "train.threads"];
+
 impl Train {
     /// Runs the command.
     pub fn run(self) -> anyhow::Result<()> {
-        let mut config = Config::load(&self.config, &self.set)?;
-        if self.qat && config.train.qat_epochs == 0 {
-            config.train.qat_epochs = config.train.epochs.div_ceil(4);
-        }
+        let config = self.config()?;
         let out: Box<dyn Write> = if self.json { Box::new(io::stderr()) } else { Box::new(io::stdout()) };
         let mut watcher = Watcher { out, bar: None, epochs: config.train.epochs, failed: None };
-        let report = run::train(&config, self.overwrite, &mut watcher)?;
+        let report = match &self.resume {
+            Some(folder) => match run::resume(&config, &mut watcher)? {
+                Some(report) => report,
+                None => return self.nothing_to_do(folder),
+            },
+            None => run::train(&config, self.overwrite, &mut watcher)?,
+        };
         if let Some(error) = watcher.failed {
             return Err(error).context("cannot write to standard output");
         }
@@ -51,6 +64,42 @@ impl Train {
             return super::print_json(&report);
         }
         super::print(&text(&report)?)
+    }
+
+    /// The configuration that is trained.
+    fn config(&self) -> anyhow::Result<Config> {
+        if let Some(folder) = &self.resume {
+            let key = |set: &str| set.split('=').next().unwrap_or(set).trim().to_owned();
+            if let Some(key) = self.set.iter().map(|set| key(set)).find(|key| !RESUMABLE.contains(&key.as_str())) {
+                bail!("--set {key}: a run goes on with its own settings; only {} may change", RESUMABLE.join(" and "));
+            }
+            let path = folder.join("config.toml");
+            if !path.exists() {
+                bail!("{}: there is no config.toml; give --resume the folder of a run", folder.display());
+            }
+            let mut config = Config::load(&path, &self.set)?;
+            // It may have been moved.
+            config.train.run_dir.clone_from(folder);
+            return Ok(config);
+        }
+        let path = self.config.as_deref().context("give a configuration, or --resume and the folder of a run")?;
+        let mut config = Config::load(path, &self.set)?;
+        if self.qat && config.train.qat_epochs == 0 {
+            config.train.qat_epochs = config.train.epochs.div_ceil(4);
+        }
+        Ok(config)
+    }
+
+    /// The run is finished.
+    fn nothing_to_do(&self, folder: &Path) -> anyhow::Result<()> {
+        if self.json {
+            let report = files::read(&folder.join("report.json"))?;
+            return super::print(&String::from_utf8_lossy(&report));
+        }
+        super::print(&format!(
+            "{}: finished, nothing to do; --set train.epochs=N trains it for longer, unless patience has ended it\n",
+            folder.display()
+        ))
     }
 }
 
@@ -104,6 +153,8 @@ impl Watcher {
 
 impl Progress for Watcher {
     fn start(&mut self, config: &Config, data: &Prepared) {
+        // Where signals cannot be caught, they end the process as ever, which --resume can stand too.
+        let _ = signals::note();
         self.print(&summary(&config.name, &data.layers, config.model.output));
         for warning in &data.warnings {
             let _ = writeln!(io::stderr(), "warning: {warning}");
@@ -160,6 +211,17 @@ impl Progress for Watcher {
         self.print(&format!(
             "Stopped after epoch {epoch}: val_loss no longer improves; the model is that of epoch {best}"
         ));
+    }
+
+    fn resumed(&mut self, epoch: usize) {
+        self.print(&format!("Going on after epoch {epoch}"));
+        if let Some(bar) = &self.bar {
+            bar.set_prefix(format!("Epoch {}/{}", epoch + 1, self.epochs));
+        }
+    }
+
+    fn interrupted(&self) -> bool {
+        signals::received()
     }
 
     fn integers(&mut self, epoch: usize, loss: f64) {

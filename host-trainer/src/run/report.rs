@@ -39,7 +39,7 @@ pub struct Report {
     pub weights_hash: String,
     /// The exported model.
     pub model: ExportedModel,
-    /// Time that the run took.
+    /// Time that the run took, since it went on if it was interrupted.
     pub seconds: f64,
 }
 

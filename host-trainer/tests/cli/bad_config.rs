@@ -191,10 +191,7 @@ fn training_that_diverges_names_the_tensor_and_leaves_nothing() {
         // The outputs are, and with them the loss and its gradient.
         (&["train.learning_rate=1e38"], "epoch 1, batch 2: the loss is NaN, the gradient of `dense.bias` NaN: "),
         // Errors and states of 1e30 are numbers, but their product is none; the bias's gradient is the error alone.
-        (
-            &["data.train=large.csv", "data.normalize=none"],
-            ", the gradient of `dense.kernel` ",
-        ),
+        (&["data.train=large.csv", "data.normalize=none"], ", the gradient of `dense.kernel` "),
     ] {
         let sets = own.iter().chain(sets).flat_map(|set| ["--set", set]);
         let args: Vec<&str> = ["train", "config.toml"].into_iter().chain(sets).collect();

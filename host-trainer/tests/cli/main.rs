@@ -6,5 +6,6 @@ mod bad_model;
 mod disk;
 mod npz;
 mod quantize;
+mod resume;
 mod runs;
 mod support;
