@@ -2,6 +2,7 @@
 
 use std::fmt::Write as _;
 use std::io::{self, IsTerminal, Write};
+use std::num::NonZeroUsize;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, bail};
@@ -36,6 +37,13 @@ pub struct Train {
     /// bits as without the interruption. `--set` may raise `train.epochs` and change `train.threads`.
     #[arg(long, value_name = "RUN_FOLDER", conflicts_with_all = ["config", "overwrite", "qat"])]
     resume: Option<PathBuf>,
+    /// Read and check configuration and data and show what would be trained, but train and write nothing.
+    #[arg(long, conflicts_with = "resume")]
+    dry_run: bool,
+    /// Check that the network can learn by heart: train on the first N examples alone, without regularisation. The run's name
+    /// and folder end in `-overfit`.
+    #[arg(long, value_name = "N", conflicts_with_all = ["resume", "qat"])]
+    overfit: Option<NonZeroUsize>,
     /// Print the report as JSON, and everything else to standard error.
     #[arg(long)]
     json: bool,
@@ -50,6 +58,14 @@ impl Train {
         let config = self.config()?;
         let out: Box<dyn Write> = if self.json { Box::new(io::stderr()) } else { Box::new(io::stdout()) };
         let mut watcher = Watcher { out, bar: None, epochs: config.train.epochs, failed: None };
+        if self.dry_run {
+            let plan = run::plan(&config, &mut watcher)?;
+            if self.json {
+                return super::print_json(&plan);
+            }
+            let (steps, epochs) = (thousands(plan.steps_per_epoch), thousands(plan.epochs));
+            return super::print(&format!("Epochs: {epochs} of {steps} steps; nothing is trained or written\n"));
+        }
         let report = match &self.resume {
             Some(folder) => match run::resume(&config, &mut watcher)? {
                 Some(report) => report,
@@ -87,7 +103,10 @@ impl Train {
         if self.qat && config.train.qat_epochs == 0 {
             config.train.qat_epochs = config.train.epochs.div_ceil(4);
         }
-        Ok(config)
+        Ok(match self.overfit {
+            Some(examples) => config.overfit(examples.get()),
+            None => config,
+        })
     }
 
     /// The run is finished.
@@ -106,6 +125,14 @@ impl Train {
 /// The report for a person.
 fn text(report: &Report) -> Result<String, std::fmt::Error> {
     let mut out = String::new();
+    if let Some(examples) = report.overfit {
+        writeln!(
+            out,
+            "\noverfit check: loss {:.3e} on {examples} examples after epoch {}; about 0 if the network can learn by heart, \
+             else try more epochs, units or another learning rate",
+            report.training.loss, report.epochs
+        )?;
+    }
     if let Some(test) = &report.test {
         writeln!(out, "\ntest part, by the runtime on the exported model of epoch {}:", report.best_epoch)?;
         let own = (format!("{} ({} parameters)", report.name, thousands(report.parameters)), test);
@@ -167,6 +194,9 @@ impl Progress for Watcher {
             .flatten()
             .collect();
         self.print(&format!("{}\n", parts.join(", ")));
+        if config.train.overfit.is_some() {
+            self.print("Overfit check: on these examples alone the loss should fall to about 0\n");
+        }
         if io::stderr().is_terminal() {
             let style = ProgressStyle::with_template("{prefix} {bar:30} {pos}/{len} {msg}").ok();
             let bar = ProgressBar::new(0).with_prefix(format!("Epoch 1/{}", self.epochs));

@@ -61,6 +61,12 @@ impl Config {
                 "clips gradients that `train.clip_norm` clips already; leave one of the two out",
             )?;
         }
+        if let Some(examples) = train.overfit {
+            not_zero(examples, "train.overfit")?;
+            let alone = self.data.validation.is_none() && self.data.test.is_none();
+            let problem = "is a check on the first examples alone; use `--overfit N`, which leaves out the other parts";
+            ensure(alone, "train.overfit", problem)?;
+        }
         if let Some(threads) = train.threads {
             not_zero(threads, "train.threads")?;
         }

@@ -18,6 +18,7 @@ mod folder;
 mod learning_rate;
 mod log;
 mod patience;
+mod plan;
 mod report;
 mod resume;
 
@@ -29,6 +30,7 @@ use grulet::spec::Output;
 use grulet::{AnyModel, BitHash, Exact};
 
 pub use log::{EpochLog, Progress};
+pub use plan::{Plan, plan};
 pub use report::{ExportedModel, Report};
 pub use resume::resume;
 
@@ -285,6 +287,7 @@ fn finish(
         epochs: last.epoch,
         stopped_epoch,
         best_epoch: best.epoch,
+        overfit: config.train.overfit.map(|_| data.train.series.len()),
         training: last.training,
         validation: last.validation,
         test,

@@ -24,6 +24,9 @@ pub struct Report {
     pub stopped_epoch: Option<usize>,
     /// The epoch that was exported.
     pub best_epoch: u32,
+    /// Of a check whether the network can learn by heart: the examples, which are all that it was trained on.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub overfit: Option<usize>,
     /// Scores of the last epoch on the training part, while it went along.
     pub training: Scores,
     /// Scores after the last epoch on the validation part.

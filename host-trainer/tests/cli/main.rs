@@ -3,6 +3,7 @@
 mod bad_config;
 mod bad_data;
 mod bad_model;
+mod checks;
 mod disk;
 mod npz;
 mod quantize;
