@@ -21,6 +21,17 @@ pub struct Checkpoint {
     pub params: Vec<f32>,
     /// The optimiser with its state.
     pub optimizer: Optimizer<f32>,
+    /// What the run rests on.
+    pub origin: Origin,
+}
+
+/// What a run rests on. Two of the same origin go the same way, epoch by epoch.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Origin {
+    /// Checksum of the settings that decide the weights.
+    pub settings: u32,
+    /// Hash of the training and the validation part.
+    pub data: u64,
 }
 
 /// Everything about a model but its weights.
@@ -62,7 +73,7 @@ pub struct Card {
     pub metric: String,
 }
 
-const MAGIC: &[u8] = b"grulet checkpoint 2\n";
+const MAGIC: &[u8] = b"grulet checkpoint 3\n";
 
 /// A file that is no checkpoint, or not a whole one.
 #[derive(Debug, thiserror::Error)]
@@ -138,11 +149,17 @@ mod tests {
             value: 0.25,
             params: vec![1.0, -2.0],
             optimizer: Optimizer::new(2, Rule::Sgd { momentum: 0.9, nesterov: true }),
+            origin: Origin { settings: 7, data: u64::MAX },
         };
         checkpoint.save(&path).unwrap();
         assert_eq!(Checkpoint::load(&path).unwrap(), checkpoint);
 
         let good = std::fs::read(&path).unwrap();
+        for length in 0..good.len() {
+            std::fs::write(&path, &good[..length]).unwrap();
+            let error = Checkpoint::load(&path).unwrap_err().to_string();
+            assert!(error.contains("damaged") || error.contains("not a checkpoint"), "{length} bytes: {error}");
+        }
         for (at, kind) in [(3, "not a checkpoint"), (30, "damaged"), (good.len() - 1, "damaged")] {
             let mut bad = good.clone();
             bad[at] ^= 1;

@@ -3,6 +3,9 @@
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 
+/// How the names of temporary files begin.
+const TEMPORARY: &str = ".grulet-";
+
 /// A file or folder that cannot be read or written.
 #[derive(Debug, thiserror::Error)]
 #[error("{}: cannot {action}: {source}; {advice}", path.display())]
@@ -45,7 +48,7 @@ pub fn write(path: &Path, contents: impl AsRef<[u8]>) -> Result<(), FileError> {
     let target = std::fs::canonicalize(path);
     let path = target.as_deref().unwrap_or(path);
     let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
-    let mut file = tempfile::Builder::new().prefix(".grulet-").tempfile_in(folder).map_err(failed)?;
+    let mut file = tempfile::Builder::new().prefix(TEMPORARY).tempfile_in(folder).map_err(failed)?;
     file.write_all(contents.as_ref()).map_err(failed)?;
     file.as_file().sync_all().map_err(failed)?;
     #[cfg(unix)]
@@ -56,6 +59,21 @@ pub fn write(path: &Path, contents: impl AsRef<[u8]>) -> Result<(), FileError> {
         file.as_file().set_permissions(std::fs::Permissions::from_mode(mode)).map_err(failed)?;
     }
     file.persist(path).map_err(|error| failed(error.error))?;
+    Ok(())
+}
+
+/// Removes what a process that was killed in [`write()`] has left in `folder`.
+///
+/// # Errors
+/// If the folder cannot be read or a file in it not be removed.
+pub fn remove_temporary(folder: &Path) -> Result<(), FileError> {
+    let failed = |source| FileError::new(folder, "read", source);
+    for entry in std::fs::read_dir(folder).map_err(failed)? {
+        let entry = entry.map_err(failed)?;
+        if entry.file_name().to_string_lossy().starts_with(TEMPORARY) {
+            remove(&entry.path())?;
+        }
+    }
     Ok(())
 }
 

@@ -3,7 +3,7 @@
 use grulet::blob::{AlignedBytes, Range};
 use grulet::spec::{Activation, Candidate, Gate, LayerSpec, Output, Reset};
 use grulet::{AnyModel, Int8};
-use grulet_trainer::checkpoint::{Card, Checkpoint};
+use grulet_trainer::checkpoint::{Card, Checkpoint, Origin};
 use grulet_trainer::nn::{Batch, Epsilon, Loss, Network, Optimizer, Rng, Rule, Trainer};
 use grulet_trainer::quantize::{Float, integer_outputs, scales};
 
@@ -92,6 +92,7 @@ fn imposed_outputs_are_those_of_the_exported_model() {
             value: 0.0,
             params: network.params().to_vec(),
             optimizer: Optimizer::new(network.params().len(), Rule::Adam(Epsilon::Keras)),
+            origin: Origin::default(),
         };
         let ranges = [Range { input: 4.0, output: 6.0 }; 5];
         let imposed = integer_outputs(&checkpoint, &ranges, &batch).unwrap();

@@ -1,6 +1,6 @@
 //! The command line: arguments to library calls, results to text or JSON.
 //!
-//! Exit codes: 0 done, 1 failed (one message on standard error), 2 wrong usage.
+//! Exit codes: 0 done, 1 failed (one message on standard error), 2 wrong usage, 130 or 143 ended by Ctrl-C or SIGTERM.
 
 mod evaluate;
 mod export;
@@ -8,6 +8,7 @@ mod folds;
 mod inspect;
 mod predict;
 mod quantize;
+mod signals;
 mod source;
 mod sweep;
 mod train;
@@ -17,6 +18,9 @@ use std::process::ExitCode;
 
 use anyhow::Context;
 use clap::{Parser, Subcommand};
+
+use crate::run::RunError;
+use crate::run::folds::FoldsError;
 
 /// Trains GRUs on the host and exports models that give the same bits on a microcontroller.
 #[derive(Parser)]
@@ -52,6 +56,10 @@ pub fn main() -> ExitCode {
         Ok(()) => ExitCode::SUCCESS,
         // Whoever reads the output has closed it: nothing is lost, as for any filter.
         Err(error) if is_broken_pipe(&error) => ExitCode::SUCCESS,
+        Err(error) if is_interrupted(&error) => {
+            let _ = writeln!(io::stderr(), "{error}");
+            signals::exit_code()
+        }
         Err(error) => {
             let _ = writeln!(io::stderr(), "error: {}", message(&error));
             ExitCode::FAILURE
@@ -70,6 +78,14 @@ fn message(error: &anyhow::Error) -> String {
 
 fn is_broken_pipe(error: &anyhow::Error) -> bool {
     error.downcast_ref::<io::Error>().is_some_and(|error| error.kind() == io::ErrorKind::BrokenPipe)
+}
+
+fn is_interrupted(error: &anyhow::Error) -> bool {
+    let run = match error.downcast_ref() {
+        Some(FoldsError::Fold { source, .. }) => Some(&**source),
+        _ => error.downcast_ref(),
+    };
+    matches!(run, Some(RunError::Interrupted { .. }))
 }
 
 /// Prints a text, which ends its last line.

@@ -2,16 +2,19 @@
 
 use std::fmt::Write as _;
 use std::io::{self, IsTerminal, Write};
-use std::path::PathBuf;
+use std::num::NonZeroUsize;
+use std::path::{Path, PathBuf};
 
-use anyhow::Context;
+use anyhow::{Context, bail};
 use clap::Args;
 use indicatif::{ProgressBar, ProgressStyle};
 
 use super::folds::{FoldArgs, table};
+use super::signals;
 use crate::config::Config;
 use crate::data::Prepared;
 use crate::evaluate::Scores;
+use crate::files;
 use crate::run::{self, EpochLog, Progress, Report};
 use crate::summary::{summary, thousands};
 
@@ -19,7 +22,8 @@ use crate::summary::{summary, thousands};
 #[derive(Args)]
 pub struct Train {
     /// The configuration; docs/CONFIG.md describes every key.
-    config: PathBuf,
+    #[arg(required_unless_present = "resume")]
+    config: Option<PathBuf>,
     /// Replace a setting of the file, such as `train.epochs=3`. May be given more than once.
     #[arg(long, value_name = "KEY=VALUE", value_parser = super::setting)]
     set: Vec<String>,
@@ -32,41 +36,112 @@ pub struct Train {
     overwrite: bool,
     #[command(flatten)]
     folds: FoldArgs,
+    /// Go on with the run in this folder after its last whole epoch, as its own configuration says; the result has the same
+    /// bits as without the interruption. `--set` may raise `train.epochs` and change `train.threads`.
+    #[arg(long, value_name = "RUN_FOLDER", conflicts_with_all = ["config", "overwrite", "qat", "count"])]
+    resume: Option<PathBuf>,
+    /// Read and check configuration and data and show what would be trained, but train and write nothing.
+    #[arg(long, conflicts_with_all = ["resume", "count"])]
+    dry_run: bool,
+    /// Check that the network can learn by heart: train on the first N examples alone, without regularisation. The run's name
+    /// and folder end in `-overfit`.
+    #[arg(long, value_name = "N", conflicts_with_all = ["resume", "qat", "count"])]
+    overfit: Option<NonZeroUsize>,
     /// Print the report as JSON, and everything else to standard error.
     #[arg(long)]
     json: bool,
 }
 
+/// The settings that may change while a run goes on.
+const RESUMABLE: [&str; 2] = ["train.epochs", "train.threads"];
+
 impl Train {
     /// Runs the command.
     pub fn run(self) -> anyhow::Result<()> {
-        let folds = self.folds.folds();
-        let mut config = match &folds {
-            Some(folds) => run::folds::load(&self.config, &self.set, folds)?,
-            None => Config::load(&self.config, &self.set)?,
-        };
-        if self.qat && config.train.qat_epochs == 0 {
-            config.train.qat_epochs = config.train.epochs.div_ceil(4);
-        }
+        let config = self.config()?;
         let out: Box<dyn Write> = if self.json { Box::new(io::stderr()) } else { Box::new(io::stdout()) };
         let mut watcher = Watcher { out, bar: None, epochs: config.train.epochs, fold: None, failed: None };
-        if let Some(folds) = folds {
+        if self.dry_run {
+            let plan = run::plan(&config, &mut watcher)?;
+            if self.json {
+                return super::print_json(&plan);
+            }
+            let (steps, epochs) = (thousands(plan.steps_per_epoch), thousands(plan.epochs));
+            return super::print(&format!("Epochs: {epochs} of {steps} steps; nothing is trained or written\n"));
+        }
+        if let Some(folds) = self.folds.folds() {
             let result = run::folds::cross_validate(&config, folds.count, self.overwrite, &mut watcher)?;
             watcher.check()?;
             return if self.json { super::print(&result.to_json()) } else { super::print(&table(&result)?) };
         }
-        let report = run::train(&config, self.overwrite, &mut watcher)?;
+        let report = match &self.resume {
+            Some(folder) => match run::resume(&config, &mut watcher)? {
+                Some(report) => report,
+                None => return self.nothing_to_do(folder),
+            },
+            None => run::train(&config, self.overwrite, &mut watcher)?,
+        };
         watcher.check()?;
         if self.json {
             return super::print_json(&report);
         }
         super::print(&text(&report)?)
     }
+
+    /// The configuration that is trained.
+    fn config(&self) -> anyhow::Result<Config> {
+        if let Some(folder) = &self.resume {
+            let key = |set: &str| set.split('=').next().unwrap_or(set).trim().to_owned();
+            if let Some(key) = self.set.iter().map(|set| key(set)).find(|key| !RESUMABLE.contains(&key.as_str())) {
+                bail!("--set {key}: a run goes on with its own settings; only {} may change", RESUMABLE.join(" and "));
+            }
+            let path = folder.join("config.toml");
+            if !path.exists() {
+                bail!("{}: there is no config.toml; give --resume the folder of a run", folder.display());
+            }
+            let mut config = Config::load(&path, &self.set)?;
+            // It may have been moved.
+            config.train.run_dir.clone_from(folder);
+            return Ok(config);
+        }
+        let path = self.config.as_deref().context("give a configuration, or --resume and the folder of a run")?;
+        let mut config = match self.folds.folds() {
+            Some(folds) => run::folds::load(path, &self.set, &folds)?,
+            None => Config::load(path, &self.set)?,
+        };
+        if self.qat && config.train.qat_epochs == 0 {
+            config.train.qat_epochs = config.train.epochs.div_ceil(4);
+        }
+        Ok(match self.overfit {
+            Some(examples) => config.overfit(examples.get()),
+            None => config,
+        })
+    }
+
+    /// The run is finished.
+    fn nothing_to_do(&self, folder: &Path) -> anyhow::Result<()> {
+        if self.json {
+            let report = files::read(&folder.join("report.json"))?;
+            return super::print(&String::from_utf8_lossy(&report));
+        }
+        super::print(&format!(
+            "{}: finished, nothing to do; --set train.epochs=N trains it for longer, unless patience has ended it\n",
+            folder.display()
+        ))
+    }
 }
 
 /// The report for a person.
 fn text(report: &Report) -> Result<String, std::fmt::Error> {
     let mut out = String::new();
+    if let Some(examples) = report.overfit {
+        writeln!(
+            out,
+            "\noverfit check: loss {:.3e} on {examples} examples after epoch {}; about 0 if the network can learn by heart, \
+             else try more epochs, units or another learning rate",
+            report.training.loss, report.epochs
+        )?;
+    }
     if let Some(test) = &report.test {
         writeln!(out, "\ntest part, by the runtime on the exported model of epoch {}:", report.best_epoch)?;
         let own = (format!("{} ({} parameters)", report.name, thousands(report.parameters)), test);
@@ -125,6 +200,8 @@ impl Progress for Watcher {
     }
 
     fn start(&mut self, config: &Config, data: &Prepared) {
+        // Where signals cannot be caught, they end the process as ever, which --resume can stand too.
+        let _ = signals::note();
         if let Some(fold) = self.fold.take() {
             self.print(&fold);
         }
@@ -140,6 +217,9 @@ impl Progress for Watcher {
             .flatten()
             .collect();
         self.print(&format!("{}\n", parts.join(", ")));
+        if config.train.overfit.is_some() {
+            self.print("Overfit check: on these examples alone the loss should fall to about 0\n");
+        }
         if io::stderr().is_terminal() {
             let style = ProgressStyle::with_template("{prefix} {bar:30} {pos}/{len} {msg}").ok();
             let bar = ProgressBar::new(0).with_prefix(format!("Epoch 1/{}", self.epochs));
@@ -184,6 +264,17 @@ impl Progress for Watcher {
         self.print(&format!(
             "Stopped after epoch {epoch}: val_loss no longer improves; the model is that of epoch {best}"
         ));
+    }
+
+    fn resumed(&mut self, epoch: usize) {
+        self.print(&format!("Going on after epoch {epoch}"));
+        if let Some(bar) = &self.bar {
+            bar.set_prefix(format!("Epoch {}/{}", epoch + 1, self.epochs));
+        }
+    }
+
+    fn interrupted(&self) -> bool {
+        signals::received()
     }
 
     fn integers(&mut self, epoch: usize, loss: f64) {

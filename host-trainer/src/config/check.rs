@@ -68,6 +68,12 @@ impl Config {
             let problem = format!("is {}, all of a window of {window}; make it smaller", train.ignore_steps);
             ensure(train.ignore_steps < window, "train.ignore_steps", problem)?;
         }
+        if let Some(examples) = train.overfit {
+            not_zero(examples, "train.overfit")?;
+            let alone = self.data.validation.is_none() && self.data.test.is_none();
+            let problem = "is a check on the first examples alone; use `--overfit N`, which leaves out the other parts";
+            ensure(alone, "train.overfit", problem)?;
+        }
         if let Some(threads) = train.threads {
             not_zero(threads, "train.threads")?;
         }

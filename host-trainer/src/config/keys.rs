@@ -74,6 +74,7 @@ pub const KEYS: &[&str] = &[
     "train.class_weights",
     "train.oversample",
     "train.qat_epochs",
+    "train.overfit",
     "train.threads",
     "train.shuffle",
     "train.run_dir",

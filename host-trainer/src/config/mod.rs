@@ -9,6 +9,7 @@ mod error;
 mod keys;
 mod load;
 mod names;
+mod overfit;
 mod train;
 
 use std::path::PathBuf;

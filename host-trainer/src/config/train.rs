@@ -94,6 +94,8 @@ pub struct TrainConfig {
     /// Epochs of quantisation-aware training after the others, which end in a model in integers; 0 for none.
     #[serde(default)]
     pub qat_epochs: usize,
+    /// A check whether the network can learn by heart: only so many examples are trained on.
+    pub overfit: Option<usize>,
     /// Threads; all cores unless given. The result does not depend on it.
     pub threads: Option<usize>,
     /// Whether the examples are shuffled anew in every epoch.
@@ -137,6 +139,7 @@ impl TrainConfig {
             class_weights: None,
             oversample: false,
             qat_epochs: 0,
+            overfit: None,
             threads: None,
             shuffle: default_shuffle(),
             run_dir: PathBuf::new(),

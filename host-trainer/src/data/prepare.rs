@@ -124,6 +124,9 @@ pub fn prepare(config: &Config) -> Result<Prepared, DataError> {
             test = test.map(|data| data.windows(window, stride).0);
         }
     }
+    if let Some(examples) = config.train.overfit {
+        train.series.truncate(examples);
+    }
     Ok(Prepared { train, validation, test, inputs, targets, layers, warnings })
 }
 

@@ -139,6 +139,17 @@ impl Scores {
         ];
         all.into_iter().filter_map(|(name, value)| Some((name, value?)))
     }
+
+    /// The scores that [`Scores::list`] gave, by their names; none without a loss.
+    pub fn from_names(value: impl Fn(&str) -> Option<f64>) -> Option<Self> {
+        Some(Self {
+            loss: value("loss")?,
+            accuracy: value("accuracy"),
+            mae: value("mae"),
+            mse: value("mse"),
+            r2: value("r2"),
+        })
+    }
 }
 
 /// Scores of answers against the targets of the same dataset.

@@ -121,6 +121,15 @@ impl<R: Real> Network<R> {
         &mut self.params
     }
 
+    /// Each tensor that holds a number which is not finite, with the first such number. `values` are the parameters, or
+    /// what is laid out as they are, such as gradients.
+    pub fn not_finite<'a>(&'a self, values: &'a [R]) -> impl DoubleEndedIterator<Item = (&'a Tensor, f64)> {
+        self.tensors.iter().filter_map(|tensor| {
+            let mut values = values[tensor.range.clone()].iter().map(|value| value.to_f64());
+            Some((tensor, values.find(|value| !value.is_finite())?))
+        })
+    }
+
     /// The parameters of one tensor.
     pub fn tensor(&self, name: &str) -> Option<&[R]> {
         let tensor = self.tensors.iter().find(|tensor| tensor.name == name)?;

@@ -68,6 +68,11 @@ impl<R: Real> Optimizer<R> {
         Self { rule, params, steps: 0, mean: vec![R::ZERO; mean], square: vec![R::ZERO; square] }
     }
 
+    /// The rule.
+    pub fn rule(&self) -> Rule {
+        self.rule
+    }
+
     /// Makes one step against `gradients`.
     ///
     /// # Panics

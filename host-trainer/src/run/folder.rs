@@ -17,6 +17,9 @@ const FILES: [&str; 8] = [
     "report.json",
 ];
 
+/// What a run writes when all epochs are trained. The report is the last of them, and the first to go.
+const RESULTS: [&str; 4] = ["report.json", "model.gru", "model_int8.gru", "best_int8.ckpt"];
+
 /// The folder of a run. **If** it is dropped before [`RunFolder::keep`] **then** what the run has written is removed, with
 /// the folders that it made.
 pub(super) struct RunFolder {
@@ -38,10 +41,30 @@ impl RunFolder {
         let made = path.ancestors().take_while(new).map(Path::to_owned).collect();
         let folder = Self { path: path.to_owned(), made, keep: false };
         files::make_folder(path)?;
+        files::remove_temporary(path)?;
         for name in FILES {
             files::remove(&path.join(name))?;
         }
         Ok(folder)
+    }
+
+    /// The folder of a run that is to go on, as it is.
+    pub fn open(path: &Path) -> Self {
+        Self { path: path.to_owned(), made: Vec::new(), keep: true }
+    }
+
+    /// Whether the run has got to its end.
+    pub fn is_finished(&self) -> bool {
+        self.file("report.json").exists()
+    }
+
+    /// Removes what the run has come to, and what a killed process has left: epochs follow.
+    pub fn reopen(&self) -> Result<(), RunError> {
+        files::remove_temporary(&self.path)?;
+        for name in RESULTS {
+            files::remove(&self.file(name))?;
+        }
+        Ok(())
     }
 
     /// The path of one of the run's files.

@@ -10,7 +10,8 @@
 //! | `report.json` | a [`Report`] |
 //!
 //! **If** a run fails **then** every file in its folder is whole, and those of the epochs before are there; **if** it fails in
-//! its first epoch **then** nothing is left of it.
+//! its first epoch **then** nothing is left of it. **If** its process is killed, whenever that is, **then** [`resume`] goes on
+//! after the last epoch that has its `last.ckpt`, and ends in the same bits as if nothing had happened.
 
 mod aware;
 mod folder;
@@ -19,9 +20,12 @@ mod learning_rate;
 mod log;
 mod outcome;
 mod patience;
+mod plan;
 mod report;
+mod resume;
 
-use std::path::PathBuf;
+use std::ops::Range;
+use std::path::{Path, PathBuf};
 use std::time::Instant;
 
 use grulet::spec::Output;
@@ -29,10 +33,12 @@ use grulet::{AnyModel, BitHash, Exact};
 
 pub use log::{EpochLog, Progress};
 pub use outcome::{NamedScores, Outcome, Spread};
+pub use plan::{Plan, plan};
 pub use report::{ExportedModel, Report};
+pub use resume::resume;
 
 use crate::baseline::baselines;
-use crate::checkpoint::{Card, Checkpoint};
+use crate::checkpoint::{Card, Checkpoint, CheckpointError, Origin};
 use crate::config::{Balance, ClassWeights, Config, Names};
 use crate::data::{self, Batches, Dataset, Prepared, balanced_weights};
 use crate::evaluate::{Details, Scores, predict, score};
@@ -76,6 +82,25 @@ pub enum RunError {
         /// The folder.
         path: PathBuf,
     },
+    /// A checkpoint cannot be read.
+    #[error(transparent)]
+    Checkpoint(#[from] CheckpointError),
+    /// A run cannot go on.
+    #[error("{}: the run cannot go on: {problem}", path.display())]
+    Resume {
+        /// The file or folder at fault.
+        path: PathBuf,
+        /// What is wrong, and what to do.
+        problem: String,
+    },
+    /// It was to end before its time.
+    #[error("interrupted in epoch {}: {}", epochs + 1, how_to_resume(path, *epochs))]
+    Interrupted {
+        /// The folder of the run.
+        path: PathBuf,
+        /// Epochs that are trained, and kept.
+        epochs: usize,
+    },
     /// The learning rate would rise to the end.
     #[error(
         "`train.warmup_steps` is {warmup}, but the run has only {steps} steps ({epochs} epochs of {per_epoch} batches); lower it, or train for more epochs"
@@ -90,19 +115,17 @@ pub enum RunError {
         /// Batches in each.
         per_epoch: usize,
     },
-    /// The loss or a gradient is no longer a number.
+    /// The loss, a gradient or a weight is no longer a finite number.
     #[error(
-        "epoch {epoch}, batch {batch}: the {what} is {value}: training diverged; lower `train.learning_rate`, or set `train.clip_norm = 1.0`"
+        "epoch {epoch}, batch {batch}: {what}: training diverged; lower `train.learning_rate`, or set `train.clip_norm = 1.0`"
     )]
     Diverged {
         /// The epoch, from 1.
         epoch: usize,
         /// The batch in it, from 1.
         batch: usize,
-        /// Which number.
-        what: &'static str,
-        /// What it is.
-        value: f64,
+        /// Which number is what, and in which tensor.
+        what: String,
     },
 }
 
@@ -116,36 +139,104 @@ pub fn train(config: &Config, overwrite: bool, progress: &mut dyn Progress) -> R
         return Err(RunError::Occupied { path: config.train.run_dir.clone() });
     }
     let data = data::prepare(config)?;
-    let threads = config.train.threads.unwrap_or_else(|| std::thread::available_parallelism().map_or(1, usize::from));
-    let network = Network::<f32>::new(&data.layers, config.model.output, config.seed)?;
-    let mut trainer = Trainer::new(network, config.train.loss.into(), threads)?;
-    trainer.regularize(regularization(config))?;
-    let mut batches = training_batches(config, &data.train);
-    let mut learning_rate = LearningRate::new(&config.train, batches.count())?;
-
-    let mut folder = RunFolder::make(&config.train.run_dir)?;
+    let training = Training::new(config, &data)?;
+    let folder = RunFolder::make(&config.train.run_dir)?;
     files::write(&folder.file("config.toml"), with_classes(config, &data).to_toml())?;
-    let mut log = Log::create(&folder.file("log.csv"))?;
+    let log = Log::create(&folder.file("log.csv"))?;
     progress.start(config, &data);
+    finish(training, folder, log, start, progress)
+}
 
-    let card = card(config, &data);
-    let mut optimizer = Optimizer::new(trainer.network().params().len(), config.train.rule());
-    let mut best: Option<Checkpoint> = None;
-    let mut last = None;
-    let mut patience = config.train.patience.map(|epochs| Patience::new(epochs, config.train.min_delta));
-    let mut stopped_epoch = None;
-    for epoch in 0..config.train.epochs {
+/// What an interrupted run leaves, and how to go on with it.
+fn how_to_resume(path: &Path, epochs: usize) -> String {
+    match epochs {
+        0 => "nothing is left of the run".to_owned(),
+        _ => format!("all before it is kept; go on with `grulet train --resume {}`", path.display()),
+    }
+}
+
+/// Where a run stands.
+struct Training<'a> {
+    config: &'a Config,
+    data: &'a Prepared,
+    trainer: Trainer<f32>,
+    batches: Batches<'a>,
+    learning_rate: LearningRate,
+    optimizer: Optimizer<f32>,
+    patience: Option<Patience>,
+    card: Card,
+    origin: Origin,
+    best: Option<Checkpoint>,
+    /// The last epoch.
+    last: Option<EpochLog>,
+    /// The epoch with which patience has ended.
+    stopped_epoch: Option<usize>,
+}
+
+impl<'a> Training<'a> {
+    /// Before the first epoch.
+    fn new(config: &'a Config, data: &'a Prepared) -> Result<Self, RunError> {
+        let train = &config.train;
+        let threads = train.threads.unwrap_or_else(|| std::thread::available_parallelism().map_or(1, usize::from));
+        let network = Network::<f32>::new(&data.layers, config.model.output, config.seed)?;
+        let mut trainer = Trainer::new(network, train.loss.into(), threads)?;
+        trainer.regularize(regularization(config))?;
+        let batches = training_batches(config, &data.train);
+        Ok(Self {
+            config,
+            data,
+            learning_rate: LearningRate::new(train, batches.count())?,
+            optimizer: Optimizer::new(trainer.network().params().len(), train.rule()),
+            patience: train.patience.map(|epochs| Patience::new(epochs, train.min_delta)),
+            card: card(config, data),
+            origin: resume::origin(config, data),
+            best: None,
+            last: None,
+            stopped_epoch: None,
+            trainer,
+            batches,
+        })
+    }
+
+    /// Takes what came of an epoch.
+    fn epoch_ends(&mut self, row: EpochLog) {
+        self.learning_rate.epoch_ends(row.value());
+        let ends = self.patience.as_mut().is_some_and(|patience| patience.ends(row.value()));
+        if ends && row.epoch < self.config.train.epochs {
+            self.stopped_epoch = Some(row.epoch);
+        }
+        self.last = Some(row);
+    }
+
+    /// The epochs that are still to train, from 0.
+    fn epochs(&self) -> Range<usize> {
+        let done = self.last.as_ref().map_or(0, |last| last.epoch);
+        done..self.stopped_epoch.unwrap_or(self.config.train.epochs)
+    }
+}
+
+/// Trains the epochs that are left, and makes of the best one what a run ends in.
+fn finish(
+    mut training: Training<'_>,
+    mut folder: RunFolder,
+    mut log: Log,
+    start: Instant,
+    progress: &mut dyn Progress,
+) -> Result<Report, RunError> {
+    let Training { config, data, .. } = training;
+    for epoch in training.epochs() {
+        let Training { trainer, batches, learning_rate, optimizer, card, origin, best, .. } = &mut training;
         let epoch_start = Instant::now();
         batches.start_epoch(epoch as u64);
         let rate = |index| learning_rate.of(epoch * batches.count() + index);
-        let pass = Epoch { number: epoch + 1, batches: &batches, rate: &rate };
-        let training = train_epoch(config, &mut trainer, &mut optimizer, &pass, progress, |_, _| Ok(None))?;
-        let validation = data.validation.as_ref().map(|data| validate(config, &mut trainer, data)).transpose()?;
+        let pass = Epoch { number: epoch + 1, batches, rate: &rate };
+        let scores = train_epoch(config, trainer, optimizer, &pass, progress, |_, _| Ok(None))?;
+        let validation = data.validation.as_ref().map(|part| validate(config, trainer, part, epoch, progress));
         let row = EpochLog {
             epoch: epoch + 1,
             learning_rate: rate(batches.count() - 1),
-            training,
-            validation,
+            training: scores,
+            validation: validation.transpose()?,
             seconds: epoch_start.elapsed().as_secs_f64(),
             steps: batches.count(),
         };
@@ -153,25 +244,25 @@ pub fn train(config: &Config, overwrite: bool, progress: &mut dyn Progress) -> R
         let checkpoint = Checkpoint {
             card: card.clone(),
             epoch: epoch as u32 + 1,
-            value: row.validation.as_ref().unwrap_or(&row.training).loss,
+            value: row.value(),
             params: trainer.network().params().to_vec(),
             optimizer: optimizer.clone(),
+            origin: *origin,
         };
-        if best.as_ref().is_none_or(|best| checkpoint.value < best.value || best.value.is_nan()) {
+        if best.as_ref().is_none_or(|best| improves(checkpoint.value, best.value)) {
             checkpoint.save(&folder.file("best.ckpt"))?;
-            best = Some(checkpoint.clone());
+            *best = Some(checkpoint.clone());
         }
-        learning_rate.epoch_ends(checkpoint.value);
+        // The last of the epoch's files: what it does not tell follows from the log.
         checkpoint.save(&folder.file("last.ckpt"))?;
         folder.keep();
         progress.epoch(&row);
-        last = Some(row);
-        let ends = patience.as_mut().is_some_and(|patience| patience.ends(checkpoint.value));
-        if ends && epoch + 1 < config.train.epochs {
-            stopped_epoch = Some(epoch + 1);
+        training.epoch_ends(row);
+        if training.stopped_epoch.is_some() {
             break;
         }
     }
+    let Training { mut trainer, mut batches, best, last, stopped_epoch, .. } = training;
     // A configuration has at least one epoch.
     let (Some(best), Some(last)) = (best, last) else { unreachable!("there is no training without an epoch") };
     if let Some(epoch) = stopped_epoch {
@@ -191,7 +282,7 @@ pub fn train(config: &Config, overwrite: bool, progress: &mut dyn Progress) -> R
         None => (None, None),
     };
     let int8 = if config.train.qat_epochs > 0 {
-        aware::train_aware(config, &data, &best, &mut trainer, &mut batches, &folder, progress)?
+        aware::train_aware(config, data, &best, &mut trainer, &mut batches, &folder, progress)?
     } else {
         None
     };
@@ -204,13 +295,14 @@ pub fn train(config: &Config, overwrite: bool, progress: &mut dyn Progress) -> R
         epochs: last.epoch,
         stopped_epoch,
         best_epoch: best.epoch,
+        overfit: config.train.overfit.map(|_| data.train.series.len()),
         training: last.training,
         validation: last.validation,
         test,
         test_details,
         int8,
         baselines: data.test.as_ref().map_or_else(Vec::new, |test| {
-            baselines(config.task(), loss, config.data.horizon, &in_own_units(&data, &data.train), test)
+            baselines(config.task(), loss, config.data.horizon, &in_own_units(data, &data.train), test)
         }),
         weights_hash: format!("{:016x}", weights.finish()),
         model: ExportedModel::of(folder.file("model.gru"), blob.as_ref().len(), model.header()),
@@ -274,39 +366,68 @@ fn train_epoch(
     let mut metrics = Metrics::default();
     let mut batch = Batch::default();
     for index in 0..epoch.batches.count() {
+        go_on(config, epoch.number - 1, progress)?;
         epoch.batches.gather(index, &mut batch);
-        let diverged = |what, value| RunError::Diverged { epoch: epoch.number, batch: index + 1, what, value };
+        let diverged = |what| RunError::Diverged { epoch: epoch.number, batch: index + 1, what };
         let step = (epoch.number - 1) * epoch.batches.count() + index;
         trainer.start_batch(step as u64);
         let of_batch = match impose(trainer.network().params(), &batch)? {
             Some(imposed) => trainer.gradient_with(&batch, &imposed)?,
             None => trainer.gradient(&batch)?,
         };
-        if !of_batch.loss().is_finite() {
-            return Err(diverged("loss", of_batch.loss()));
-        }
+        let loss = of_batch.loss();
         metrics.merge(of_batch);
+        // Gradients come from the last layer to the first: where one is not finite, those before it follow.
+        let first = trainer.network().not_finite(trainer.gradients()).next_back();
+        if let Some((tensor, value)) = first {
+            return Err(diverged(format!("the loss is {loss:.3e}, the gradient of `{}` {value}", tensor.name)));
+        }
+        if !loss.is_finite() {
+            return Err(diverged(format!("the loss is {loss}")));
+        }
         trainer.penalize(config.train.l1, config.train.l2);
         let (params, gradients) = trainer.params_and_gradients();
-        let norm = clip_by_norm(gradients, config.train.clip_norm.unwrap_or(f64::INFINITY));
-        if !norm.is_finite() {
-            return Err(diverged("gradient", norm));
+        if let Some(limit) = config.train.clip_norm {
+            clip_by_norm(gradients, limit);
         }
         if let Some(limit) = config.train.clip_value {
             clip_by_value(gradients, limit);
         }
         optimizer.step(params, gradients, (epoch.rate)(index));
+        if let Some((tensor, value)) = trainer.network().not_finite(trainer.network().params()).next() {
+            return Err(diverged(format!("a weight of `{}` is {value} after the step", tensor.name)));
+        }
         progress.batch(index + 1, epoch.batches.count(), metrics.loss());
     }
     Ok(Scores::from(&metrics))
 }
 
+/// An error if the run is to end now, in the epoch after `epochs`.
+fn go_on(config: &Config, epochs: usize, progress: &dyn Progress) -> Result<(), RunError> {
+    if progress.interrupted() {
+        return Err(RunError::Interrupted { path: config.train.run_dir.clone(), epochs });
+    }
+    Ok(())
+}
+
+/// Whether an epoch of this value is better than the best one until then.
+fn improves(value: f64, best: f64) -> bool {
+    value < best || best.is_nan()
+}
+
 /// Scores of the validation part with the trainer's arithmetic, on the examples that it is cut into.
-fn validate(config: &Config, trainer: &mut Trainer<f32>, data: &Dataset) -> Result<Scores, RunError> {
+fn validate(
+    config: &Config,
+    trainer: &mut Trainer<f32>,
+    data: &Dataset,
+    epoch: usize,
+    progress: &dyn Progress,
+) -> Result<Scores, RunError> {
     let batches = Batches::new(data, config.train.batch_size).ignoring(config.train.ignore_steps);
     let mut metrics = Metrics::default();
     let mut batch = Batch::default();
     for index in 0..batches.count() {
+        go_on(config, epoch, progress)?;
         batches.gather(index, &mut batch);
         metrics.merge(trainer.evaluate(&batch)?);
     }

@@ -24,6 +24,9 @@ pub struct Report {
     pub stopped_epoch: Option<usize>,
     /// The epoch that was exported.
     pub best_epoch: u32,
+    /// Of a check whether the network can learn by heart: the examples, which are all that it was trained on.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub overfit: Option<usize>,
     /// Scores of the last epoch on the training part, while it went along.
     pub training: Scores,
     /// Scores after the last epoch on the validation part.
@@ -42,7 +45,7 @@ pub struct Report {
     pub weights_hash: String,
     /// The exported model.
     pub model: ExportedModel,
-    /// Time that the run took.
+    /// Time that the run took, since it went on if it was interrupted.
     pub seconds: f64,
 }
 

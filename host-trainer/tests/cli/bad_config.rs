@@ -167,29 +167,40 @@ fn a_wrong_file_is_named_with_its_line() {
     bench.refuses(&["train", "latin.toml"], &["latin.toml", "UTF-8"]);
 }
 
+/// Each number that may be the first to overflow, in a regression with two layers whose inputs are about 1.
 #[test]
-fn training_that_diverges_says_so_and_leaves_nothing() {
+fn training_that_diverges_names_the_tensor_and_leaves_nothing() {
     let bench = Bench::new();
-    let mse = "label,t,a\n".to_owned() + &(0..40).map(|t| format!("{},{t},{}\n", t % 3, 1 + t % 2)).collect::<String>();
-    bench.put("train.csv", mse);
-    let sets = [
+    for (file, power) in [("train.csv", ""), ("large.csv", "e30")] {
+        let rows: String = (0..40).map(|t| format!("{},{t},{}{power}\n", t % 3, 1 + t % 2)).collect();
+        bench.put(file, "label,t,a\n".to_owned() + &rows);
+    }
+    bench.put("other.csv", bench.text("train.csv"));
+    let own = [
         "data.test=other.csv",
-        "train.loss=mse",
-        "train.learning_rate=1e38",
-        "model.output=every_step",
-        "model.layers=[{type=\"dense\",units=1}]",
         "data.units=[\"m\"]",
+        "data.window=5",
+        "train.loss=mse",
         "train.epochs=50",
         "train.batch_size=2",
-        "data.window=5",
+        "model.output=every_step",
+        "model.layers=[{type=\"gru\",units=2,candidate=\"linear\"},{type=\"dense\",units=1}]",
     ];
-    bench.put("other.csv", bench.text("train.csv"));
-    let sets = sets.iter().flat_map(|set| ["--set", set]);
-    let args: Vec<&str> = ["train", "config.toml"].into_iter().chain(sets).collect();
-    let ran = bench.grulet(&args);
-    assert_eq!(ran.code, 1, "{}", ran.stdout);
-    for phrase in ["epoch 1, ", "training diverged", "lower `train.learning_rate`"] {
-        assert!(ran.stderr.contains(phrase), "{}", ran.stderr);
+    for (sets, expected) in [
+        // The step itself is too long for f32.
+        (&["train.learning_rate=1e39"][..], "epoch 1, batch 1: a weight of `gru.kernel` is "),
+        // The outputs are, and with them the loss and its gradient.
+        (&["train.learning_rate=1e38"], "epoch 1, batch 2: the loss is NaN, the gradient of `dense.bias` NaN: "),
+        // Errors and states of 1e30 are numbers, but their product is none; the bias's gradient is the error alone.
+        (&["data.train=large.csv", "data.normalize=none"], ", the gradient of `dense.kernel` "),
+    ] {
+        let sets = own.iter().chain(sets).flat_map(|set| ["--set", set]);
+        let args: Vec<&str> = ["train", "config.toml"].into_iter().chain(sets).collect();
+        let ran = bench.grulet(&args);
+        assert_eq!(ran.code, 1, "{}", ran.stdout);
+        for phrase in ["error: epoch 1, ", expected, "training diverged", "lower `train.learning_rate`"] {
+            assert!(ran.stderr.contains(phrase), "no {phrase:?} in {}", ran.stderr);
+        }
+        assert!(!bench.path("runs").exists(), "{}", ran.stderr);
     }
-    assert!(!bench.path("runs").exists(), "{}", ran.stderr);
 }

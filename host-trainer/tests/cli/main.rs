@@ -3,11 +3,13 @@
 mod bad_config;
 mod bad_data;
 mod bad_model;
+mod checks;
 mod disk;
 mod evaluate;
 mod folds;
 mod npz;
 mod quantize;
+mod resume;
 mod runs;
 mod support;
 mod sweep;
