@@ -10,7 +10,7 @@
 //! | `report.json` | a [`Report`] |
 //!
 //! **If** a run fails **then** every file in its folder is whole, and those of the epochs before are there; **if** it fails in
-//! its first epoch **then** nothing is left of it. **If** its process is killed, whenever that is, **then** [`resume`] goes on
+//! its first epoch **then** nothing is left of it. **If** its process is killed, whenever that is, **then** [`resume()`] goes on
 //! after the last epoch that has its `last.ckpt`, and ends in the same bits as if nothing had happened.
 
 mod aware;
