@@ -68,6 +68,7 @@ fn losses<R: Real>(reset: Reset, epsilon: Epsilon, number: &str) -> (Vec<f64>, V
 /// The largest difference of a loss from Keras's, relative to Keras's.
 fn largest_difference((expected, found): &(Vec<f64>, Vec<f64>)) -> f64 {
     assert_eq!(expected.len(), STEPS);
+    assert!(found.iter().all(|loss| loss.is_finite()), "{found:?}");
     expected.iter().zip(found).fold(0.0, |max, (expected, found)| f64::max(max, (found / expected - 1.0).abs()))
 }
 
@@ -95,6 +96,6 @@ fn f32_follows_keras() {
 fn with_the_epsilon_of_pytorch_it_does_not_follow() {
     for reset in [Reset::Before, Reset::After] {
         let difference = largest_difference(&losses::<f64>(reset, Epsilon::PyTorch, "float64"));
-        assert!(difference > 100.0 * F64.losses_100, "{reset:?}: {difference:e} of Keras's loss");
+        assert!(difference > 100.0 * F32.losses_100, "{reset:?}: {difference:e} of Keras's loss");
     }
 }
