@@ -64,9 +64,7 @@ impl Reference {
 
     /// The array of that name.
     pub fn array(&mut self, key: &str) -> Array {
-        let array = self.npz.array(key, "").unwrap();
-        let values = (0..array.len()).map(|i| array.number(i)).collect();
-        Array { shape: array.shape().to_vec(), values }
+        array(&mut self.npz, key)
     }
 
     /// All tensors of a kind (`w`, `d`, `adam1`, `adam10`) in the order and layout of [`Network::tensors`], one each.
@@ -122,6 +120,13 @@ impl Reference {
         let out = self.array("out");
         if self.output == Output::EveryStep { time_major(&out) } else { out.values }
     }
+}
+
+/// The array of that name in a file.
+pub fn array(npz: &mut Npz, key: &str) -> Array {
+    let array = npz.array(key, "").unwrap();
+    let values = (0..array.len()).map(|i| array.number(i)).collect();
+    Array { shape: array.shape().to_vec(), values }
 }
 
 /// (B, T, N) to (T, B, N).
