@@ -3,7 +3,7 @@
 
 use core::marker::PhantomData;
 
-use crate::blob::{self, Affine, Blob, Header};
+use crate::blob::{self, Affine, Blob, Header, Regions};
 use crate::cast::{Line, Plain, numbers, numbers_mut, words};
 use crate::error::Error;
 use crate::format::{Exact, Format};
@@ -34,17 +34,12 @@ impl<'a, F: Format> AnyModel<'a, F> {
 
     /// The capacity that a stream of this model needs, in words of 4 bytes.
     pub fn capacity(&self) -> usize {
-        let Sizes { state, frame, operands, sums, outputs } = self.sizes();
-        state + 2 * frame + operands + sums + outputs
+        capacity::<F>(&self.header().layers)
     }
 
     /// A stream that has seen nothing; an error that names the capacity needed if `CAP` is too small.
     pub fn stream<const CAP: usize>(&self) -> Result<AnyStream<'_, 'a, heapless::Vec<u32, CAP>, F>, Error> {
-        let mut memory = heapless::Vec::new();
-        if memory.resize(self.capacity(), 0).is_err() {
-            return Err(Error::Capacity { needed: self.capacity(), found: CAP });
-        }
-        Ok(self.stream_in(memory))
+        Ok(self.stream_in(memory(self.capacity())?))
     }
 
     /// A stream with memory from the heap: any model fits.
@@ -55,7 +50,8 @@ impl<'a, F: Format> AnyModel<'a, F> {
 
     /// `memory` holds [`capacity`](Self::capacity) zeros.
     fn stream_in<M>(&self, memory: M) -> AnyStream<'_, 'a, M, F> {
-        AnyStream { model: self, affine: self.blob.affine(), tensors: self.blob.regions().layers, memory }
+        let Regions { affine, layers, .. } = self.blob.regions();
+        AnyStream { layers: &self.header().layers, affine, tensors: layers, memory, format: PhantomData }
     }
 
     /// Runs the inputs that the blob brings, and compares the bits of the outputs with those that the exporter saw.
@@ -85,29 +81,6 @@ impl<'a, F: Format> AnyModel<'a, F> {
         }
         Ok(hash.finish())
     }
-
-    /// Elements of state, of all layers.
-    fn state(&self) -> usize {
-        self.header().layers.iter().map(LayerSpec::state).sum()
-    }
-
-    fn sizes(&self) -> Sizes {
-        let layers = &self.header().layers;
-        let largest = |size: fn(&LayerSpec) -> usize| layers.iter().map(size).max().unwrap_or(0);
-        Sizes {
-            state: words::<F::Unit>(self.state()),
-            frame: words::<F::Unit>(largest(|layer| layer.inputs().max(layer.outputs()))),
-            operands: words::<F::Unit>(largest(|layer| {
-                layer.inputs().next_multiple_of(F::GROUP) + layer.state().next_multiple_of(F::GROUP)
-            })),
-            sums: words::<F::Sum>(largest(|layer| match layer {
-                LayerSpec::Gru { hidden, .. } => 3 * usize::from(*hidden),
-                LayerSpec::Dense { outputs, .. } => usize::from(*outputs),
-                LayerSpec::Embedding { .. } => 0,
-            })),
-            outputs: self.header().outputs(),
-        }
-    }
 }
 
 /// How a stream's memory is divided, in words: all states, two frames (a layer's inputs and outputs), a layer's scratch,
@@ -120,13 +93,59 @@ struct Sizes {
     outputs: usize,
 }
 
+impl Sizes {
+    fn of<F: Format>(layers: &[LayerSpec]) -> Self {
+        let largest = |size: fn(&LayerSpec) -> usize| layers.iter().map(size).max().unwrap_or(0);
+        Sizes {
+            state: words::<F::Unit>(elements_of_state(layers)),
+            frame: words::<F::Unit>(largest(|layer| layer.inputs().max(layer.outputs()))),
+            operands: words::<F::Unit>(largest(|layer| {
+                layer.inputs().next_multiple_of(F::GROUP) + layer.state().next_multiple_of(F::GROUP)
+            })),
+            sums: words::<F::Sum>(largest(|layer| match layer {
+                LayerSpec::Gru { hidden, .. } => 3 * usize::from(*hidden),
+                LayerSpec::Dense { outputs, .. } => usize::from(*outputs),
+                LayerSpec::Embedding { .. } => 0,
+            })),
+            outputs: layers.last().map_or(0, LayerSpec::outputs),
+        }
+    }
+
+    fn all(&self) -> usize {
+        let Sizes { state, frame, operands, sums, outputs } = self;
+        state + 2 * frame + operands + sums + outputs
+    }
+}
+
+/// Elements of state of all layers.
+fn elements_of_state(layers: &[LayerSpec]) -> usize {
+    layers.iter().map(LayerSpec::state).sum()
+}
+
+/// So many zeros, if they fit.
+pub(crate) fn memory<const CAP: usize>(needed: usize) -> Result<heapless::Vec<u32, CAP>, Error> {
+    let mut memory = heapless::Vec::new();
+    match memory.resize(needed, 0) {
+        Ok(()) => Ok(memory),
+        Err(_) => Err(Error::Capacity { needed, found: CAP }),
+    }
+}
+
 /// One run of an [`AnyModel`] over time, in memory `M`: a [`heapless::Vec`], or a `Vec`.
 #[derive(Clone, Debug)]
 pub struct AnyStream<'m, 'a, M, F = Exact> {
-    model: &'m AnyModel<'a, F>,
-    affine: Affine<'a>,
-    tensors: &'a [Line],
-    memory: M,
+    pub(crate) layers: &'m [LayerSpec],
+    pub(crate) affine: Affine<'a>,
+    /// Those of these layers, and perhaps more.
+    pub(crate) tensors: &'a [Line],
+    /// As many words as [`capacity`] says, zeros at first.
+    pub(crate) memory: M,
+    pub(crate) format: PhantomData<F>,
+}
+
+/// The words that a stream through `layers` needs.
+pub(crate) fn capacity<F: Format>(layers: &[LayerSpec]) -> usize {
+    Sizes::of::<F>(layers).all()
 }
 
 impl<M: AsMut<[u32]>, F: Format> AnyStream<'_, '_, M, F> {
@@ -143,14 +162,16 @@ impl<M: AsMut<[u32]>, F: Format> AnyStream<'_, '_, M, F> {
         sample: &[f32],
         mut observe: impl FnMut(usize, &[F::Unit], &[F::Unit]),
     ) -> Result<&[f32], Error> {
-        let header = self.model.header();
-        if sample.len() != header.inputs() {
-            return Err(Error::Length { what: "sample", expected: header.inputs(), found: sample.len() });
+        let layers = self.layers;
+        let inputs = layers.first().map_or(0, LayerSpec::inputs);
+        if sample.len() != inputs {
+            return Err(Error::Length { what: "sample", expected: inputs, found: sample.len() });
         }
-        let Sizes { state, frame, operands, sums, .. } = self.model.sizes();
+        let sizes = Sizes::of::<F>(layers);
+        let Sizes { state, frame, operands, sums, outputs } = sizes;
         let mut memory = self.memory.as_mut();
         // Never too short: `stream_in` is its only source. But the compiler cannot know, and this must not panic.
-        let short = Error::Capacity { needed: self.model.capacity(), found: memory.len() };
+        let short = Error::Capacity { needed: sizes.all(), found: memory.len() };
         let mut states = part::<F::Unit>(&mut memory, state);
         let (mut x, mut y) = (part::<F::Unit>(&mut memory, frame), part::<F::Unit>(&mut memory, frame));
         let (operands, sums) = (part::<F::Unit>(&mut memory, operands), part::<F::Sum>(&mut memory, sums));
@@ -160,7 +181,7 @@ impl<M: AsMut<[u32]>, F: Format> AnyStream<'_, '_, M, F> {
         for (((unit, &sample), &mean), &scale) in x.iter_mut().zip(sample).zip(affine.mean).zip(affine.scale) {
             *unit = F::from_real(sample, mean, scale);
         }
-        for (index, layer) in header.layers.iter().enumerate() {
+        for (index, layer) in layers.iter().enumerate() {
             let weights = take(&mut tensors, layer.lines(F::STORAGE) as usize);
             let (Some(inputs), Some(outputs)) = (x.get(..layer.inputs()), y.get_mut(..layer.outputs())) else {
                 return Err(short);
@@ -191,7 +212,7 @@ impl<M: AsMut<[u32]>, F: Format> AnyStream<'_, '_, M, F> {
             observe(index, inputs, outputs);
             core::mem::swap(&mut x, &mut y);
         }
-        let outputs = reals.get_mut(..header.outputs()).unwrap_or_default();
+        let outputs = reals.get_mut(..outputs).unwrap_or_default();
         let scales = affine.output_scale.iter().zip(affine.output_offset);
         for ((real, &unit), (&scale, &offset)) in outputs.iter_mut().zip(&*x).zip(scales) {
             *real = F::to_real(unit, scale, offset);
@@ -209,12 +230,12 @@ impl<M: AsMut<[u32]>, F: Format> AnyStream<'_, '_, M, F> {
     where
         M: AsRef<[u32]>,
     {
-        numbers(self.memory.as_ref()).get(..self.model.state()).unwrap_or_default()
+        numbers(self.memory.as_ref()).get(..elements_of_state(self.layers)).unwrap_or_default()
     }
 
     /// Continues from `state`. NaN becomes 0, infinities ±2⁶⁴.
     pub fn set_state(&mut self, state: &[F::Unit]) -> Result<(), Error> {
-        let length = self.model.state();
+        let length = elements_of_state(self.layers);
         let own = numbers_mut::<F::Unit>(self.memory.as_mut()).get_mut(..length).unwrap_or_default();
         if own.len() != state.len() {
             return Err(Error::Length { what: "state", expected: own.len(), found: state.len() });

@@ -71,6 +71,11 @@ pub enum Error {
         /// Its inputs.
         found: usize,
     },
+    /// The model is an encoder-decoder where a chain was expected, or the other way round.
+    Sequence {
+        /// Whether an encoder-decoder was expected.
+        expected: bool,
+    },
     /// A weight is NaN, infinite or beyond ±2⁴⁰.
     Weight {
         /// Where in the blob, in bytes from its start.
@@ -157,6 +162,12 @@ impl fmt::Display for Error {
                 f,
                 "layer {layer} takes {found} inputs, but the layer before it gives {expected}: load its layers one by one and wire them by hand"
             ),
+            Error::Sequence { expected: false } => f.write_str(
+                "the model is an encoder-decoder, which is no chain: load it as a Seq2Seq or an AnySeq2Seq",
+            ),
+            Error::Sequence { expected: true } => {
+                f.write_str("the model is no encoder-decoder: load it as a Model or an AnyModel")
+            }
             Error::Weight { offset, found } => {
                 write!(
                     f,

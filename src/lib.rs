@@ -26,6 +26,7 @@ pub mod model;
 pub mod network;
 #[cfg(feature = "saturations")]
 pub mod saturations;
+pub mod seq2seq;
 pub mod spec;
 
 pub use any::{AnyModel, AnyStream};
@@ -43,6 +44,7 @@ pub use layer::{
 };
 pub use model::{Model, Stream};
 pub use network::Network;
+pub use seq2seq::{AnySeq2Seq, Seq2Seq};
 pub use spec::LayerSpec;
 
 /// The bytes of a model file, aligned as [`Model::from_blob`] wants them, in the flash of the program.

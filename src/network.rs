@@ -89,6 +89,12 @@ macro_rules! network {
                 self.$first.sanitize();
                 $(self.$layer.sanitize();)*
             }
+            fn units(&self) -> impl Iterator<Item = &[X::Unit]> {
+                self.$first.units()$(.chain(self.$layer.units()))*
+            }
+            fn units_mut(&mut self) -> impl Iterator<Item = &mut [X::Unit]> {
+                self.$first.units_mut()$(.chain(self.$layer.units_mut()))*
+            }
         }
     };
 }

@@ -150,6 +150,62 @@ pub enum Output {
     EveryStep,
     /// The output at the last timestep of a series or window only.
     LastStep,
+    /// A sequence of tokens: the network is an encoder-decoder.
+    Sequence(Decoding),
+}
+
+/// How an encoder-decoder makes a sequence (Sutskever et al. 2014; Cho et al. 2014).
+///
+/// The first layers are the encoder, the others the decoder. Both have the same GRUs in the same order, and the decoder's
+/// start from the states that the encoder's end in. The decoder takes the start token, and then each token that it has
+/// given, until that is the stop token.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub struct Decoding {
+    /// Layers of the encoder.
+    pub encoder: u8,
+    /// The token that the decoder takes first.
+    pub start: u16,
+    /// The token that ends a sequence.
+    pub stop: u16,
+    /// Tokens of the longest sequence that it was trained on, without start and stop.
+    pub longest: u16,
+}
+
+impl Output {
+    /// Layers of the encoder, 0 where the network is a chain.
+    pub const fn encoder(&self) -> usize {
+        match self {
+            Output::Sequence(decoding) => decoding.encoder as usize,
+            Output::EveryStep | Output::LastStep => 0,
+        }
+    }
+}
+
+/// The GRUs' sizes of `layers`, in order: what an encoder hands to a decoder.
+pub(crate) const fn state_of(layers: &[LayerSpec], number: usize) -> usize {
+    let (mut i, mut seen) = (0, 0);
+    while i < layers.len() {
+        if layers[i].state() > 0 {
+            if seen == number {
+                return layers[i].state();
+            }
+            seen += 1;
+        }
+        i += 1;
+    }
+    0
+}
+
+/// Whether a decoder's GRUs can start from an encoder's states.
+pub(crate) const fn hands_over(encoder: &[LayerSpec], decoder: &[LayerSpec]) -> bool {
+    let mut number = 0;
+    while number < MAX_LAYERS {
+        if state_of(encoder, number) != state_of(decoder, number) {
+            return false;
+        }
+        number += 1;
+    }
+    state_of(encoder, 0) > 0
 }
 
 /// How a blob stores its weights.
@@ -225,7 +281,16 @@ impl LayerSpec {
 
 /// A hash of everything in a network that decides whether a blob fits it: storage, layers, sizes, variants, activations.
 pub const fn fingerprint(storage: Storage, layers: &[LayerSpec]) -> u64 {
-    let mut hash = BitHash::new().word(storage as u32).word(layers.len() as u32);
+    hash_layers(BitHash::new().word(storage as u32).word(layers.len() as u32), layers).finish()
+}
+
+/// [`fingerprint`] of an encoder-decoder: of the layers of both, and then of their number in the encoder.
+pub const fn fingerprint_of_pair(storage: Storage, encoder: &[LayerSpec], decoder: &[LayerSpec]) -> u64 {
+    let hash = BitHash::new().word(storage as u32).word((encoder.len() + decoder.len()) as u32);
+    hash_layers(hash_layers(hash, encoder), decoder).word(encoder.len() as u32).finish()
+}
+
+const fn hash_layers(mut hash: BitHash, layers: &[LayerSpec]) -> BitHash {
     let mut i = 0;
     while i < layers.len() {
         let (kind, variant) = match layers[i] {
@@ -239,7 +304,7 @@ pub const fn fingerprint(storage: Storage, layers: &[LayerSpec]) -> u64 {
         hash = hash.word(kind).word(sizes).word(variant);
         i += 1;
     }
-    hash.finish()
+    hash
 }
 
 impl fmt::Display for LayerSpec {

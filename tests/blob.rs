@@ -96,7 +96,7 @@ fn reseal_fingerprint(mut bytes: Vec<u8>) -> AlignedBytes {
     let encoded = bytes.get(PREAMBLE..).and_then(|rest| rest.get(..length));
     let print = encoded
         .and_then(|encoded| postcard::from_bytes::<Header>(encoded).ok())
-        .map(|header| fingerprint(header.storage, &header.layers));
+        .map(|header| header.fingerprint());
     if let Some(print) = print {
         bytes[16..24].copy_from_slice(&print.to_le_bytes());
     }

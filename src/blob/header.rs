@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use crate::error::Error;
-use crate::spec::{LayerSpec, MAX_LAYERS, Output, Storage};
+use crate::spec::{Decoding, LayerSpec, MAX_LAYERS, Output, Storage, fingerprint, fingerprint_of_pair, hands_over};
 
 /// What a model says of itself. Fields are encoded in this order; see `docs/FORMAT.md`.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -46,6 +46,13 @@ pub(super) struct Core {
     pub storage: Storage,
     pub layers: heapless::Vec<LayerSpec, MAX_LAYERS>,
     pub golden: Golden,
+}
+
+/// The first fields of an encoder-decoder's header.
+#[derive(Clone, Debug, Deserialize)]
+pub(super) struct PairCore {
+    pub core: Core,
+    pub output: Output,
 }
 
 /// Where a model comes from.
@@ -167,14 +174,67 @@ impl Header<'_> {
         Err(Error::Header { what })
     }
 
-    /// Refuses layers that do not form a chain.
+    /// The layers of the encoder and those of the decoder; without an encoder-decoder, none and all.
+    pub fn parts(&self) -> (&[LayerSpec], &[LayerSpec]) {
+        self.layers.split_at_checked(self.output.encoder()).unwrap_or((&[], &self.layers))
+    }
+
+    /// What the preamble carries of these layers.
+    pub fn fingerprint(&self) -> u64 {
+        match self.output {
+            Output::Sequence(_) => {
+                let (encoder, decoder) = self.parts();
+                fingerprint_of_pair(self.storage, encoder, decoder)
+            }
+            Output::EveryStep | Output::LastStep => fingerprint(self.storage, &self.layers),
+        }
+    }
+
+    /// Refuses an encoder-decoder, and layers that do not form a chain.
     pub(crate) fn expect_chain(&self) -> Result<(), Error> {
-        let neighbours = self.layers.iter().zip(self.layers.iter().skip(1));
+        if matches!(self.output, Output::Sequence(_)) {
+            return Err(Error::Sequence { expected: false });
+        }
+        self.expect_links(&self.layers, 0)
+    }
+
+    /// The decoding of an encoder-decoder whose layers fit one another.
+    pub(crate) fn expect_pair(&self) -> Result<Decoding, Error> {
+        let Output::Sequence(decoding) = self.output else {
+            return Err(Error::Sequence { expected: true });
+        };
+        let (encoder, decoder) = self.parts();
+        self.expect_links(encoder, 0)?;
+        self.expect_links(decoder, encoder.len())?;
+        decoding.check(self.outputs())?;
+        let what = if !hands_over(encoder, decoder) {
+            "its decoder does not have the GRUs of its encoder"
+        } else if decoder.first().map_or(0, LayerSpec::inputs) != 1 {
+            "its decoder does not take tokens"
+        } else {
+            return Ok(decoding);
+        };
+        Err(Error::Header { what })
+    }
+
+    /// Refuses layers, the first of which has the number `first`, that do not form a chain.
+    fn expect_links(&self, layers: &[LayerSpec], first: usize) -> Result<(), Error> {
+        let neighbours = layers.iter().zip(layers.iter().skip(1));
         match neighbours.enumerate().find(|(_, (before, after))| before.outputs() != after.inputs()) {
             Some((i, (before, after))) => {
-                Err(Error::NotAChain { layer: i + 1, expected: before.outputs(), found: after.inputs() })
+                Err(Error::NotAChain { layer: first + i + 1, expected: before.outputs(), found: after.inputs() })
             }
             None => Ok(()),
         }
+    }
+}
+
+impl Decoding {
+    /// What postcard cannot know: start and stop are among the tokens.
+    pub(crate) fn check(&self, tokens: usize) -> Result<(), Error> {
+        if usize::from(self.start.max(self.stop)) >= tokens {
+            return Err(Error::Header { what: "its start or stop token is none of its outputs" });
+        }
+        Ok(())
     }
 }

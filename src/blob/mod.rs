@@ -14,7 +14,7 @@ mod write;
 
 use crc::{CRC_32_ISCSI, Crc, NoTable};
 
-use header::Core;
+use header::{Core, PairCore};
 pub use header::{Golden, Header, Names, Provenance};
 #[cfg(feature = "alloc")]
 pub use quantize::Range;
@@ -29,7 +29,7 @@ use crate::format::Format;
 use crate::layer::{Layer, Weights, take};
 use crate::math::WEIGHT_LIMIT;
 use crate::network::Network;
-use crate::spec::{LayerSpec, Storage, fingerprint};
+use crate::spec::{Decoding, LayerSpec, Output, Storage, fingerprint};
 
 /// The first eight bytes of every model; not text, so that a transfer in text mode is noticed.
 pub const MAGIC: [u8; 8] = *b"\x89grulet\n";
@@ -112,6 +112,11 @@ const fn field(bytes: &[u8], at: usize) -> u32 {
 /// Whether `blob` is of this format's version, complete, and made for network `N`. For use in a `const` assertion; what
 /// else may be wrong with it, [`Model::from_blob`](crate::Model::from_blob) finds at start-up.
 pub const fn fits<N: Network>(blob: &Aligned<[u8]>) -> bool {
+    has_fingerprint(blob, N::FINGERPRINT)
+}
+
+/// Whether `blob` is of this format's version, complete, and of the network with that fingerprint.
+pub(crate) const fn has_fingerprint(blob: &Aligned<[u8]>, fingerprint: u64) -> bool {
     let bytes = &blob.0;
     let mut i = 0;
     while i < MAGIC.len() {
@@ -121,7 +126,7 @@ pub const fn fits<N: Network>(blob: &Aligned<[u8]>) -> bool {
         i += 1;
     }
     let print = field(bytes, 16) as u64 | (field(bytes, 20) as u64) << 32;
-    field(bytes, 8) == VERSION && field(bytes, 24) as usize == bytes.len() && print == N::FINGERPRINT
+    field(bytes, 8) == VERSION && field(bytes, 24) as usize == bytes.len() && print == fingerprint
 }
 
 /// A blob that is whole, with the first fields of its header.
@@ -228,8 +233,10 @@ impl<'a> Blob<'a> {
         let opened = Opened::new(bytes)?;
         let Core { storage, layers, .. } = &opened.core;
         opened.core.check()?;
-        let tensors = opened.tensors(lines(layers, *storage), fingerprint(*storage, layers))?;
-        Ok(Self { header: decode(opened.encoded)?, tensors })
+        let header = decode(opened.encoded);
+        let print = header.as_ref().map_or_else(|_| fingerprint(*storage, layers), Header::fingerprint);
+        let tensors = opened.tensors(lines(layers, *storage), print)?;
+        Ok(Self { header: header?, tensors })
     }
 
     /// What the blob says of itself.
@@ -277,12 +284,13 @@ pub(crate) fn expect_storage(expected: Storage, found: Storage) -> Result<(), Er
     if expected == found { Ok(()) } else { Err(Error::Storage { expected, found }) }
 }
 
-/// Refuses another network than `expected`, naming the first layer that differs.
-fn expect_layers(expected: &[LayerSpec], found: &[LayerSpec]) -> Result<(), Error> {
+/// Refuses other layers than `expected`, naming the one that differs; the first one has the number `first`.
+#[inline(always)]
+fn expect_layers(expected: &[LayerSpec], found: &[LayerSpec], first: usize) -> Result<(), Error> {
     for layer in 0..expected.len().max(found.len()) {
         let (expected, found) = (expected.get(layer).copied(), found.get(layer).copied());
         if expected != found {
-            return Err(Error::Layer { layer, expected, found });
+            return Err(Error::Layer { layer: first + layer, expected, found });
         }
     }
     Ok(())
@@ -302,8 +310,40 @@ pub(crate) struct Expected {
 pub(crate) fn load<'a>(bytes: &'a [u8], expected: &Expected) -> Result<(&'a [u8], &'a [Line]), Error> {
     let opened = Opened::new(bytes)?;
     expect_storage(expected.storage, opened.core.storage)?;
-    expect_layers(expected.layers, &opened.core.layers)?;
+    expect_layers(expected.layers, &opened.core.layers, 0)?;
     Ok((opened.encoded, opened.tensors(expected.lines, expected.fingerprint)?))
+}
+
+/// What an encoder-decoder's type knows of the blobs that fit it.
+pub(crate) struct ExpectedPair {
+    pub storage: Storage,
+    pub encoder: &'static [LayerSpec],
+    pub decoder: &'static [LayerSpec],
+    pub lines: u64,
+    pub fingerprint: u64,
+}
+
+/// [`load`] for an encoder-decoder, with its decoding.
+#[inline(never)]
+pub(crate) fn load_pair<'a>(
+    bytes: &'a [u8],
+    expected: &ExpectedPair,
+) -> Result<(&'a [u8], &'a [Line], Decoding), Error> {
+    let opened = Opened::new(bytes)?;
+    expect_storage(expected.storage, opened.core.storage)?;
+    let PairCore { core, output } = postcard::from_bytes(opened.encoded).map_err(|_| NOT_POSTCARD)?;
+    let Output::Sequence(decoding) = output else {
+        return Err(Error::Sequence { expected: true });
+    };
+    let (of_encoder, found) = (expected.encoder.len(), decoding.encoder.into());
+    if of_encoder != found {
+        return Err(Error::Length { what: "layers of the encoder", expected: of_encoder, found });
+    }
+    let (encoder, decoder) = core.layers.split_at_checked(of_encoder).unwrap_or_default();
+    expect_layers(expected.encoder, encoder, 0)?;
+    expect_layers(expected.decoder, decoder, of_encoder)?;
+    decoding.check(expected.decoder.last().map_or(0, LayerSpec::outputs))?;
+    Ok((opened.encoded, opened.tensors(expected.lines, expected.fingerprint)?, decoding))
 }
 
 const NOT_POSTCARD: Error = Error::Header { what: "it is not what postcard wrote" };

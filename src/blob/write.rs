@@ -13,7 +13,8 @@ use crate::error::Error;
 use crate::format::{Exact, Int8};
 use crate::kernel;
 use crate::math::WEIGHT_LIMIT;
-use crate::spec::{LayerSpec, Reset, Storage, fingerprint};
+use crate::seq2seq::AnySeq2Seq;
+use crate::spec::{LayerSpec, Reset, Storage};
 
 /// One layer's weights as Keras lays them out, row-major.
 #[derive(Clone, Copy, Debug)]
@@ -192,11 +193,14 @@ pub fn write_int8(contents: &Contents<'_>, ranges: &[Range]) -> Result<AlignedBy
     let mut contents = contents.clone();
     contents.header.storage = Storage::Int8;
     expect("the list of ranges", ranges.len(), contents.header.layers.len())?;
-    let chain = contents.header.expect_chain().is_ok();
+    let header = &contents.header;
+    let linked = header.expect_chain().is_ok() || header.expect_pair().is_ok();
+    let ranges = hand_over(header, ranges);
     let (mut layers, mut scales) = (Vec::new(), Vec::<Scales>::new());
     for (index, (spec, weights)) in all_layers(&contents)?.enumerate() {
         check(index, spec, weights)?;
-        let before = scales.last().copied().filter(|_| chain);
+        // A decoder takes tokens, and not what its encoder gives.
+        let before = scales.last().copied().filter(|_| linked && index != header.output.encoder());
         let of_layer = Scales::new(index, spec, ranges[index], before)?;
         scales.push(of_layer);
         quantize(index, spec, weights, of_layer)?.encode(&mut layers);
@@ -220,6 +224,18 @@ pub fn write_int8(contents: &Contents<'_>, ranges: &[Range]) -> Result<AlignedBy
     finish(&contents, &layers)
 }
 
+/// Ranges with which an encoder's states mean in the decoder what they mean in the encoder.
+fn hand_over(header: &Header<'_>, ranges: &[Range]) -> Vec<Range> {
+    let mut ranges = ranges.to_vec();
+    let encoder = header.output.encoder();
+    let grus = |part: core::ops::Range<usize>| part.filter(|&index| header.layers[index].state() > 0);
+    for (e, d) in grus(0..encoder).zip(grus(encoder..header.layers.len())).filter(|_| encoder > 0) {
+        let larger = ranges[e].output.max(ranges[d].output);
+        (ranges[e].output, ranges[d].output) = (larger, larger);
+    }
+    ranges
+}
+
 /// Specifications and weights, of which there must be as many.
 fn all_layers<'c, 'a>(
     contents: &'c Contents<'a>,
@@ -234,12 +250,19 @@ fn golden(contents: &Contents<'_>) -> Golden {
 }
 
 fn runs_golden(contents: &Contents<'_>) -> bool {
-    contents.header.golden.steps > 0 && contents.header.expect_chain().is_ok()
+    let header = &contents.header;
+    header.golden.steps > 0 && (header.expect_chain().is_ok() || header.expect_pair().is_ok())
 }
 
 fn golden_hash<F: crate::Format>(draft: &AlignedBytes) -> Result<u64, WriteError> {
-    let model = AnyModel::<F>::from_blob(draft).map_err(WriteError::Unreadable)?;
-    model.golden_hash(model.heap_stream()).map_err(WriteError::Unreadable)
+    let hash = || match AnyModel::<F>::from_blob(draft) {
+        Err(Error::Sequence { .. }) => AnySeq2Seq::<F>::from_blob(draft)?.golden_hash(),
+        model => {
+            let model = model?;
+            model.golden_hash(model.heap_stream())
+        }
+    };
+    hash().map_err(WriteError::Unreadable)
 }
 
 /// The model, if it can be read.
@@ -258,7 +281,7 @@ fn encode(contents: &Contents<'_>, layers: &[u8]) -> Result<AlignedBytes, WriteE
     bytes.extend(MAGIC);
     bytes.extend(VERSION.to_le_bytes());
     bytes.extend((encoded.len() as u32).to_le_bytes());
-    bytes.extend(fingerprint(header.storage, &header.layers).to_le_bytes());
+    bytes.extend(header.fingerprint().to_le_bytes());
     bytes.extend([0; 8]);
     debug_assert_eq!(bytes.len(), PREAMBLE);
     bytes.extend(&encoded);

@@ -9,6 +9,7 @@ pub mod embedding;
 pub mod gru;
 
 use core::fmt;
+use core::iter;
 use core::marker::PhantomData;
 
 pub use activation::{
@@ -140,17 +141,33 @@ pub trait State<F: Format>: Copy + fmt::Debug {
     const ZERO: Self;
     /// Makes a state from outside safe to compute with.
     fn sanitize(&mut self);
+    /// The units of each layer that has any.
+    fn units(&self) -> impl Iterator<Item = &[F::Unit]>;
+    /// The same, to change them.
+    fn units_mut(&mut self) -> impl Iterator<Item = &mut [F::Unit]>;
 }
 
 impl<F: Format> State<F> for () {
     const ZERO: Self = ();
     fn sanitize(&mut self) {}
+    fn units(&self) -> impl Iterator<Item = &[F::Unit]> {
+        iter::empty()
+    }
+    fn units_mut(&mut self) -> impl Iterator<Item = &mut [F::Unit]> {
+        iter::empty()
+    }
 }
 
 impl<F: Format<Unit = U>, U: Plain + fmt::Debug, const N: usize> State<F> for [U; N] {
     const ZERO: Self = [U::ZERO; N];
     fn sanitize(&mut self) {
         *self = self.map(F::sanitize);
+    }
+    fn units(&self) -> impl Iterator<Item = &[U]> {
+        iter::once(self.as_slice())
+    }
+    fn units_mut(&mut self) -> impl Iterator<Item = &mut [U]> {
+        iter::once(self.as_mut_slice())
     }
 }
 
