@@ -162,9 +162,9 @@ impl fmt::Display for Error {
                 f,
                 "layer {layer} takes {found} inputs, but the layer before it gives {expected}: load its layers one by one and wire them by hand"
             ),
-            Error::Sequence { expected: false } => f.write_str(
-                "the model is an encoder-decoder, which is no chain: load it as a Seq2Seq or an AnySeq2Seq",
-            ),
+            Error::Sequence { expected: false } => {
+                f.write_str("the model is an encoder-decoder, which is no chain: load it as a Seq2Seq or an AnySeq2Seq")
+            }
             Error::Sequence { expected: true } => {
                 f.write_str("the model is no encoder-decoder: load it as a Model or an AnyModel")
             }

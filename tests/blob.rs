@@ -94,9 +94,8 @@ fn reseal(mut bytes: Vec<u8>) -> AlignedBytes {
 fn reseal_fingerprint(mut bytes: Vec<u8>) -> AlignedBytes {
     let length = u32::from_le_bytes(bytes[12..16].try_into().unwrap()) as usize;
     let encoded = bytes.get(PREAMBLE..).and_then(|rest| rest.get(..length));
-    let print = encoded
-        .and_then(|encoded| postcard::from_bytes::<Header>(encoded).ok())
-        .map(|header| header.fingerprint());
+    let print =
+        encoded.and_then(|encoded| postcard::from_bytes::<Header>(encoded).ok()).map(|header| header.fingerprint());
     if let Some(print) = print {
         bytes[16..24].copy_from_slice(&print.to_le_bytes());
     }

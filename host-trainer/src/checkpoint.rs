@@ -35,14 +35,14 @@ pub struct Origin {
 }
 
 /// Everything about a model but its weights.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Card {
     /// The model's name.
     pub name: String,
     /// The layers.
     pub layers: Vec<LayerSpec>,
-    /// Whether the network answers at every step.
-    pub every_step: bool,
+    /// When the network answers.
+    pub output: Output,
     /// Names of the outputs or classes; may be empty.
     pub outputs: Vec<String>,
     /// Names of the input channels.
@@ -73,7 +73,7 @@ pub struct Card {
     pub metric: String,
 }
 
-const MAGIC: &[u8] = b"grulet checkpoint 3\n";
+const MAGIC: &[u8] = b"grulet checkpoint 4\n";
 
 /// A file that is no checkpoint, or not a whole one.
 #[derive(Debug, thiserror::Error)]
@@ -102,8 +102,7 @@ impl Checkpoint {
     /// # Errors
     /// If the parameters do not fit the layers.
     pub fn network(&self) -> Result<Network<f32>, nn::Error> {
-        let output = if self.card.every_step { Output::EveryStep } else { Output::LastStep };
-        Network::from_params(&self.card.layers, output, self.params.clone())
+        Network::from_params(&self.card.layers, self.card.output, self.params.clone())
     }
 
     /// Writes the checkpoint, whole or not at all.

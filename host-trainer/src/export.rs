@@ -1,7 +1,7 @@
 //! From a checkpoint to a model for the chip.
 
 use grulet::blob::{AlignedBytes, Contents, LayerWeights, Names, Provenance, WriteError, write};
-use grulet::spec::{LayerSpec, Output, Storage};
+use grulet::spec::{LayerSpec, Storage};
 use grulet::{Error, Header};
 
 use crate::checkpoint::Checkpoint;
@@ -66,7 +66,7 @@ pub fn with_contents<T>(
     let header = Header {
         storage: Storage::F32,
         layers: card.layers.iter().copied().collect(),
-        output: if card.every_step { Output::EveryStep } else { Output::LastStep },
+        output: card.output,
         name: &card.name,
         outputs: Names::new(&outputs),
         channels: Names::new(&channels),

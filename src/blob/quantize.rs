@@ -3,8 +3,8 @@
 use alloc::vec;
 use alloc::vec::Vec;
 
-use super::LayerWeights;
 use super::write::WriteError;
+use super::{Header, LayerWeights};
 use crate::fixed::{ARGUMENT, EXPONENT};
 use crate::kernel::int8::{ROWS, block_words};
 use crate::spec::{Activation, Candidate, Gate, LayerSpec, Matrix, Reset, Storage};
@@ -77,6 +77,36 @@ impl Scales {
             },
         })
     }
+}
+
+/// The scales of all layers of a network, from one range for each.
+///
+/// In a chain, a layer's inputs have the range of the outputs of the layer before it. A decoder takes tokens; its GRUs have the
+/// scales of those of its encoder, so that a state means the same in both.
+///
+/// # Errors
+/// As [`Scales::new`]; or if there are not as many ranges as layers.
+pub fn scales(header: &Header<'_>, ranges: &[Range]) -> Result<Vec<Scales>, WriteError> {
+    let layers = &header.layers;
+    if ranges.len() != layers.len() {
+        let (expected, found) = (layers.len(), ranges.len());
+        return Err(WriteError::Shape { tensor: "the list of ranges".into(), expected, found });
+    }
+    let (encoder, mut ranges) = (header.output.encoder(), ranges.to_vec());
+    if encoder > 0 {
+        let grus = |part: core::ops::Range<usize>| part.filter(|&index| layers[index].state() > 0);
+        for (e, d) in grus(0..encoder).zip(grus(encoder..layers.len())) {
+            let larger = ranges[e].output.max(ranges[d].output);
+            (ranges[e].output, ranges[d].output) = (larger, larger);
+        }
+    }
+    let linked = header.expect_chain().is_ok() || header.expect_pair().is_ok();
+    let mut scales = Vec::<Scales>::with_capacity(layers.len());
+    for (index, (spec, &range)) in layers.iter().zip(&ranges).enumerate() {
+        let before = scales.last().copied().filter(|_| linked && index != encoder);
+        scales.push(Scales::new(index, spec, range, before)?);
+    }
+    Ok(scales)
 }
 
 /// A layer in integers.

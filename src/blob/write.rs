@@ -5,7 +5,7 @@ use alloc::vec;
 use alloc::vec::Vec;
 use core::fmt;
 
-use super::quantize::{Range, Scales, quantize};
+use super::quantize::{Range, quantize, scales};
 use super::{CHECKSUM, Golden, Header, MAGIC, PREAMBLE, VERSION, checksum};
 use crate::any::AnyModel;
 use crate::cast::{self, Line};
@@ -193,17 +193,11 @@ pub fn write_int8(contents: &Contents<'_>, ranges: &[Range]) -> Result<AlignedBy
     let mut contents = contents.clone();
     contents.header.storage = Storage::Int8;
     expect("the list of ranges", ranges.len(), contents.header.layers.len())?;
-    let header = &contents.header;
-    let linked = header.expect_chain().is_ok() || header.expect_pair().is_ok();
-    let ranges = hand_over(header, ranges);
-    let (mut layers, mut scales) = (Vec::new(), Vec::<Scales>::new());
+    let scales = scales(&contents.header, ranges)?;
+    let mut layers = Vec::new();
     for (index, (spec, weights)) in all_layers(&contents)?.enumerate() {
         check(index, spec, weights)?;
-        // A decoder takes tokens, and not what its encoder gives.
-        let before = scales.last().copied().filter(|_| linked && index != header.output.encoder());
-        let of_layer = Scales::new(index, spec, ranges[index], before)?;
-        scales.push(of_layer);
-        quantize(index, spec, weights, of_layer)?.encode(&mut layers);
+        quantize(index, spec, weights, scales[index])?.encode(&mut layers);
     }
 
     // A unit's real value is part of the affine steps at both ends.
@@ -222,18 +216,6 @@ pub fn write_int8(contents: &Contents<'_>, ranges: &[Range]) -> Result<AlignedBy
         contents.header.golden.exact = Some(golden_hash::<Int8>(&draft)?);
     }
     finish(&contents, &layers)
-}
-
-/// Ranges with which an encoder's states mean in the decoder what they mean in the encoder.
-fn hand_over(header: &Header<'_>, ranges: &[Range]) -> Vec<Range> {
-    let mut ranges = ranges.to_vec();
-    let encoder = header.output.encoder();
-    let grus = |part: core::ops::Range<usize>| part.filter(|&index| header.layers[index].state() > 0);
-    for (e, d) in grus(0..encoder).zip(grus(encoder..header.layers.len())).filter(|_| encoder > 0) {
-        let larger = ranges[e].output.max(ranges[d].output);
-        (ranges[e].output, ranges[d].output) = (larger, larger);
-    }
-    ranges
 }
 
 /// Specifications and weights, of which there must be as many.

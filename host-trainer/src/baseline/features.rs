@@ -61,7 +61,7 @@ impl Features {
     pub fn name(&self) -> String {
         match self.output {
             Output::EveryStep => format!("{LAGS} samples"),
-            Output::LastStep => "mean, std, min, max, last".to_owned(),
+            Output::LastStep | Output::Sequence(_) => "mean, std, min, max, last".to_owned(),
         }
     }
 
@@ -82,7 +82,7 @@ impl Features {
         let mut row = vec![1.0];
         match self.output {
             Output::EveryStep => (0..LAGS).for_each(|lag| row.extend(sample(t.saturating_sub(lag)))),
-            Output::LastStep => (0..self.inputs).for_each(|channel| {
+            Output::LastStep | Output::Sequence(_) => (0..self.inputs).for_each(|channel| {
                 row.extend(summary(series.x.iter().skip(channel).step_by(self.inputs).map(|&x| f64::from(x))));
             }),
         }

@@ -30,7 +30,7 @@ pub struct Baseline {
 /// The baselines for a task, from `train` to `test`. Both in the same units; per-step targets lie `horizon` ahead.
 pub fn baselines(task: Task, loss: Loss, horizon: usize, train: &Dataset, test: &Dataset) -> Vec<Baseline> {
     let make = |name: String, width: usize, values: Vec<f32>| {
-        let scores = score(loss, &Predictions { width, values }, test);
+        let scores = score(loss, &Predictions { width, values, sequences: Vec::new() }, test);
         Baseline { name, scores }
     };
     let answers = |data: &Dataset| data.series.iter().map(|s| s.targets.len()).sum::<usize>() / data.target_width;
@@ -56,7 +56,9 @@ pub fn baselines(task: Task, loss: Loss, horizon: usize, train: &Dataset, test: 
             all
         }
     };
-    if let Some((name, values)) = linear(task, train, test) {
+    // A line cannot write.
+    let line = if matches!(test.output, Output::Sequence(_)) { None } else { linear(task, train, test) };
+    if let Some((name, values)) = line {
         let width = if task == Task::Classes { train.classes.len() } else { train.target_width };
         all.push(make(name, width, values));
     }

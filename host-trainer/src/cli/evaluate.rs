@@ -6,12 +6,12 @@ use std::path::{Path, PathBuf};
 use anyhow::bail;
 use clap::{Args, ValueEnum};
 use grulet::spec::Storage;
-use grulet::{AnyModel, Blob, Fast};
+use grulet::{Blob, Fast};
 use serde::Serialize;
 
 use super::source::Source;
 use crate::config::Task;
-use crate::evaluate::{ClassTable, Details, Scores, chart, predict, predict_stored, score};
+use crate::evaluate::{ClassTable, Details, Loaded, Scores, chart, predict, predict_stored, score};
 use crate::files;
 use crate::nn::Errors;
 use crate::summary::output_names;
@@ -90,7 +90,7 @@ impl Evaluate {
             }
         }
         let predictions = match format {
-            FormatName::Fast => predict(&AnyModel::<Fast>::from_blob(&blob)?, &data)?,
+            FormatName::Fast => predict(&Loaded::<Fast>::from_blob(&blob)?, &data)?,
             FormatName::Exact | FormatName::Int8 => predict_stored(&blob, &data)?,
         };
         let top = (!self.top_k.is_empty()).then_some(&self.top_k[..]);

@@ -5,13 +5,14 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context, bail};
 use clap::Args;
+use grulet::Exact;
 use grulet::spec::Output;
-use grulet::{AnyModel, Exact};
 use serde::Serialize;
 
 use crate::checkpoint::Checkpoint;
 use crate::config::Config;
 use crate::data::{self, Part};
+use crate::evaluate::Loaded;
 use crate::files;
 use crate::summary::{net_type, thousands};
 
@@ -53,7 +54,7 @@ impl Export {
         let path = if self.checkpoint.is_dir() { self.checkpoint.join("best.ckpt") } else { self.checkpoint.clone() };
         let checkpoint = Checkpoint::load(&path)?;
         let blob = crate::export::export(&checkpoint).with_context(|| path.display().to_string())?;
-        let model = AnyModel::<Exact>::from_blob(&blob)?;
+        let model = Loaded::<Exact>::from_blob(&blob)?;
         let samples = match &self.samples {
             Some(_) => Some(self.samples(&path, &model)?),
             None => None,
@@ -86,7 +87,7 @@ impl Export {
     }
 
     /// The start of the first test series, as a samples file; and its steps.
-    fn samples(&self, checkpoint: &Path, model: &AnyModel<'_, Exact>) -> anyhow::Result<(Vec<u8>, usize)> {
+    fn samples(&self, checkpoint: &Path, model: &Loaded<'_, Exact>) -> anyhow::Result<(Vec<u8>, usize)> {
         if model.header().output != Output::EveryStep {
             bail!("--samples: the model answers once per window; a samples file needs an answer for every step");
         }

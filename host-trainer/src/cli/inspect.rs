@@ -7,10 +7,11 @@ use clap::Args;
 use grulet::blob::AlignedBytes;
 use grulet::format::Format;
 use grulet::spec::{Output, Storage};
-use grulet::{AnyModel, Blob, Exact, Int8};
+use grulet::{Blob, Exact, Int8};
 
 use super::source;
 use crate::cost::instructions;
+use crate::evaluate::Loaded;
 use crate::quantize::ram;
 use crate::summary::{net_type_of, summary_of, thousands};
 
@@ -35,8 +36,8 @@ impl Inspect {
     }
 
     fn show<F: Format>(&self, blob: &AlignedBytes) -> anyhow::Result<()> {
-        let model = AnyModel::<F>::from_blob(blob)?;
-        let self_test = model.self_test_on_heap();
+        let model = Loaded::<F>::from_blob(blob)?;
+        let self_test = model.self_test();
         if self.json {
             super::print_json(&json(blob, &model, self_test.is_ok())?)?;
         } else {
@@ -48,7 +49,7 @@ impl Inspect {
 
 fn print<F: Format>(
     blob: &AlignedBytes,
-    model: &AnyModel<'_, F>,
+    model: &Loaded<'_, F>,
     self_test: &Result<(), grulet::Error>,
 ) -> anyhow::Result<()> {
     let header = model.header();
@@ -67,6 +68,9 @@ fn print<F: Format>(
     let when = match (header.output, header.window) {
         (Output::EveryStep, _) => "at every step".to_owned(),
         (Output::LastStep, 0) => "at the last step of a series".to_owned(),
+        (Output::Sequence(decoding), _) => {
+            format!("as a sequence of up to {} tokens, by an encoder-decoder", decoding.longest)
+        }
         (Output::LastStep, window) => format!("at the last step of a window of {window}"),
     };
     let ahead = if header.horizon > 0 { format!(", {} steps ahead", header.horizon) } else { String::new() };
@@ -94,7 +98,7 @@ fn print<F: Format>(
     super::print(&out)
 }
 
-fn json<F: Format>(blob: &AlignedBytes, model: &AnyModel<'_, F>, self_test: bool) -> anyhow::Result<serde_json::Value> {
+fn json<F: Format>(blob: &AlignedBytes, model: &Loaded<'_, F>, self_test: bool) -> anyhow::Result<serde_json::Value> {
     let header = model.header();
     let parsed = Blob::parse(blob.as_ref())?;
     let affine = parsed.affine();

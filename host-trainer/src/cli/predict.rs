@@ -2,12 +2,15 @@
 
 use std::path::PathBuf;
 
+use anyhow::bail;
 use clap::Args;
-use grulet::Blob;
-use grulet::spec::Output;
+use grulet::blob::AlignedBytes;
+use grulet::spec::{Output, Storage};
+use grulet::{AnySeq2Seq, Blob, Exact, Format, Header, Int8};
 
 use super::source::{Source, output_names};
-use crate::evaluate::predict_stored;
+use crate::data::{Dataset, text};
+use crate::evaluate::{MAX_BEAM, Written, predict_stored, write_sequences};
 use crate::files;
 
 /// Print a model's answers to data, as CSV, with the runtime that runs on the chip.
@@ -21,6 +24,10 @@ pub struct Predict {
     /// Print JSON: one object per answer.
     #[arg(long)]
     json: bool,
+    /// Of an encoder-decoder: follow so many sequences side by side, at most 8, and print the most probable one. 1, which is
+    /// greedy decoding as on the chip, unless given.
+    #[arg(long, value_name = "WIDTH")]
+    beam: Option<usize>,
 }
 
 impl Predict {
@@ -30,6 +37,12 @@ impl Predict {
         let model = Blob::parse(blob.as_ref())?;
         let header = model.header();
         let (_, data) = self.source.data(header, false)?;
+        if header.output.encoder() > 0 {
+            return self.write(&self.sequences(&blob, &data)?);
+        }
+        if self.beam.is_some() {
+            bail!("--beam: the model is no encoder-decoder, and writes no sequences; leave it out");
+        }
         let predictions = predict_stored(&blob, &data)?;
         let names = output_names(header);
 
@@ -58,10 +71,59 @@ impl Predict {
             }
             String::from_utf8(writer.into_inner()?)?
         };
+        self.write(&text)
+    }
+
+    /// What an encoder-decoder writes to each series.
+    fn sequences(&self, blob: &AlignedBytes, data: &Dataset) -> anyhow::Result<String> {
+        let beam = self.beam.unwrap_or(1);
+        if !(1..=MAX_BEAM).contains(&beam) {
+            bail!("--beam is {beam}, but must be from 1 to {MAX_BEAM}");
+        }
+        let (header, written) = match Blob::parse(blob.as_ref())?.header().storage {
+            Storage::Int8 => sequences(&AnySeq2Seq::<Int8>::from_blob(blob)?, data, beam)?,
+            _ => sequences(&AnySeq2Seq::<Exact>::from_blob(blob)?, data, beam)?,
+        };
+        let names = output_names(&header);
+        let rows = data.series.iter().zip(&written);
+        if self.json {
+            let rows: Vec<serde_json::Value> = rows
+                .map(|(series, written)| {
+                    serde_json::json!({
+                        "series": series.name,
+                        "tokens": written.tokens,
+                        "text": text(&written.tokens, &names),
+                        "log_probability": written.log_probability,
+                        "stopped": written.stopped,
+                    })
+                })
+                .collect();
+            return Ok(serde_json::to_string_pretty(&rows)? + "\n");
+        }
+        let mut writer = csv::Writer::from_writer(Vec::new());
+        writer.write_record(["series", "text", "log_probability", "stopped"])?;
+        for (series, written) in rows {
+            let text = text(&written.tokens, &names);
+            let (probability, stopped) = (written.log_probability.to_string(), written.stopped.to_string());
+            writer.write_record([&series.name, &text, &probability, &stopped])?;
+        }
+        Ok(String::from_utf8(writer.into_inner()?)?)
+    }
+
+    fn write(&self, text: &str) -> anyhow::Result<()> {
         match &self.output {
             Some(path) => files::write(path, text)?,
-            None => super::print(&text)?,
+            None => super::print(text)?,
         }
         Ok(())
     }
+}
+
+/// What the model says of itself, and what it writes.
+fn sequences<'a, F: Format>(
+    model: &AnySeq2Seq<'a, F>,
+    data: &Dataset,
+    beam: usize,
+) -> anyhow::Result<(Header<'a>, Vec<Written>)> {
+    Ok((model.header().clone(), write_sequences(model, data, beam)?))
 }

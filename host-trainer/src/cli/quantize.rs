@@ -6,14 +6,13 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context, bail};
 use clap::{Args, ValueEnum};
-use grulet::AnyModel;
 use grulet::Int8;
 use grulet::blob::AlignedBytes;
 
 use super::source::{self, PartName, Source};
 use crate::checkpoint::Checkpoint;
 use crate::data::{self, Part};
-use crate::evaluate::predict;
+use crate::evaluate::{Loaded, predict};
 use crate::files;
 use crate::quantize::{Comparison, Float, Method, calibrate, chart, compare, drift};
 use crate::summary::{output_names, thousands};
@@ -124,7 +123,7 @@ impl Quantize {
         }
         let svg = match &self.svg {
             Some(path) => {
-                let model = AnyModel::<Int8>::from_blob(&int8)?;
+                let model = Loaded::<Int8>::from_blob(&int8)?;
                 let (a, b) = (predict(float.model(), &test)?, predict(&model, &test)?);
                 Some((path, chart(header.name, &a, &b, &output_names(header))?))
             }

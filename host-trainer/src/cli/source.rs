@@ -6,11 +6,11 @@ use anyhow::{Context, bail};
 use clap::{Args, ValueEnum};
 use grulet::blob::AlignedBytes;
 use grulet::spec::{LayerSpec, Output, Storage};
-use grulet::{AnyModel, Blob, Exact, Header, Int8};
+use grulet::{Blob, Exact, Header, Int8};
 
-use crate::config::{Config, DataConfig, LayerConfig, ModelConfig, TrainConfig};
-use crate::data::{self, Dataset, Part};
-use crate::evaluate::natural_loss;
+use crate::config::{Config, DataConfig, LayerConfig, ModelConfig, Tokens, TrainConfig};
+use crate::data::{self, Dataset, Part, START, STOP};
+use crate::evaluate::{Loaded, natural_loss};
 use crate::files;
 use crate::summary::net_type;
 pub use crate::summary::output_names;
@@ -72,8 +72,10 @@ impl Source {
         };
         let config = Config::load(&path, &self.set)?;
         // What else would it be right about?
-        let network = config.layer_specs(header.inputs() as u16);
-        if network[..] != header.layers[..] || config.model.output != header.output {
+        let network = config.layer_specs(header.inputs() as u16, header.outputs() as u16);
+        // Of a sequence, start and stop are the model's to know.
+        let alike = std::mem::discriminant(&config.model.output) == std::mem::discriminant(&header.output);
+        if network[..] != header.layers[..] || !alike || config.model.encoder.len() != header.output.encoder() {
             bail!(
                 "{}: describes another network than the model's, {}; give the model's own configuration with --config",
                 path.display(),
@@ -93,6 +95,10 @@ impl Source {
             LayerSpec::Dense { outputs, activation, .. } => Some(LayerConfig::Dense { units: outputs, activation }),
             _ => None,
         };
+        let (encoder, layers) = header.parts();
+        let text = header.output.encoder() > 0 && matches!(encoder.first(), Some(LayerSpec::Embedding { .. }));
+        let words =
+            || output_names(header).iter().any(|name| name.chars().count() > 1 && name != START && name != STOP);
         let (windowed, window) = (header.output == Output::LastStep, header.window as usize);
         Config {
             name: header.name.to_owned(),
@@ -103,9 +109,14 @@ impl Source {
                 horizon: header.horizon as usize,
                 window: (windowed && window > 0).then_some(window),
                 stride: (windowed && window > 0).then_some(window),
+                tokens: text.then(|| if words() { Tokens::Words } else { Tokens::Characters }),
                 ..DataConfig::default()
             },
-            model: ModelConfig { output: header.output, layers: header.layers.iter().filter_map(layer).collect() },
+            model: ModelConfig {
+                output: header.output,
+                encoder: encoder.iter().filter_map(layer).collect(),
+                layers: layers.iter().filter_map(layer).collect(),
+            },
             train: TrainConfig::new(natural_loss(&header.layers)),
         }
     }
@@ -116,8 +127,8 @@ pub fn load(path: &Path) -> anyhow::Result<AlignedBytes> {
     let path = if path.is_dir() { path.join("model.gru") } else { path.to_owned() };
     let blob = AlignedBytes::new(&files::read(&path)?);
     let check = || match Blob::parse(blob.as_ref())?.header().storage {
-        Storage::Int8 => AnyModel::<Int8>::from_blob(&blob).map(drop),
-        _ => AnyModel::<Exact>::from_blob(&blob).map(drop),
+        Storage::Int8 => Loaded::<Int8>::from_blob(&blob).map(drop),
+        _ => Loaded::<Exact>::from_blob(&blob).map(drop),
     };
     check().with_context(|| path.display().to_string())?;
     Ok(blob)

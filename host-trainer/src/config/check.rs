@@ -42,7 +42,42 @@ impl Config {
         self.check_classes()?;
         self.check_data()?;
         self.check_validation()?;
+        self.check_sequence()?;
         self.check_model()
+    }
+
+    /// What goes with an encoder-decoder, and with nothing else.
+    fn check_sequence(&self) -> Result<(), Problem> {
+        let (model, data, train) = (&self.model, &self.data, &self.train);
+        if !model.is_sequence() {
+            let fix = "belongs to an encoder-decoder; set `model.output = \"sequence\"`, or leave it out";
+            ensure(model.encoder.is_empty(), "model.encoder", fix)?;
+            return ensure(data.tokens.is_none(), "data.tokens", fix);
+        }
+        let fix = "\"sequence\" is written by a decoder after an encoder; give the encoder's layers as `model.encoder`";
+        ensure(!model.encoder.is_empty(), "model.output", fix)?;
+        let grus = |layers: &[LayerConfig]| -> Vec<u16> {
+            layers.iter().filter(|layer| layer.is_gru()).map(LayerConfig::units).collect()
+        };
+        let (encoder, decoder) = (grus(&model.encoder), grus(&model.layers));
+        let ends = model.encoder.last().is_some_and(LayerConfig::is_gru);
+        ensure(ends, "model.encoder", "ends in a layer that hands nothing to the decoder; let it end in a gru")?;
+        let problem = format!(
+            "the decoder's grus have {decoder:?} units, the encoder's {encoder:?}; \
+             give both the same, because the decoder starts from the encoder's states"
+        );
+        ensure(encoder == decoder, "model.layers", problem)?;
+        let embedding = matches!(model.layers.first(), Some(LayerConfig::Embedding { .. }));
+        ensure(embedding, "model.layers", "a decoder takes tokens; let it begin with an embedding")?;
+        ensure(
+            train.loss == Loss::SparseCategoricalCrossentropy,
+            "train.loss",
+            "is not for tokens; use `train.loss = \"sparse_categorical_crossentropy\"`",
+        )?;
+        let alone = "does not go with sequences of tokens; leave it out";
+        ensure(data.window.is_none(), "data.window", alone)?;
+        ensure(train.class_weights.is_none(), "train.class_weights", alone)?;
+        ensure(train.qat_epochs == 0, "train.qat_epochs", alone)
     }
 
     fn check_train(&self) -> Result<(), Problem> {
@@ -173,7 +208,8 @@ impl Config {
     }
 
     fn check_regularization(&self) -> Result<(), Problem> {
-        let (train, layers) = (&self.train, &self.model.layers);
+        let train = &self.train;
+        let layers: Vec<&LayerConfig> = self.model.all_layers().collect();
         for (rates, key) in [(&train.dropout, "train.dropout"), (&train.recurrent_dropout, "train.recurrent_dropout")] {
             let each = rates.each(layers.len());
             let wrong = each.iter().find(|rate| !(0.0..1.0).contains(*rate));
@@ -184,16 +220,21 @@ impl Config {
             ensure(each.len() == layers.len(), key, problem)?;
         }
         if let Rates::Each(rates) = &train.recurrent_dropout {
-            let at = rates.iter().zip(layers).position(|(rate, layer)| *rate > 0.0 && !layer.is_gru());
+            let at = rates.iter().zip(&layers).position(|(rate, layer)| *rate > 0.0 && !layer.is_gru());
             let problem =
                 format!("drops state of layer {}, which is dense and has none; give it 0", at.unwrap_or(0) + 1);
             ensure(at.is_none(), "train.recurrent_dropout", problem)?;
         }
         if self.takes_tokens() {
-            let drops = matches!(&train.dropout, Rates::Each(rates) if rates.first().is_some_and(|&rate| rate > 0.0));
-            ensure(!drops, "train.dropout", "drops tokens, the inputs of layer 1; give it 0")?;
+            let problem = "drops tokens, the inputs of layer 1; give it 0";
+            ensure(!self.drops_inputs_of(0), "train.dropout", problem)?;
             let problem = "adds noise to tokens, which would be others; leave it out";
             ensure(train.input_noise == 0.0, "train.input_noise", problem)?;
+        }
+        if self.model.is_sequence() {
+            let decoder = self.model.encoder.len();
+            let problem = format!("drops tokens, the inputs of layer {}, the decoder's first; give it 0", decoder + 1);
+            ensure(!self.drops_inputs_of(decoder), "train.dropout", problem)?;
         }
         not_negative(train.l1, "train.l1", "0.00001")?;
         not_negative(train.l2, "train.l2", "0.0001")?;
@@ -205,6 +246,11 @@ impl Config {
             "train.label_smoothing",
             "smooths the labels of a cross-entropy, but the loss is for real values; leave it out",
         )
+    }
+
+    /// Whether a list of rates has one above 0 for that layer.
+    fn drops_inputs_of(&self, layer: usize) -> bool {
+        matches!(&self.train.dropout, Rates::Each(rates) if rates.get(layer).is_some_and(|&rate| rate > 0.0))
     }
 
     fn check_classes(&self) -> Result<(), Problem> {
@@ -350,18 +396,24 @@ impl Config {
         let Some(last) = layers.last() else {
             return Err(("model.layers", "is empty; a network has at least one layer".to_owned()));
         };
+        let count = self.model.all_layers().count();
         ensure(
-            layers.len() <= MAX_LAYERS,
+            count <= MAX_LAYERS,
             "model.layers",
-            format!("has {} layers, but at most {MAX_LAYERS} are possible", layers.len()),
+            format!("has {count} layers, but at most {MAX_LAYERS} are possible"),
         )?;
-        for (index, layer) in layers.iter().enumerate() {
-            let problem = format!("layer {} has 0 units; give it at least 1", index + 1);
-            ensure(layer.units() > 0, "model.layers", problem)?;
-            if let LayerConfig::Embedding { vocabulary, .. } = layer {
-                ensure(*vocabulary > 0, "model.layers", "an embedding has a vocabulary of 0; give it at least 1")?;
-                let problem = format!("layer {} is an embedding, which only the first layer can be", index + 1);
-                ensure(index == 0, "model.layers", problem)?;
+        for (key, part) in [("model.encoder", &self.model.encoder), ("model.layers", layers)] {
+            for (index, layer) in part.iter().enumerate() {
+                let last = key == "model.layers" && index + 1 == part.len();
+                let problem =
+                    format!("layer {} has no `units`, which only the last layer takes from the data", index + 1);
+                ensure(layer.units() > 0 || last, key, problem)?;
+                if let LayerConfig::Embedding { vocabulary, .. } = layer {
+                    let problem = "an embedding needs `vocabulary`, the number of tokens";
+                    ensure(*vocabulary > 0 || self.model.is_sequence(), key, problem)?;
+                    let problem = format!("layer {} is an embedding, which only the first layer can be", index + 1);
+                    ensure(index == 0, key, problem)?;
+                }
             }
         }
         let inner_softmax = layers[..layers.len() - 1].iter().position(is_softmax);
@@ -380,7 +432,7 @@ impl Config {
                     "model.layers",
                     "this loss needs `activation = \"softmax\"` in the last layer",
                 )?;
-                ensure(last.units() > 1, "model.layers", "a softmax of one unit is always 1; give it a unit per class")
+                ensure(last.units() != 1, "model.layers", "a softmax of one unit is always 1; give it a unit per class")
             }
             Loss::BinaryCrossentropy => {
                 let sigmoid = matches!(

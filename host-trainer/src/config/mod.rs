@@ -73,6 +73,8 @@ pub struct DataConfig {
     /// What is done to the target's values before training.
     #[serde(default)]
     pub target_transform: TargetTransform,
+    /// What a token is in the cells of a `.csv` that holds text.
+    pub tokens: Option<Tokens>,
     /// Keys inside the training `.npz`.
     #[serde(default)]
     pub npz: NpzKeys,
@@ -128,14 +130,27 @@ impl OneOrMany {
     }
 }
 
+/// What a token is in a text.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Tokens {
+    /// Each character.
+    Characters,
+    /// What white space parts.
+    Words,
+}
+
 /// `[data.npz]`: which arrays of the archive are what. `x` and `y` are called that unless told otherwise.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct NpzKeys {
     /// Inputs, `(N, T, C)` or `(rows, C)`.
     pub x: Option<String>,
-    /// Targets per step, `(N, T)`, `(N, T, D)`, `(rows)` or `(rows, D)`; per sequence, `(N)` or `(N, D)`.
+    /// Targets per step, `(N, T)`, `(N, T, D)`, `(rows)` or `(rows, D)`; per sequence, `(N)` or `(N, D)`; sequences of
+    /// tokens, `(N, T')`.
     pub y: Option<String>,
+    /// Tokens of each target sequence, `(N)`.
+    pub y_lengths: Option<String>,
     /// Steps of each series, `(N)`.
     pub lengths: Option<String>,
     /// Group of each series, `(N)`, numbers or strings.
@@ -160,6 +175,10 @@ pub struct CsvColumns {
     pub features: Option<Vec<String>>,
     /// Group of the row's series.
     pub group: Option<String>,
+    /// Text that an encoder-decoder reads; `source` unless given.
+    pub source: Option<String>,
+    /// Text that it is to write; `target` unless given.
+    pub target: Option<String>,
 }
 
 /// `[data.validation]`: exactly one of its keys.
@@ -224,8 +243,23 @@ pub struct ModelConfig {
     /// Which outputs are trained.
     #[serde(with = "OutputName")]
     pub output: Output,
-    /// The layers from input to output.
+    /// The layers of the encoder, where the network is an encoder-decoder.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub encoder: Vec<LayerConfig>,
+    /// The layers from input to output; of an encoder-decoder, those of the decoder.
     pub layers: Vec<LayerConfig>,
+}
+
+impl ModelConfig {
+    /// The layers of encoder and decoder, or of the chain.
+    pub fn all_layers(&self) -> impl Iterator<Item = &LayerConfig> {
+        self.encoder.iter().chain(&self.layers)
+    }
+
+    /// Whether the network is an encoder-decoder.
+    pub fn is_sequence(&self) -> bool {
+        matches!(self.output, Output::Sequence(_))
+    }
 }
 
 /// One entry of `model.layers`.
@@ -245,14 +279,14 @@ pub enum LayerConfig {
     },
     /// `type = "embedding"`: the first layer, whose input is a token.
     Embedding {
-        /// Tokens.
+        /// Tokens; 0 for as many as the data have.
         vocabulary: u16,
         /// Elements of a token's vector.
         units: u16,
     },
     /// `type = "dense"`.
     Dense {
-        /// Outputs.
+        /// Outputs; 0 for as many as the data have classes or tokens.
         units: u16,
         /// Activation of the outputs.
         activation: Activation,
@@ -264,19 +298,28 @@ const fn default_seed() -> u64 {
 }
 
 impl Config {
-    /// The layers with all their sizes, for data with `inputs` channels.
-    pub fn layer_specs(&self, inputs: u16) -> Vec<LayerSpec> {
+    /// The layers with all their sizes, for data with `inputs` channels and so many classes, tokens or target values.
+    pub fn layer_specs(&self, inputs: u16, outputs: u16) -> Vec<LayerSpec> {
         let mut inputs = inputs;
-        let mut specs = Vec::with_capacity(self.model.layers.len());
-        for layer in &self.model.layers {
+        let given = |size: u16| if size == 0 { outputs } else { size };
+        let mut specs = Vec::new();
+        for (index, layer) in self.model.all_layers().enumerate() {
+            if index > 0 && index == self.model.encoder.len() {
+                // A decoder takes tokens.
+                inputs = 1;
+            }
             let spec = match *layer {
                 LayerConfig::Gru { units, reset, gate, candidate } => {
                     LayerSpec::Gru { inputs, hidden: units, reset, gate, candidate }
                 }
-                LayerConfig::Embedding { vocabulary, units } => LayerSpec::Embedding { vocabulary, outputs: units },
-                LayerConfig::Dense { units, activation } => LayerSpec::Dense { inputs, outputs: units, activation },
+                LayerConfig::Embedding { vocabulary, units } => {
+                    LayerSpec::Embedding { vocabulary: given(vocabulary), outputs: units }
+                }
+                LayerConfig::Dense { units, activation } => {
+                    LayerSpec::Dense { inputs, outputs: given(units), activation }
+                }
             };
-            inputs = layer.units();
+            inputs = given(layer.units());
             specs.push(spec);
         }
         specs
@@ -284,7 +327,7 @@ impl Config {
 
     /// Whether the inputs are tokens.
     pub fn takes_tokens(&self) -> bool {
-        matches!(self.model.layers.first(), Some(LayerConfig::Embedding { .. }))
+        matches!(self.model.all_layers().next(), Some(LayerConfig::Embedding { .. }))
     }
 
     /// What kind of answer the loss asks for.

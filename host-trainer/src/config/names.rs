@@ -1,16 +1,38 @@
 //! How the network's parts are spelled in TOML. The parts themselves belong to the runtime, whose own serde form is the
 //! binary blob.
 
-use grulet::spec::{Activation, Candidate, Gate, Output, Reset};
-use serde::{Deserialize, Serialize};
+use grulet::spec::{Activation, Candidate, Decoding, Gate, Output, Reset};
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 use super::LayerConfig;
 
+/// An [`Output`], of whose sequence only the data tell more.
 #[derive(Serialize, Deserialize)]
-#[serde(remote = "Output", rename_all = "snake_case")]
+#[serde(rename_all = "snake_case")]
 pub(super) enum OutputName {
     EveryStep,
     LastStep,
+    Sequence,
+}
+
+impl OutputName {
+    pub fn serialize<S: Serializer>(output: &Output, serializer: S) -> Result<S::Ok, S::Error> {
+        let name = match output {
+            Output::EveryStep => OutputName::EveryStep,
+            Output::LastStep => OutputName::LastStep,
+            Output::Sequence(_) => OutputName::Sequence,
+        };
+        Serialize::serialize(&name, serializer)
+    }
+
+    pub fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Output, D::Error> {
+        let name: OutputName = Deserialize::deserialize(deserializer)?;
+        Ok(match name {
+            OutputName::EveryStep => Output::EveryStep,
+            OutputName::LastStep => Output::LastStep,
+            OutputName::Sequence => Output::Sequence(Decoding::default()),
+        })
+    }
 }
 
 #[derive(Serialize, Deserialize)]
@@ -71,7 +93,8 @@ struct Activation1(#[serde(with = "ActivationName")] Activation);
 pub(super) struct LayerTable {
     #[serde(rename = "type")]
     kind: LayerType,
-    units: u16,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    units: Option<u16>,
     #[serde(skip_serializing_if = "Option::is_none")]
     vocabulary: Option<u16>,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -92,6 +115,14 @@ impl TryFrom<LayerTable> for LayerConfig {
         if vocabulary.is_some() && kind != LayerType::Embedding {
             return Err("only an embedding layer has a `vocabulary`");
         }
+        // 0 is what the data say, where they do.
+        let units = match (units, kind) {
+            (Some(0), _) => return Err("a layer has at least 1 of `units`"),
+            (Some(units), _) => units,
+            (None, LayerType::Dense) => 0,
+            (None, LayerType::Gru) => return Err("a gru layer needs `units`"),
+            (None, LayerType::Embedding) => return Err("an embedding layer needs `units`, the elements of a vector"),
+        };
         match kind {
             LayerType::Embedding
                 if [reset.is_some(), gate.is_some(), candidate.is_some(), activation.is_some()].contains(&true) =>
@@ -99,8 +130,8 @@ impl TryFrom<LayerTable> for LayerConfig {
                 Err("an embedding layer has `vocabulary` and `units` alone")
             }
             LayerType::Embedding => match vocabulary {
-                Some(vocabulary) => Ok(LayerConfig::Embedding { vocabulary, units }),
-                None => Err("an embedding layer needs `vocabulary`, the number of tokens"),
+                Some(0) => Err("an embedding has a `vocabulary` of at least 1"),
+                vocabulary => Ok(LayerConfig::Embedding { vocabulary: vocabulary.unwrap_or(0), units }),
             },
             LayerType::Gru if activation.is_some() => {
                 Err("a gru layer has no `activation`: it has `gate` (sigmoid) and `candidate` (tanh)")
@@ -124,34 +155,29 @@ impl TryFrom<LayerTable> for LayerConfig {
 
 impl From<LayerConfig> for LayerTable {
     fn from(layer: LayerConfig) -> Self {
+        let given = |size: u16| (size > 0).then_some(size);
+        let empty = |kind, units| LayerTable {
+            kind,
+            units: given(units),
+            vocabulary: None,
+            reset: None,
+            gate: None,
+            candidate: None,
+            activation: None,
+        };
         match layer {
             LayerConfig::Gru { units, reset, gate, candidate } => LayerTable {
-                kind: LayerType::Gru,
-                units,
-                vocabulary: None,
                 reset: Some(Reset1(reset)),
                 gate: Some(Gate1(gate)),
                 candidate: Some(Candidate1(candidate)),
-                activation: None,
+                ..empty(LayerType::Gru, units)
             },
-            LayerConfig::Embedding { vocabulary, units } => LayerTable {
-                kind: LayerType::Embedding,
-                units,
-                vocabulary: Some(vocabulary),
-                reset: None,
-                gate: None,
-                candidate: None,
-                activation: None,
-            },
-            LayerConfig::Dense { units, activation } => LayerTable {
-                kind: LayerType::Dense,
-                units,
-                vocabulary: None,
-                reset: None,
-                gate: None,
-                candidate: None,
-                activation: Some(Activation1(activation)),
-            },
+            LayerConfig::Embedding { vocabulary, units } => {
+                LayerTable { vocabulary: given(vocabulary), ..empty(LayerType::Embedding, units) }
+            }
+            LayerConfig::Dense { units, activation } => {
+                LayerTable { activation: Some(Activation1(activation)), ..empty(LayerType::Dense, units) }
+            }
         }
     }
 }

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use rand_pcg::Pcg32;
 use rand_pcg::rand_core::Rng;
 
-use grulet::spec::Output;
+use grulet::spec::{Decoding, Output};
 
 use super::Dataset;
 use crate::nn::Batch;
@@ -127,8 +127,28 @@ impl<'a> Batches<'a> {
         &self.order[first..self.order.len().min(first + self.batch_size)]
     }
 
+    /// What the decoder takes: the start token, and then the tokens that it should have given, but the last. Returns the
+    /// steps of the longest.
+    fn gather_decoder(&self, decoding: Decoding, examples: &[usize], batch: &mut Batch<f32>) -> usize {
+        let decoder = batch.decoder.get_or_insert_default();
+        let b = examples.len();
+        let targets = |example: &usize| &self.data.series[*example].targets;
+        decoder.lengths.clear();
+        decoder.lengths.extend(examples.iter().map(|example| targets(example).len()));
+        decoder.steps = decoder.lengths.iter().copied().max().unwrap_or(0);
+        clear_to(&mut decoder.x, decoder.steps * b);
+        for (position, example) in examples.iter().enumerate() {
+            decoder.x[position] = decoding.start.into();
+            for (t, pair) in targets(example).windows(2).enumerate() {
+                decoder.x[(t + 1) * b + position] = pair[0];
+            }
+        }
+        decoder.steps
+    }
+
     /// Gathers batch `index` of the epoch into `batch`, whose memory is used again: inputs `(T, B, C)` and targets
-    /// `(T, B, D)` or `(B, D)`, both 0 behind the end of a shorter example.
+    /// `(T, B, D)` or `(B, D)`, both 0 behind the end of a shorter example. Of sequences to sequences the targets' T is the
+    /// decoder's, whose inputs are gathered too.
     ///
     /// # Panics
     /// If `index` is not below [`Batches::count`].
@@ -141,8 +161,12 @@ impl<'a> Batches<'a> {
         batch.ignored = self.ignored;
         batch.steps = batch.lengths.iter().copied().max().unwrap_or(0);
         clear_to(&mut batch.x, batch.steps * b * c);
-        let per_step = self.data.output == Output::EveryStep;
-        clear_to(&mut batch.targets, if per_step { batch.steps * b * d } else { b * d });
+        let answers = match self.data.output {
+            Output::EveryStep => batch.steps,
+            Output::LastStep => 1,
+            Output::Sequence(decoding) => self.gather_decoder(decoding, examples, batch),
+        };
+        clear_to(&mut batch.targets, answers * b * d);
         let sites = if self.class_weights.is_empty() { 0 } else { batch.targets.len() / d.max(1) };
         clear_to(&mut batch.weights, sites);
         for (position, &example) in examples.iter().enumerate() {

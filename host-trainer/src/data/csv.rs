@@ -69,14 +69,14 @@ pub(super) fn feature_columns(path: &Path, data: &DataConfig) -> Result<Vec<Stri
 }
 
 /// An open table behind its header.
-struct Table<'a> {
+pub(super) struct Table<'a> {
     path: &'a Path,
     reader: csv::Reader<File>,
-    header: StringRecord,
+    pub header: StringRecord,
 }
 
 impl<'a> Table<'a> {
-    fn open(path: &'a Path) -> Result<Self, DataError> {
+    pub fn open(path: &'a Path) -> Result<Self, DataError> {
         let file = File::open(path).map_err(|source| DataError::Read { path: path.to_owned(), source })?;
         // Flexible, so that a row of another length is our error with our words.
         let mut reader = ReaderBuilder::new().trim(Trim::All).flexible(true).from_reader(file);
@@ -100,7 +100,7 @@ impl<'a> Table<'a> {
         Ok(Table { path, reader, header })
     }
 
-    fn column(&self, name: &str, setting: &'static str) -> Result<usize, DataError> {
+    pub fn column(&self, name: &str, setting: &'static str) -> Result<usize, DataError> {
         self.header.iter().position(|column| column == name).ok_or_else(|| DataError::MissingColumn {
             path: self.path.to_owned(),
             column: name.to_owned(),
@@ -119,7 +119,7 @@ impl<'a> Table<'a> {
     }
 
     /// Reads the next row into `row` and says on which line it stands.
-    fn next(&mut self, row: &mut StringRecord) -> Result<Option<u64>, DataError> {
+    pub fn next(&mut self, row: &mut StringRecord) -> Result<Option<u64>, DataError> {
         if !self.reader.read_record(row).map_err(|error| refuse(self.path, error))? {
             return Ok(None);
         }

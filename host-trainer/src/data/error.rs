@@ -304,6 +304,40 @@ pub enum DataError {
         after: String,
     },
     /// An input of an embedding that is none of its tokens.
+    /// The decoder's tokens are others than the data's.
+    #[error(
+        "the decoder's embedding has a vocabulary of {vocabulary}, but there are {needed} tokens, with start and stop; \
+        leave `vocabulary` out of its entry in `model.layers`"
+    )]
+    DecoderVocabulary {
+        /// The vocabulary.
+        vocabulary: u16,
+        /// Tokens of the training file, with start and stop.
+        needed: usize,
+    },
+    /// A symbol that the training file does not have.
+    #[error("{}: {at} has {symbol:?}, which the training file has not; remove the row, or train with it", path.display())]
+    UnknownSymbol {
+        /// The file.
+        path: PathBuf,
+        /// Where.
+        at: String,
+        /// The symbol.
+        symbol: String,
+    },
+    /// A sequence that is longer than a model can say.
+    #[error("{}: {at} has {found} tokens, but at most {max} are possible; cut it", path.display())]
+    TooManyTokens {
+        /// The file.
+        path: PathBuf,
+        /// Where.
+        at: String,
+        /// Its tokens.
+        found: usize,
+        /// Tokens possible.
+        max: usize,
+    },
+    /// No token.
     #[error("{}: series {series:?}, step {step}: {found} is no token; tokens are whole numbers from 0, below the \
         `vocabulary` of {vocabulary}", path.display())]
     Token {

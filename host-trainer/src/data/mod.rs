@@ -17,6 +17,7 @@ mod npy;
 mod npz;
 mod prepare;
 mod read;
+mod sequence;
 mod split;
 mod time;
 mod window;
@@ -28,6 +29,7 @@ pub use normalize::Normalizer;
 pub use npy::NpyArray;
 pub use prepare::{Prepared, held_out, prepare};
 pub use read::{Part, ReadOptions, TargetOptions, read};
+pub use sequence::{START, STOP, text};
 pub use split::{deal_groups, split_fold, split_fraction, split_groups};
 
 use grulet::spec::Output;
@@ -62,7 +64,7 @@ pub struct Series {
     pub start: usize,
     /// Inputs `(T, C)`, row-major.
     pub x: Vec<f32>,
-    /// Targets, `(T, D)` per step or `(D)` per sequence.
+    /// Targets, `(T, D)` per step or `(D)` per sequence; of a sequence to a sequence, its tokens with the stop token.
     pub targets: Vec<f32>,
 }
 

@@ -6,7 +6,7 @@ use grulet::spec::Output;
 
 use super::labels::{self, Labels};
 use super::read::{Part, ReadOptions, TargetOptions, names};
-use super::{DataError, Dataset, NpyArray, Npz, Series};
+use super::{DataError, Dataset, NpyArray, Npz, Series, sequence};
 use crate::config::{Names, NpzKeys, Scale, Task};
 
 pub(super) fn read(path: &Path, options: &ReadOptions) -> Result<Dataset, DataError> {
@@ -83,6 +83,7 @@ fn keys(options: &ReadOptions) -> NpzKeys {
     NpzKeys {
         x: test.x.or(train.x),
         y: test.y.or(train.y),
+        y_lengths: test.y_lengths.or(train.y_lengths),
         lengths: test.lengths.or(train.lengths),
         group: test.group,
         x_scale: test.x_scale.or(train.x_scale),
@@ -267,6 +268,14 @@ fn read_targets(
     let key = keys.y.clone().unwrap_or_else(|| "y".to_owned());
     let y = npz.array(&key, "data.npz.y")?;
     let path = npz.path().to_owned();
+    if let Output::Sequence(_) = targets.output {
+        let lengths = match &keys.y_lengths {
+            Some(key) => Some(read_lengths(npz, key)?),
+            None => None,
+        };
+        let names = class_names(npz, options)?;
+        return sequence::set_targets(dataset, &path, &key, &y, lengths.as_deref(), names);
+    }
     if y.is_text() && targets.loss.task() == Task::Regression {
         let expected = "the loss needs numbers; for classes use `train.loss = \"sparse_categorical_crossentropy\"`";
         return Err(DataError::ArrayType { path, array: key, found: y.type_name(), expected });
@@ -275,7 +284,7 @@ fn read_targets(
 
     // Where the rows of the series' targets are, in the order of the series.
     let rows: Vec<(usize, usize)> = match targets.output {
-        Output::LastStep => (0..layout.series.len()).map(|series| (series, series)).collect(),
+        Output::LastStep | Output::Sequence(_) => (0..layout.series.len()).map(|series| (series, series)).collect(),
         Output::EveryStep => {
             let rows = |(series, rows): (usize, &std::ops::Range<usize>)| rows.clone().map(move |row| (series, row));
             layout.series.iter().enumerate().flat_map(rows).collect()
@@ -289,15 +298,11 @@ fn read_targets(
         let values = rows.iter().flat_map(|&(_, row)| (0..width).map(move |d| (row, d)));
         Labels::Numbers { width, values: values.map(|(row, d)| value(row, d)).collect() }
     };
-    let names = match options.data.classes.as_ref() {
-        None => None,
-        Some(Names::List(names)) => Some(names.clone()),
-        Some(Names::Key(key)) => Some(strings(npz, key, "data.classes")?),
-    };
+    let names = class_names(npz, options)?;
     let at = |index: usize| {
         let (series, row) = rows[index];
         match targets.output {
-            Output::LastStep => format!("series {series} (array {key:?})"),
+            Output::LastStep | Output::Sequence(_) => format!("series {series} (array {key:?})"),
             Output::EveryStep => format!("series {series}, step {} (array {key:?})", row - layout.series[series].start),
         }
     };
@@ -306,13 +311,21 @@ fn read_targets(
     Ok(())
 }
 
+fn class_names(npz: &mut Npz, options: &ReadOptions) -> Result<Option<Vec<String>>, DataError> {
+    match options.data.classes.as_ref() {
+        None => Ok(None),
+        Some(Names::List(names)) => Ok(Some(names.clone())),
+        Some(Names::Key(key)) => strings(npz, key, "data.classes").map(Some),
+    }
+}
+
 /// The number of values per target, if the targets' shape fits the inputs and the network's output.
 fn target_width(y: &NpyArray, key: &str, layout: &Layout, output: Output, path: &Path) -> Result<usize, DataError> {
     let width = |output: Output| {
         let lead = match (output, layout.dense) {
             (Output::EveryStep, Some((n, t))) => vec![n, t],
             (Output::EveryStep, None) => vec![layout.x.len() / layout.channels],
-            (Output::LastStep, _) => vec![layout.series.len()],
+            (Output::LastStep | Output::Sequence(_), _) => vec![layout.series.len()],
         };
         match y.shape().strip_prefix(&lead[..]) {
             Some([]) => Some(1),

@@ -36,7 +36,11 @@ pub struct Prepared {
 /// Whatever is wrong with the files, or with the configuration for these files.
 pub fn prepare(config: &Config) -> Result<Prepared, DataError> {
     let path = &config.data.train;
-    let whole = read(path, &ReadOptions::new(config, Part::Train))?;
+    let mut whole = read(path, &ReadOptions::new(config, Part::Train))?;
+    if let Output::Sequence(decoding) = &mut whole.output {
+        decoding.encoder = config.model.encoder.len() as u8;
+    }
+    let whole = whole;
     let alike = alike(config, &whole)?;
     let width = whole.target_width;
     let read_alike = |path: &Path, part: Part| {
@@ -163,6 +167,7 @@ pub fn held_out(
         ));
     }
     tokens(&header.layers, &data, path)?;
+    data.output = header.output;
     if targets {
         data = ahead(data, config, path)?;
         let (found, what) = match config.task() {
@@ -192,7 +197,7 @@ fn alike(config: &Config, train: &Dataset) -> Result<DataConfig, DataError> {
     if !train.classes.is_empty() {
         data.classes = Some(Names::List(train.classes.clone()));
     }
-    if data.train.extension().is_some_and(|extension| extension.eq_ignore_ascii_case("csv")) {
+    if data.tokens.is_none() && data.train.extension().is_some_and(|extension| extension.eq_ignore_ascii_case("csv")) {
         data.csv.features = Some(csv::feature_columns(&data.train, &data)?);
     }
     Ok(data)
@@ -221,7 +226,7 @@ fn ahead(mut data: Dataset, config: &Config, path: &Path) -> Result<Dataset, Dat
 
 /// Each class needs an example to learn from.
 fn every_class(train: &Dataset, config: &Config, path: &Path) -> Result<(), DataError> {
-    if config.task() != Task::Classes {
+    if config.task() != Task::Classes || config.model.is_sequence() {
         return Ok(());
     }
     let mut seen = vec![false; train.classes.len()];
@@ -240,16 +245,29 @@ fn every_class(train: &Dataset, config: &Config, path: &Path) -> Result<(), Data
 
 /// The layers, if the last one gives what the targets ask for.
 fn layers(config: &Config, train: &Dataset) -> Result<Vec<LayerSpec>, DataError> {
-    // `read` refuses more channels than fit.
-    let layers = config.layer_specs(train.inputs() as u16);
-    let units = layers.last().map_or(0, LayerSpec::outputs);
     let (needed, reason) = match config.task() {
+        Task::Classes if config.model.is_sequence() => {
+            (train.classes.len(), format!("there are {} tokens, with start and stop", train.classes.len()))
+        }
         Task::Classes => (train.classes.len(), format!("there are {} classes", train.classes.len())),
         Task::Binary | Task::Regression => {
             (train.target_width, format!("the targets have {} values", train.target_width))
         }
     };
-    if units == needed { Ok(layers) } else { Err(DataError::OutputUnits { units, needed, reason }) }
+    // `read` refuses more channels and classes than fit.
+    let layers = config.layer_specs(train.inputs() as u16, needed as u16);
+    let units = layers.last().map_or(0, LayerSpec::outputs);
+    if units != needed {
+        return Err(DataError::OutputUnits { units, needed, reason });
+    }
+    match layers.get(train.output.encoder()) {
+        Some(&LayerSpec::Embedding { vocabulary, .. })
+            if config.model.is_sequence() && usize::from(vocabulary) != needed =>
+        {
+            Err(DataError::DecoderVocabulary { vocabulary, needed })
+        }
+        _ => Ok(layers),
+    }
 }
 
 /// Inputs of an embedding must be tokens that it has.

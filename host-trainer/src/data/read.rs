@@ -4,7 +4,7 @@ use std::path::Path;
 
 use grulet::spec::Output;
 
-use super::{DataError, Dataset, csv, npz};
+use super::{DataError, Dataset, csv, npz, sequence};
 use crate::config::{Config, DataConfig, Loss, Names};
 
 /// Which set of keys a file is read with.
@@ -53,7 +53,10 @@ pub fn read(path: &Path, options: &ReadOptions) -> Result<Dataset, DataError> {
     let extension = path.extension().map(|extension| extension.to_ascii_lowercase());
     let data = match extension.as_ref().and_then(|extension| extension.to_str()) {
         Some("npz") => npz::read(path, options)?,
-        Some("csv") => csv::read(path, options)?,
+        Some("csv") => match options.data.tokens {
+            Some(tokens) => sequence::read_text(path, options, tokens)?,
+            None => csv::read(path, options)?,
+        },
         _ => return Err(DataError::UnknownExtension { path: path.to_owned() }),
     };
     if data.inputs() > usize::from(u16::MAX) {

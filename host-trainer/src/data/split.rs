@@ -140,7 +140,7 @@ pub(super) fn slice(data: &Dataset, series: &Series, from: usize, to: usize) -> 
         x: series.x[from * c..to * c].to_vec(),
         targets: match data.output {
             Output::EveryStep => series.targets[from * d..to * d].to_vec(),
-            Output::LastStep => series.targets.clone(),
+            Output::LastStep | Output::Sequence(_) => series.targets.clone(),
         },
     }
 }

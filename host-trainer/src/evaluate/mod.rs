@@ -7,16 +7,20 @@ mod auc;
 mod chart;
 mod classes;
 mod details;
+mod loaded;
+mod sequence;
 
 pub use auc::roc_auc;
 pub use chart::{ChartError, chart};
 pub use classes::{Average, ClassScores, ClassTable, TopK, largest, top_k};
 pub use details::{BinaryOutput, Details, OutputErrors};
+pub use loaded::Loaded;
+pub use sequence::{MAX_BEAM, Written, sequence_accuracy, write_sequences};
 
 use grulet::blob::AlignedBytes;
 use grulet::format::Format;
-use grulet::spec::{Activation, LayerSpec, Output, Storage};
-use grulet::{AnyModel, BitHash, Blob, Error, Exact, Int8};
+use grulet::spec::{Activation, LayerSpec, Storage};
+use grulet::{BitHash, Blob, Error, Exact, Int8};
 use serde::Serialize;
 
 use crate::data::Dataset;
@@ -27,8 +31,11 @@ use crate::nn::{Loss, Metrics};
 pub struct Predictions {
     /// Values per answer, `O`.
     pub width: usize,
-    /// `(answers, O)`: one answer per step of each series, or one per series.
+    /// `(answers, O)`: one answer per step of each series, or one per series; of an encoder-decoder one per token of each
+    /// target, each given those before it.
     pub values: Vec<f32>,
+    /// What an encoder-decoder writes by itself, greedily; empty for others.
+    pub sequences: Vec<Written>,
 }
 
 impl Predictions {
@@ -37,7 +44,7 @@ impl Predictions {
         self.values.chunks_exact(self.width).map(move |answer| answer[output])
     }
 
-    /// The hash of all output bits.
+    /// The hash of all output bits, not of [`sequences`](Self::sequences).
     pub fn hash(&self) -> u64 {
         let mut hash = BitHash::new();
         hash.update(&self.values);
@@ -51,8 +58,8 @@ impl Predictions {
 /// If they are no model, or the data have other channels than the model's inputs.
 pub fn predict_stored(bytes: &AlignedBytes, data: &Dataset) -> Result<Predictions, Error> {
     match Blob::parse(bytes.as_ref())?.header().storage {
-        Storage::Int8 => predict(&AnyModel::<Int8>::from_blob(bytes)?, data),
-        _ => predict(&AnyModel::<Exact>::from_blob(bytes)?, data),
+        Storage::Int8 => predict(&Loaded::<Int8>::from_blob(bytes)?, data),
+        _ => predict(&Loaded::<Exact>::from_blob(bytes)?, data),
     }
 }
 
@@ -60,8 +67,12 @@ pub fn predict_stored(bytes: &AlignedBytes, data: &Dataset) -> Result<Prediction
 ///
 /// # Errors
 /// If the data have other channels than the model's inputs.
-pub fn predict<F: Format>(model: &AnyModel<'_, F>, data: &Dataset) -> Result<Predictions, Error> {
-    predict_observed(model, data, |_, _, _| {})
+pub fn predict<F: Format>(model: &Loaded<'_, F>, data: &Dataset) -> Result<Predictions, Error> {
+    let mut predictions = predict_observed(model, data, |_, _, _| {})?;
+    if let Loaded::Pair(model) = model {
+        predictions.sequences = write_sequences(model, data, 1)?;
+    }
+    Ok(predictions)
 }
 
 /// [`predict`] that shows `observe` each layer's number, its inputs and its outputs at every step, in units.
@@ -69,31 +80,11 @@ pub fn predict<F: Format>(model: &AnyModel<'_, F>, data: &Dataset) -> Result<Pre
 /// # Errors
 /// If the data have other channels than the model's inputs.
 pub fn predict_observed<F: Format>(
-    model: &AnyModel<'_, F>,
+    model: &Loaded<'_, F>,
     data: &Dataset,
-    mut observe: impl FnMut(usize, &[F::Unit], &[F::Unit]),
+    observe: impl FnMut(usize, &[F::Unit], &[F::Unit]),
 ) -> Result<Predictions, Error> {
-    let header = model.header();
-    if data.inputs() != header.inputs() {
-        return Err(Error::Length { what: "input channels", expected: header.inputs(), found: data.inputs() });
-    }
-    let every_step = header.output == Output::EveryStep;
-    let mut stream = model.heap_stream();
-    let mut values = Vec::new();
-    for series in &data.series {
-        stream.reset();
-        let mut last: &[f32] = &[];
-        for sample in series.x.chunks_exact(data.inputs()) {
-            last = stream.step_observed(sample, &mut observe)?;
-            if every_step {
-                values.extend_from_slice(last);
-            }
-        }
-        if !every_step {
-            values.extend_from_slice(last);
-        }
-    }
-    Ok(Predictions { width: header.outputs(), values })
+    model.run(data, observe)
 }
 
 /// Loss and metrics, as reports show them.
@@ -104,6 +95,9 @@ pub struct Scores {
     /// Fraction of right decisions, of a classifier.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub accuracy: Option<f64>,
+    /// Fraction of sequences that are right from start to stop, of an encoder-decoder that writes by itself.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub sequence_accuracy: Option<f64>,
     /// Mean absolute error, of a regression.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub mae: Option<f64>,
@@ -120,6 +114,7 @@ impl From<&Metrics> for Scores {
         Self {
             loss: metrics.loss(),
             accuracy: metrics.accuracy(),
+            sequence_accuracy: None,
             mae: metrics.mae(),
             mse: metrics.mse(),
             r2: metrics.r2(),
@@ -133,6 +128,7 @@ impl Scores {
         let all = [
             ("loss", Some(self.loss)),
             ("accuracy", self.accuracy),
+            ("sequence accuracy", self.sequence_accuracy),
             ("mae", self.mae),
             ("mse", self.mse),
             ("r2", self.r2),
@@ -145,6 +141,7 @@ impl Scores {
         Some(Self {
             loss: value("loss")?,
             accuracy: value("accuracy"),
+            sequence_accuracy: value("sequence accuracy"),
             mae: value("mae"),
             mse: value("mse"),
             r2: value("r2"),
@@ -154,7 +151,9 @@ impl Scores {
 
 /// Scores of answers against the targets of the same dataset.
 pub fn score(loss: Loss, predictions: &Predictions, data: &Dataset) -> Scores {
-    Scores::from(&Metrics::of_outputs(loss, predictions.width, &predictions.values, &targets(data)))
+    let metrics = Metrics::of_outputs(loss, predictions.width, &predictions.values, &targets(data));
+    let sequences = (!predictions.sequences.is_empty()).then(|| sequence_accuracy(&predictions.sequences, data));
+    Scores { sequence_accuracy: sequences, ..Scores::from(&metrics) }
 }
 
 /// The targets of all series, `(answers, D)`.

@@ -25,6 +25,21 @@ pub struct Batch<R> {
     pub ignored: usize,
     /// State before the first step (B, S), S being the states of all layers one after the other; empty for zeros.
     pub state: Vec<R>,
+    /// What the decoder takes, of an encoder-decoder; the series above are its encoder's then, and T, in what is said of
+    /// targets and weights, is the decoder's.
+    pub decoder: Option<DecoderInputs<R>>,
+}
+
+/// What the decoder of an encoder-decoder takes in training: the tokens that it should have given, each a step late (teacher
+/// forcing; Williams and Zipser 1989). Time-major and padded, as the batch is.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct DecoderInputs<R> {
+    /// Steps of the longest series, or more.
+    pub steps: usize,
+    /// Steps of each series (B).
+    pub lengths: Vec<usize>,
+    /// Inputs (steps, B, inputs of the decoder).
+    pub x: Vec<R>,
 }
 
 impl<R: Real> Batch<R> {
@@ -33,20 +48,39 @@ impl<R: Real> Batch<R> {
         self.lengths.len()
     }
 
-    /// Checks everything but the targets against a network with C inputs and S elements of state.
-    pub(super) fn check(&self, inputs: usize, state: usize) -> Result<(), Error> {
+    /// Steps of the longest of the series that have outputs, and of each.
+    pub(super) fn answered(&self) -> (usize, &[usize]) {
+        self.decoder.as_ref().map_or((self.steps, &self.lengths), |decoder| (decoder.steps, &decoder.lengths))
+    }
+
+    /// Checks everything but the targets against a network with C inputs, so many inputs of a decoder, if it has one, and S
+    /// elements of state.
+    pub(super) fn check(&self, inputs: usize, decoder: Option<usize>, state: usize) -> Result<(), Error> {
         let (steps, rows) = (self.steps, self.rows());
         if rows == 0 {
             return Err(Error::EmptyBatch);
         }
-        if let Some(row) = self.lengths.iter().position(|&length| length == 0 || length > steps) {
-            return Err(Error::Length { row, found: self.lengths[row], steps });
-        }
+        check_lengths(&self.lengths, steps)?;
         check_len("inputs", "(steps, series, inputs)", steps * rows * inputs, self.x.len())?;
         if !self.state.is_empty() {
             check_len("state", "(series, states of all layers)", rows * state, self.state.len())?;
         }
-        Ok(())
+        match (decoder, &self.decoder) {
+            (None, None) => Ok(()),
+            (Some(inputs), Some(DecoderInputs { steps, lengths, x })) => {
+                check_len("decoder's lengths", "(series)", rows, lengths.len())?;
+                check_lengths(lengths, *steps)?;
+                check_len("decoder's inputs", "(steps, series, inputs)", steps * rows * inputs, x.len())
+            }
+            (expected, _) => Err(Error::Decoder { expected: expected.is_some() }),
+        }
+    }
+}
+
+fn check_lengths(lengths: &[usize], steps: usize) -> Result<(), Error> {
+    match lengths.iter().position(|&length| length == 0 || length > steps) {
+        Some(row) => Err(Error::Length { row, found: lengths[row], steps }),
+        None => Ok(()),
     }
 }
 

@@ -43,6 +43,22 @@ pub enum Error {
         /// Inputs of this layer.
         found: usize,
     },
+    /// A decoder that cannot start from the states of its encoder.
+    #[error(
+        "the encoder's GRUs have {encoder:?} units, the decoder's {decoder:?}; give both the same GRUs in the same order, at least one"
+    )]
+    HandOver {
+        /// Units of the encoder's GRUs.
+        encoder: Vec<usize>,
+        /// Units of the decoder's.
+        decoder: Vec<usize>,
+    },
+    /// A batch with inputs of a decoder for a chain, or without them for an encoder-decoder.
+    #[error("the batch {}", if *expected { "has no inputs of the decoder; set `decoder`" } else { "has inputs of a decoder, but the network is a chain; leave `decoder` out" })]
+    Decoder {
+        /// Whether there should be some.
+        expected: bool,
+    },
     /// Parameters of another network.
     #[error("the network has {expected} parameters, {found} were given; take those of a network with the same layers")]
     ParameterCount {

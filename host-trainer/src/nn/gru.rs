@@ -14,6 +14,7 @@ use super::Real;
 use super::gemm::{
     Matrix, Start, Term, accumulate_outer, accumulate_rows, multiply, pack, pack_transposed, packed_len,
 };
+use super::shard::SHARD_ROWS;
 use super::simd::{Isa, Kernel, dispatch};
 
 /// A GRU's shape.
@@ -31,6 +32,8 @@ pub(super) struct Gru {
 pub(super) struct GruTape<R> {
     /// State before and after every step (T + 1, B, H).
     states: Vec<R>,
+    /// T of the last pass.
+    steps: usize,
     /// z, r, c after every step (T, B, 3H); after backward, the gradients of their sums.
     gates: Vec<R>,
     /// Reset before: r⊙h (T, B, H). Reset after: h·Uc + b'c (T, B, H); after backward, its gradient.
@@ -50,6 +53,11 @@ impl<R: Real> GruTape<R> {
     pub fn output(&self, rows: usize, hidden: usize, len: usize) -> &[R] {
         &self.states[rows * hidden..][..len]
     }
+
+    /// The states that each series ended in (B, H).
+    pub fn last(&self, rows: usize, hidden: usize) -> &[R] {
+        &self.states[self.steps * rows * hidden..][..rows * hidden]
+    }
 }
 
 /// A shard: series of a batch that are computed together.
@@ -59,6 +67,15 @@ pub(super) struct Extent<'a> {
     pub steps: usize,
     /// Steps of each series.
     pub lengths: &'a [usize],
+}
+
+impl<'a> Extent<'a> {
+    /// The shard of a batch with these lengths that starts at series `from`.
+    pub fn of(lengths: &'a [usize], from: usize) -> Self {
+        let lengths = &lengths[from..];
+        let lengths = &lengths[..lengths.len().min(SHARD_ROWS)];
+        Self { steps: lengths.iter().copied().max().unwrap_or(0), lengths }
+    }
 }
 
 impl Extent<'_> {
@@ -150,6 +167,7 @@ impl Gru {
         initial: impl Fn(usize) -> Option<&'s [R]>,
     ) {
         let (rows, h) = (extent.rows(), self.hidden);
+        tape.steps = extent.steps;
         grow(&mut tape.states, (extent.steps + 1) * rows * h);
         grow(&mut tape.gates, extent.steps * rows * 3 * h);
         grow(&mut tape.aside, extent.steps * rows * h);

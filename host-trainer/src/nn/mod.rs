@@ -30,7 +30,7 @@ mod shard;
 mod simd;
 mod trainer;
 
-pub use batch::Batch;
+pub use batch::{Batch, DecoderInputs};
 pub use clip::{clip_by_norm, clip_by_value};
 pub use error::Error;
 pub use loss::Loss;

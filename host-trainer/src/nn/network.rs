@@ -19,7 +19,7 @@ use super::{Error, Real};
 /// | `dense.bias` | (O) |
 /// | `embedding.embeddings` | (V, D) |
 ///
-/// The second layer of a kind is `gru_1` or `dense_1`, and so on.
+/// The second layer of a kind is `gru_1` or `dense_1`, and so on, through the layers of an encoder and then of its decoder.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Tensor {
     /// Its name.
@@ -51,7 +51,7 @@ impl<R: Real> Network<R> {
     /// # Errors
     /// Where the layers do not form a chain.
     pub fn new(layers: &[LayerSpec], output: Output, seed: u64) -> Result<Self, Error> {
-        let tensors = tensors(layers)?;
+        let tensors = tensors(layers, output)?;
         let mut params = vec![R::ZERO; tensors.last().map_or(0, |last| last.range.end)];
         for (stream, tensor) in tensors.iter().enumerate() {
             let mut rng = Rng::new(seed, stream as u64);
@@ -73,7 +73,7 @@ impl<R: Real> Network<R> {
     /// # Errors
     /// Where the layers do not form a chain, or where it has another number of parameters.
     pub fn from_params(layers: &[LayerSpec], output: Output, params: Vec<R>) -> Result<Self, Error> {
-        let tensors = tensors(layers)?;
+        let tensors = tensors(layers, output)?;
         let expected = tensors.last().map_or(0, |last| last.range.end);
         if params.len() != expected {
             return Err(Error::ParameterCount { expected, found: params.len() });
@@ -139,19 +139,27 @@ impl<R: Real> Network<R> {
     /// Index of the first layer that runs on the last step of a series only: those after the last GRU.
     pub(super) fn first_head_layer(&self) -> usize {
         match self.output {
-            Output::EveryStep => self.layers.len(),
+            Output::EveryStep | Output::Sequence(_) => self.layers.len(),
             Output::LastStep => self.layers.iter().rposition(|layer| layer.state() > 0).map_or(0, |last| last + 1),
         }
     }
 }
 
 /// The table of tensors of a chain of layers, which is checked on the way.
-fn tensors(layers: &[LayerSpec]) -> Result<Vec<Tensor>, Error> {
+fn tensors(layers: &[LayerSpec], output: Output) -> Result<Vec<Tensor>, Error> {
     if layers.is_empty() {
         return Err(Error::NoLayers);
     }
     if layers.len() > MAX_LAYERS {
         return Err(Error::TooManyLayers { found: layers.len(), max: MAX_LAYERS });
+    }
+    let encoder = output.encoder();
+    if matches!(output, Output::Sequence(_)) {
+        let (before, after) = layers.split_at_checked(encoder).unwrap_or((layers, &[]));
+        let states = |layers: &[LayerSpec]| layers.iter().map(LayerSpec::state).filter(|&h| h > 0).collect::<Vec<_>>();
+        if states(before).is_empty() || states(before) != states(after) {
+            return Err(Error::HandOver { encoder: states(before), decoder: states(after) });
+        }
     }
     let mut tensors: Vec<Tensor> = Vec::new();
     let (mut grus, mut denses, mut embeddings) = (0, 0, 0);
@@ -160,7 +168,7 @@ fn tensors(layers: &[LayerSpec]) -> Result<Vec<Tensor>, Error> {
         if inputs == 0 || layer.parameters() == 0 {
             return Err(Error::EmptyLayer { layer: index, inputs, outputs });
         }
-        if index > 0 && layers[index - 1].outputs() != inputs {
+        if index > 0 && index != encoder && layers[index - 1].outputs() != inputs {
             let expected = layers[index - 1].outputs();
             return Err(Error::SizeMismatch { layer: index, expected, found: inputs });
         }

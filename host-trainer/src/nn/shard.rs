@@ -1,5 +1,7 @@
 //! One pass of a whole network over a shard of a batch: forward, loss, and back.
 
+use std::ops::Range;
+
 use grulet::spec::{LayerSpec, Output};
 
 use super::dense::Dense;
@@ -15,8 +17,8 @@ pub(super) const SHARD_ROWS: usize = 8;
 #[derive(Clone, Debug)]
 pub(super) struct Layer {
     kind: Kind,
-    params: std::ops::Range<usize>,
-    packed: std::ops::Range<usize>,
+    params: Range<usize>,
+    packed: Range<usize>,
     state: usize,
 }
 
@@ -52,6 +54,10 @@ pub(super) struct Plan {
     output: Output,
     /// Layers from here on run on the last step only.
     head: usize,
+    /// Layers of the encoder, none in a chain.
+    encoder: usize,
+    /// For each layer the one whose last state it starts from, if it does.
+    starts_from: Vec<Option<usize>>,
     pub packed_len: usize,
     pub params_len: usize,
     pub state_len: usize,
@@ -90,11 +96,18 @@ impl Plan {
             })
             .collect();
         let (output, head) = (network.output(), network.first_head_layer());
-        Self { layers, output, head, packed_len: packed, params_len: params, state_len: state }
+        let encoder = output.encoder();
+        let starts_from = starts_from(network.layers(), encoder);
+        Self { layers, output, head, encoder, starts_from, packed_len: packed, params_len: params, state_len: state }
     }
 
     pub fn inputs(&self) -> usize {
         self.layers[0].inputs()
+    }
+
+    /// Inputs of the decoder, if there is one.
+    pub fn decoder_inputs(&self) -> Option<usize> {
+        (self.encoder > 0).then(|| self.layers[self.encoder].inputs())
     }
 
     pub fn outputs(&self) -> usize {
@@ -104,7 +117,7 @@ impl Plan {
     /// Steps that have an output.
     pub fn output_steps(&self, steps: usize) -> usize {
         match self.output {
-            Output::EveryStep => steps,
+            Output::EveryStep | Output::Sequence(_) => steps,
             Output::LastStep => 1,
         }
     }
@@ -136,6 +149,13 @@ impl Plan {
     fn in_head(&self, layer: usize) -> bool {
         layer >= self.head
     }
+}
+
+/// The layers from which those of a decoder start: its GRUs are the encoder's, in order.
+fn starts_from(layers: &[LayerSpec], encoder: usize) -> Vec<Option<usize>> {
+    let mut grus = (0..encoder).filter(|&index| layers[index].state() > 0);
+    let from = |index: usize| if index >= encoder && layers[index].state() > 0 { grus.next() } else { None };
+    (0..layers.len()).map(from).collect()
 }
 
 /// What to do with a batch.
@@ -188,7 +208,7 @@ impl<R: Real> Job<'_, R> {
 /// What a shard leaves.
 #[derive(Debug, Default)]
 pub(super) struct Shard<R> {
-    /// Steps of its longest series.
+    /// Steps of the longest of its series that have outputs.
     pub steps: usize,
     pub gradients: Vec<R>,
     pub metrics: Metrics,
@@ -226,6 +246,8 @@ enum Tape<R> {
 pub(super) struct Worker<R> {
     /// Inputs (steps, rows, C), zero in the padding.
     input: Vec<R>,
+    /// The same of a decoder.
+    decoder_input: Vec<R>,
     tapes: Vec<Tape<R>>,
     /// Inputs of the head (rows, width).
     last: Vec<R>,
@@ -249,6 +271,7 @@ impl<R: Real> Worker<R> {
         });
         Self {
             input: Vec::new(),
+            decoder_input: Vec::new(),
             tapes: tapes.collect(),
             last: Vec::new(),
             masks: vec![Vec::new(); plan.layers.len()],
@@ -262,41 +285,29 @@ impl<R: Real> Worker<R> {
     /// Computes shard number `index` of the batch.
     pub fn run(&mut self, job: &Job<'_, R>, index: usize, shard: &mut Shard<R>) {
         let from = index * SHARD_ROWS;
-        let lengths = &job.batch.lengths[from..];
-        let lengths = &lengths[..lengths.len().min(SHARD_ROWS)];
-        let steps = lengths.iter().copied().max().unwrap_or(0);
-        let extent = Extent { steps, lengths };
-        shard.steps = steps;
+        let Batch { lengths, x, decoder, .. } = job.batch;
+        let source = Extent::of(lengths, from);
+        let extent = decoder.as_ref().map_or(source, |decoder| Extent::of(&decoder.lengths, from));
+        shard.steps = extent.steps;
 
-        self.read_input(job, from, extent);
+        read_input(x, job.plan.inputs(), lengths.len(), from, source, &mut self.input);
+        if let (Some(width), Some(decoder)) = (job.plan.decoder_inputs(), decoder) {
+            read_input(&decoder.x, width, lengths.len(), from, extent, &mut self.decoder_input);
+        }
         self.draw_masks(job, from, extent.rows());
-        self.forward(job, from, extent);
+        self.forward(job, from, 0..job.plan.encoder, source);
+        self.forward(job, from, job.plan.encoder..job.plan.layers.len(), extent);
         self.write_output(job.plan, extent, shard);
         match job.task {
             Task::Forward => {}
             Task::Evaluate { loss, scale } => self.loss(job, from, extent, loss, scale, shard),
             Task::Gradient { loss, scale } => {
                 self.loss(job, from, extent, loss, scale, shard);
-                self.backward(job, extent, loss.is_classification(), shard);
+                self.backward(job, source, extent, loss.is_classification(), shard);
             }
             Task::Pullback { d_outputs } => {
                 self.read_d_outputs(job, from, extent, d_outputs);
-                self.backward(job, extent, false, shard);
-            }
-        }
-    }
-
-    fn read_input(&mut self, job: &Job<'_, R>, from: usize, extent: Extent<'_>) {
-        let (rows, width) = (extent.rows(), job.plan.inputs());
-        grow(&mut self.input, extent.steps * rows * width);
-        for t in 0..extent.steps {
-            let source = &job.batch.x[(t * job.batch.rows() + from) * width..][..rows * width];
-            let target = &mut self.input[t * rows * width..][..rows * width];
-            target.copy_from_slice(source);
-            for (x, &length) in target.chunks_exact_mut(width).zip(extent.lengths) {
-                if t >= length {
-                    x.fill(R::ZERO);
-                }
+                self.backward(job, source, extent, false, shard);
             }
         }
     }
@@ -318,13 +329,16 @@ impl<R: Real> Worker<R> {
         }
     }
 
-    fn forward(&mut self, job: &Job<'_, R>, from: usize, extent: Extent<'_>) {
+    /// Runs the given layers: a chain, an encoder or a decoder.
+    fn forward(&mut self, job: &Job<'_, R>, from: usize, layers: Range<usize>, extent: Extent<'_>) {
         let plan = job.plan;
         let (rows, all) = (extent.rows(), extent.rows() * extent.steps);
-        for (index, layer) in plan.layers.iter().enumerate() {
+        for index in layers {
+            let layer = &plan.layers[index];
             let (params, packed) = (&job.params[layer.params.clone()], &job.packed[layer.packed.clone()]);
             let (before, now) = self.tapes.split_at_mut(index);
-            let mut input = body_output(plan, before, &self.input, index, extent);
+            let inputs = if index < plan.encoder || plan.encoder == 0 { &self.input } else { &self.decoder_input };
+            let mut input = body_output(plan, before, inputs, index, extent);
             if index == plan.head {
                 gather_last(input, layer.inputs(), extent, &mut self.last);
             }
@@ -343,9 +357,12 @@ impl<R: Real> Worker<R> {
             match (&layer.kind, &mut now[0]) {
                 (Kind::Gru(gru), Tape::Gru(tape)) => {
                     let state = &job.batch.state;
+                    let encoded =
+                        plan.starts_from[index].map(|encoder| last_states(&before[encoder], rows, gru.hidden));
                     gru.begin(extent, tape, |row| {
                         let start = (from + row) * plan.state_len + layer.state;
-                        (!state.is_empty()).then(|| &state[start..][..gru.hidden])
+                        let given = || (!state.is_empty()).then(|| &state[start..][..gru.hidden]);
+                        encoded.map(|states| &states[row * gru.hidden..][..gru.hidden]).or_else(given)
                     });
                     let within = |t: usize| move |row: usize| (t < extent.lengths[row]).then_some(t);
                     gru.forward(params, packed, extent, input, tape, |t, states| {
@@ -392,7 +409,7 @@ impl<R: Real> Worker<R> {
         let len = plan.output_steps(extent.steps) * extent.rows() * plan.outputs();
         let layers = plan.layers.len();
         let all = match plan.output {
-            Output::EveryStep => body_output(plan, &self.tapes, &self.input, layers, extent),
+            Output::EveryStep | Output::Sequence(_) => body_output(plan, &self.tapes, &self.input, layers, extent),
             Output::LastStep if plan.head == layers => &self.last,
             Output::LastStep => dense_output(&self.tapes),
         };
@@ -467,9 +484,16 @@ impl<R: Real> Worker<R> {
     }
 
     /// From `self.d`, the gradient by the outputs (or by the last layer's sums), to all others.
-    fn backward(&mut self, job: &Job<'_, R>, extent: Extent<'_>, d_is_of_sums: bool, shard: &mut Shard<R>) {
+    fn backward(
+        &mut self,
+        job: &Job<'_, R>,
+        source: Extent<'_>,
+        answered: Extent<'_>,
+        d_is_of_sums: bool,
+        shard: &mut Shard<R>,
+    ) {
         let plan = job.plan;
-        let (rows, all) = (extent.rows(), extent.rows() * extent.steps);
+        let (rows, mut extent) = (answered.rows(), answered);
         grow(&mut shard.gradients, plan.params_len);
         shard.gradients.fill(R::ZERO);
         grow(&mut shard.d_state, rows * plan.state_len);
@@ -479,11 +503,21 @@ impl<R: Real> Worker<R> {
             self.spread_last(plan.outputs(), extent);
         }
         for (index, layer) in plan.layers.iter().enumerate().rev() {
+            if index + 1 == plan.encoder {
+                // Its outputs go nowhere: only its last states do.
+                extent = source;
+                let len = extent.steps * rows * layer.outputs();
+                grow(&mut self.d, len);
+                self.d[..len].fill(R::ZERO);
+            }
+            let all = rows * extent.steps;
+            let inputs = if index < plan.encoder || plan.encoder == 0 { &self.input } else { &self.decoder_input };
+            let first = index == 0 || index == plan.encoder;
             let packed = &job.packed[layer.packed.clone()];
             let gradients = &mut shard.gradients[layer.params.clone()];
             let (before, now) = self.tapes.split_at_mut(index);
             let (count, mut input) = if !plan.in_head(index) {
-                (all, body_output(plan, before, &self.input, index, extent))
+                (all, body_output(plan, before, inputs, index, extent))
             } else if index == plan.head {
                 (rows, &self.last[..])
             } else {
@@ -494,11 +528,15 @@ impl<R: Real> Worker<R> {
                 input = &self.dropped[index];
             }
             grow(&mut self.d_next, count * layer.inputs());
-            let d_input = (index > 0 || job.want_d_x).then_some(&mut self.d_next[..]);
+            let d_input = (!first || job.want_d_x).then_some(&mut self.d_next[..]);
             match (&layer.kind, &mut now[0]) {
                 (Kind::Gru(gru), Tape::Gru(tape)) => {
                     let d_state = &mut shard.d_state[layer.state * rows..][..rows * gru.hidden];
                     gru.backward(packed, extent, input, tape, &self.d, d_state, d_input, gradients);
+                    if let Some(encoder) = plan.starts_from[index] {
+                        let (of_encoder, own) = (plan.layers[encoder].state * rows, layer.state * rows);
+                        shard.d_state.copy_within(own..own + rows * gru.hidden, of_encoder);
+                    }
                 }
                 (Kind::Dense(dense), Tape::Dense(out)) => {
                     let len = count * dense.outputs;
@@ -523,7 +561,7 @@ impl<R: Real> Worker<R> {
             }
         }
         if job.want_d_x {
-            let len = all * plan.inputs();
+            let len = rows * source.steps * plan.inputs();
             grow(&mut shard.d_x, len);
             shard.d_x[..len].copy_from_slice(&self.d[..len]);
         }
@@ -543,6 +581,22 @@ impl<R: Real> Worker<R> {
     }
 }
 
+/// The inputs (steps, rows, width) of a shard from those (T, B, width) of a batch, with zeros in the padding.
+fn read_input<R: Real>(x: &[R], width: usize, batch: usize, from: usize, extent: Extent<'_>, input: &mut Vec<R>) {
+    let rows = extent.rows();
+    grow(input, extent.steps * rows * width);
+    for t in 0..extent.steps {
+        let source = &x[(t * batch + from) * width..][..rows * width];
+        let target = &mut input[t * rows * width..][..rows * width];
+        target.copy_from_slice(source);
+        for (x, &length) in target.chunks_exact_mut(width).zip(extent.lengths) {
+            if t >= length {
+                x.fill(R::ZERO);
+            }
+        }
+    }
+}
+
 /// What the layer before `index` gave for every step, or the inputs.
 fn body_output<'a, R: Real>(
     plan: &Plan,
@@ -551,11 +605,19 @@ fn body_output<'a, R: Real>(
     index: usize,
     extent: Extent<'_>,
 ) -> &'a [R] {
-    let Some(previous) = index.checked_sub(1) else { return input };
+    let Some(previous) = index.checked_sub(1).filter(|_| index != plan.encoder) else { return input };
     let hidden = plan.layers[previous].outputs();
     match &tapes[previous] {
         Tape::Gru(tape) => tape.output(extent.rows(), hidden, extent.steps * extent.rows() * hidden),
         Tape::Dense(out) => out,
+    }
+}
+
+/// The states (rows, H) that a GRU's series end in.
+fn last_states<R: Real>(tape: &Tape<R>, rows: usize, hidden: usize) -> &[R] {
+    match tape {
+        Tape::Gru(tape) => tape.last(rows, hidden),
+        Tape::Dense(_) => unreachable!("only GRUs hand a state over"),
     }
 }
 

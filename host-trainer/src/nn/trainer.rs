@@ -168,7 +168,7 @@ impl<R: Real> Trainer<R> {
     /// # Errors
     /// Where the batch does not fit the network.
     pub fn forward(&mut self, batch: &Batch<R>) -> Result<Vec<R>, Error> {
-        batch.check(self.plan.inputs(), self.plan.state_len)?;
+        batch.check(self.plan.inputs(), self.plan.decoder_inputs(), self.plan.state_len)?;
         self.run(batch, Task::Forward);
         Ok(self.outputs())
     }
@@ -207,8 +207,9 @@ impl<R: Real> Trainer<R> {
         let scale = self.check_targets(batch)?;
         let layers = self.network.layers();
         check_len("imposed outputs", "(layers)", layers.len(), imposed.len())?;
-        for (layer, outputs) in layers.iter().zip(imposed) {
-            let expected = batch.steps * batch.rows() * layer.outputs();
+        for (index, (layer, outputs)) in layers.iter().zip(imposed).enumerate() {
+            let steps = if index < self.network.output().encoder() { batch.steps } else { batch.answered().0 };
+            let expected = steps * batch.rows() * layer.outputs();
             check_len("imposed outputs", "(steps, series, outputs of the layer)", expected, outputs.len())?;
         }
         self.run_with(batch, Task::Gradient { loss: self.loss, scale }, Some(imposed));
@@ -223,8 +224,8 @@ impl<R: Real> Trainer<R> {
     /// # Errors
     /// Where the batch or `d_outputs` does not fit the network.
     pub fn pull_back(&mut self, batch: &Batch<R>, d_outputs: &[R]) -> Result<(), Error> {
-        batch.check(self.plan.inputs(), self.plan.state_len)?;
-        let expected = self.plan.output_steps(batch.steps) * batch.rows() * self.plan.outputs();
+        batch.check(self.plan.inputs(), self.plan.decoder_inputs(), self.plan.state_len)?;
+        let expected = self.plan.output_steps(batch.answered().0) * batch.rows() * self.plan.outputs();
         check_len("output gradients", "([steps,] series, outputs)", expected, d_outputs.len())?;
         self.run(batch, Task::Pullback { d_outputs });
         self.sum_gradients();
@@ -237,9 +238,11 @@ impl<R: Real> Trainer<R> {
         self.gather(self.plan.output_steps(self.last.0), width, |shard| &shard.outputs)
     }
 
-    /// The gradient by the inputs (T, B, C) of the last batch, if [`Trainer::keep_d_x`] was asked for.
+    /// The gradient by the inputs (T, B, C) of the last batch, if [`Trainer::keep_d_x`] was asked for. Not of an
+    /// encoder-decoder, whose inputs have other lengths than its outputs.
     pub fn d_x(&self) -> Option<Vec<R>> {
-        self.want_d_x.then(|| self.gather(self.last.0, self.plan.inputs(), |shard| &shard.d_x))
+        (self.want_d_x && self.plan.decoder_inputs().is_none())
+            .then(|| self.gather(self.last.0, self.plan.inputs(), |shard| &shard.d_x))
     }
 
     /// The gradient by the state before the first step (B, S) of the last batch, laid out as [`Batch::state`].
@@ -277,10 +280,11 @@ impl<R: Real> Trainer<R> {
 
     /// Checks a batch with its targets; returns 1 / (elements that the mean loss is over).
     fn check_targets(&self, batch: &Batch<R>) -> Result<f64, Error> {
-        batch.check(self.plan.inputs(), self.plan.state_len)?;
+        batch.check(self.plan.inputs(), self.plan.decoder_inputs(), self.plan.state_len)?;
         let outputs = self.plan.outputs();
         let (rows, width) = (batch.rows(), self.loss.target_len(outputs));
-        let steps = self.plan.output_steps(batch.steps);
+        let (steps, lengths) = batch.answered();
+        let steps = self.plan.output_steps(steps);
         check_len("targets", "([steps,] series, target)", steps * rows * width, batch.targets.len())?;
         let mut sites = 0;
         if !batch.weights.is_empty() {
@@ -288,7 +292,7 @@ impl<R: Real> Trainer<R> {
         }
         for (site, target) in batch.targets.chunks_exact(width).enumerate() {
             let (step, row) = (site / rows, site % rows);
-            if !self.plan.counts(step, batch.lengths[row], batch.ignored) {
+            if !self.plan.counts(step, lengths[row], batch.ignored) {
                 continue;
             }
             sites += 1;
@@ -318,9 +322,10 @@ impl<R: Real> Trainer<R> {
         while self.shards.len() < count {
             self.shards.push(Mutex::new(Shard::default()));
         }
-        self.last.0 = batch.steps;
+        let (steps, lengths) = batch.answered();
+        self.last.0 = steps;
         self.last.1.clear();
-        self.last.1.extend_from_slice(&batch.lengths);
+        self.last.1.extend_from_slice(lengths);
         self.plan.pack(self.network.params(), &mut self.packed);
 
         let (plan, params, packed, want_d_x) = (&self.plan, self.network.params(), &self.packed[..], self.want_d_x);

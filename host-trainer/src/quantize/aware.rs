@@ -1,11 +1,12 @@
 //! Quantisation-aware training: the forward pass is the runtime's integer arithmetic, and the gradient passes it as if it were
 //! that of `f32` (straight through; Bengio et al. 2013).
 
+use grulet::blob::quantize::scales;
 use grulet::blob::{Contents, Range, write_int8};
 use grulet::{AnyModel, Int8};
 use rayon::prelude::*;
 
-use super::{QuantizeError, scales};
+use super::QuantizeError;
 use crate::checkpoint::Checkpoint;
 use crate::export::with_contents;
 use crate::nn::Batch;
@@ -37,7 +38,7 @@ pub fn integer_outputs(
     let blob = with_contents(checkpoint, bare)?;
     let model = AnyModel::<Int8>::from_blob(&blob)?;
     let layers = &model.header().layers;
-    let units: Vec<f32> = scales(layers, ranges)?.iter().map(|scales| scales.output as f32).collect();
+    let units: Vec<f32> = scales(model.header(), ranges)?.iter().map(|scales| scales.output as f32).collect();
     let (rows, inputs) = (batch.rows(), model.header().inputs());
 
     // Each series on its own: the order in which threads take them does not matter.

@@ -1,14 +1,14 @@
 //! The ranges of a model's numbers, by running it on data.
 
+use grulet::Int8;
 use grulet::blob::Range;
 use grulet::blob::quantize::is_bounded;
-use grulet::{AnyModel, Int8};
 use serde::Serialize;
 
 use super::magnitudes::Magnitudes;
 use super::{Float, QuantizeError};
 use crate::data::Dataset;
-use crate::evaluate::{Predictions, predict, predict_observed};
+use crate::evaluate::{Loaded, Predictions, predict, predict_observed};
 
 /// How a range is taken from the magnitudes that calibration saw.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Serialize)]
@@ -167,7 +167,7 @@ fn mean_square(
     let Ok(bytes) = float.quantize(ranges) else {
         return Ok(f64::INFINITY);
     };
-    let int8 = predict(&AnyModel::<Int8>::from_blob(&bytes)?, data)?;
+    let int8 = predict(&Loaded::<Int8>::from_blob(&bytes)?, data)?;
     let square = |(&a, &b): (&f32, &f32)| (f64::from(a) - f64::from(b)).powi(2);
     Ok(answers.values.iter().zip(&int8.values).map(square).sum::<f64>() / answers.values.len() as f64)
 }

@@ -1,16 +1,16 @@
 //! A model in `f32` beside the same in integers, on the same data.
 
-use grulet::blob::quantize::is_bounded;
+use grulet::Int8;
+use grulet::blob::quantize::{is_bounded, scales};
 use grulet::blob::{AlignedBytes, Range};
 use grulet::format::Format;
 use grulet::spec::{LayerSpec, Output, Storage};
-use grulet::{AnyModel, Int8};
 use serde::Serialize;
 
-use super::{Float, QuantizeError, scales};
+use super::{Float, QuantizeError};
 use crate::config::Task;
 use crate::data::Dataset;
-use crate::evaluate::{Predictions, Scores, largest, predict, predict_observed, score};
+use crate::evaluate::{Loaded, Predictions, Scores, largest, predict, predict_observed, score};
 use crate::nn::Loss;
 use crate::summary::net_type_of;
 
@@ -141,10 +141,10 @@ pub fn compare(
     loss: crate::config::Loss,
     tolerance: Option<f64>,
 ) -> Result<Comparison, QuantizeError> {
-    let model = AnyModel::<Int8>::from_blob(int8)?;
+    let model = Loaded::<Int8>::from_blob(int8)?;
     let header = model.header();
     let answers_f32 = predict(float.model(), data)?;
-    let scales = scales(&header.layers, ranges)?;
+    let scales = scales(header, ranges)?;
     let mut layers: Vec<LayerReport> = header
         .layers
         .iter()
@@ -242,8 +242,11 @@ impl Comparison {
 /// # Errors
 /// If the data are for another model, or there are too few steps for two spans of 1,000.
 pub fn drift(float: &Float<'_>, int8: &AlignedBytes, data: &Dataset, steps: usize) -> Result<Drift, QuantizeError> {
-    let model = AnyModel::<Int8>::from_blob(int8)?;
-    let (mut reference, mut stream) = (float.model().heap_stream(), model.heap_stream());
+    let model = Loaded::<Int8>::from_blob(int8)?;
+    let (Loaded::Chain(reference), Loaded::Chain(model)) = (float.model(), &model) else {
+        return Err(QuantizeError::NoStream);
+    };
+    let (mut reference, mut stream) = (reference.heap_stream(), model.heap_stream());
     let samples = data.series.first().map_or(&[][..], |series| &series.x);
     if samples.is_empty() {
         return Err(QuantizeError::Empty);
@@ -278,7 +281,7 @@ fn late_from(steps: usize, series: usize) -> usize {
 }
 
 /// Bytes of state and of scratch of a run-time stream.
-pub fn ram<F: Format>(model: &AnyModel<'_, F>) -> (usize, usize) {
+pub fn ram<F: Format>(model: &Loaded<'_, F>) -> (usize, usize) {
     let state = model.header().layers.iter().map(LayerSpec::state).sum::<usize>() * size_of::<F::Unit>();
     (state, 4 * model.capacity() - state.next_multiple_of(4))
 }
@@ -326,8 +329,12 @@ fn differences(a: &Predictions, b: &Predictions, names: &[String]) -> Vec<Differ
 fn answered(data: &Dataset, output: Output) -> impl Iterator<Item = (&str, usize)> {
     data.series.iter().enumerate().flat_map(move |(index, series)| {
         let steps = data.steps(index);
-        let first = if output == Output::EveryStep { 0 } else { steps.saturating_sub(1) };
-        (first..steps).map(move |step| (series.name.as_str(), series.start + step))
+        let places = match output {
+            Output::EveryStep => 0..steps,
+            Output::LastStep => steps.saturating_sub(1)..steps,
+            Output::Sequence(_) => 0..series.targets.len(),
+        };
+        places.map(move |step| (series.name.as_str(), series.start + step))
     })
 }
 

@@ -44,6 +44,9 @@ pub enum QuantizeError {
         /// What was given.
         found: f64,
     },
+    /// A model that no stream runs.
+    #[error("an encoder-decoder has no stream that could drift; leave --drift out")]
+    NoStream,
     /// A stream that is too short to drift.
     #[error("{found} steps are too few to see a drift; give at least 3000, such as 100000")]
     DriftSteps {

@@ -17,14 +17,15 @@ pub use chart::chart;
 pub use compare::{Comparison, Difference, Drift, LayerReport, Parting, Side, compare, drift, ram};
 pub use error::QuantizeError;
 
-use grulet::blob::quantize::Scales;
 use grulet::blob::{AlignedBytes, Blob, Contents, OwnedWeights, Range, WriteError, unpack, write_int8};
-use grulet::{AnyModel, Error, Exact, LayerSpec};
+use grulet::{Error, Exact};
+
+use crate::evaluate::Loaded;
 
 /// A model in `f32` with its weights in the trainer's layout.
 #[derive(Clone, Debug)]
 pub struct Float<'a> {
-    model: AnyModel<'a, Exact>,
+    model: Loaded<'a, Exact>,
     blob: Blob<'a>,
     weights: Vec<OwnedWeights>,
     bytes: usize,
@@ -38,11 +39,11 @@ impl<'a> Float<'a> {
     pub fn new(bytes: &'a AlignedBytes) -> Result<Self, Error> {
         let blob = Blob::parse(bytes.as_ref())?;
         let weights = unpack(&blob)?;
-        Ok(Self { model: AnyModel::from_blob(bytes)?, blob, weights, bytes: bytes.as_ref().len() })
+        Ok(Self { model: Loaded::from_blob(bytes)?, blob, weights, bytes: bytes.as_ref().len() })
     }
 
     /// The model as it runs.
-    pub fn model(&self) -> &AnyModel<'a, Exact> {
+    pub fn model(&self) -> &Loaded<'a, Exact> {
         &self.model
     }
 
@@ -69,16 +70,4 @@ impl<'a> Float<'a> {
         };
         write_int8(&contents, ranges)
     }
-}
-
-/// The real values of one unit of each layer of a chain, as [`write_int8`] takes them from the same ranges.
-///
-/// # Errors
-/// If a range is missing.
-pub fn scales(layers: &[LayerSpec], ranges: &[Range]) -> Result<Vec<Scales>, WriteError> {
-    let mut scales: Vec<Scales> = Vec::with_capacity(layers.len());
-    for (index, (spec, &range)) in layers.iter().zip(ranges).enumerate() {
-        scales.push(Scales::new(index, spec, range, scales.last().copied())?);
-    }
-    Ok(scales)
 }

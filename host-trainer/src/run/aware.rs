@@ -1,13 +1,13 @@
 //! The second part of a run that ends in integers: training goes on with the integers' own outputs.
 
+use grulet::Int8;
 use grulet::blob::AlignedBytes;
-use grulet::{AnyModel, Int8};
 
 use super::{Epoch, Progress, RunError, RunFolder, in_own_units, train_epoch};
 use crate::checkpoint::Checkpoint;
 use crate::config::Config;
 use crate::data::{Batches, Dataset, Prepared};
-use crate::evaluate::{Scores, predict, score};
+use crate::evaluate::{Loaded, Scores, predict, score};
 use crate::export;
 use crate::files;
 use crate::nn::{Optimizer, Regularization, Trainer};
@@ -70,7 +70,7 @@ pub(super) fn train_aware(
     let (_, blob, checkpoint) = chosen;
     checkpoint.save(&folder.file("best_int8.ckpt"))?;
     files::write(&folder.file("model_int8.gru"), &blob)?;
-    let model = AnyModel::<Int8>::from_blob(&blob)?;
+    let model = Loaded::<Int8>::from_blob(&blob)?;
     let loss = config.train.loss.into();
     Ok(match &data.test {
         Some(test) => Some(score(loss, &predict(&model, test)?, test)),
@@ -89,7 +89,7 @@ fn quantised(
     let float = Float::new(&float)?;
     let ranges = calibrate(&float, train, Method::Max)?.ranges;
     let blob = float.quantize(&ranges).map_err(crate::quantize::QuantizeError::from)?;
-    let model = AnyModel::<Int8>::from_blob(&blob)?;
+    let model = Loaded::<Int8>::from_blob(&blob)?;
     let loss = score(config.train.loss.into(), &predict(&model, chosen_by)?, chosen_by).loss;
     Ok(Candidate { blob, ranges, loss })
 }

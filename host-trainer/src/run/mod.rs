@@ -29,7 +29,7 @@ use std::path::{Path, PathBuf};
 use std::time::Instant;
 
 use grulet::spec::Output;
-use grulet::{AnyModel, BitHash, Exact};
+use grulet::{BitHash, Exact};
 
 pub use log::{EpochLog, Progress};
 pub use outcome::{NamedScores, Outcome, Spread};
@@ -41,7 +41,7 @@ use crate::baseline::baselines;
 use crate::checkpoint::{Card, Checkpoint, CheckpointError, Origin};
 use crate::config::{Balance, ClassWeights, Config, Names};
 use crate::data::{self, Batches, Dataset, Prepared, balanced_weights};
-use crate::evaluate::{Details, Scores, predict, score};
+use crate::evaluate::{Details, Loaded, Scores, predict, score};
 use crate::export::{self, ExportError};
 use crate::files::{self, FileError};
 use crate::nn::{self, Batch, Metrics, Network, Optimizer, Regularization, Trainer, clip_by_norm, clip_by_value};
@@ -178,7 +178,7 @@ impl<'a> Training<'a> {
     fn new(config: &'a Config, data: &'a Prepared) -> Result<Self, RunError> {
         let train = &config.train;
         let threads = train.threads.unwrap_or_else(|| std::thread::available_parallelism().map_or(1, usize::from));
-        let network = Network::<f32>::new(&data.layers, config.model.output, config.seed)?;
+        let network = Network::<f32>::new(&data.layers, data.train.output, config.seed)?;
         let mut trainer = Trainer::new(network, train.loss.into(), threads)?;
         trainer.regularize(regularization(config))?;
         let batches = training_batches(config, &data.train);
@@ -271,7 +271,7 @@ fn finish(
 
     let blob = export::export(&best)?;
     files::write(&folder.file("model.gru"), &blob)?;
-    let model = AnyModel::<Exact>::from_blob(&blob)?;
+    let model = Loaded::<Exact>::from_blob(&blob)?;
     let loss: nn::Loss = config.train.loss.into();
     let (test, test_details) = match &data.test {
         Some(test) => {
@@ -314,10 +314,13 @@ fn finish(
 
 /// What training does to the layers by chance.
 fn regularization(config: &Config) -> Regularization {
-    let (train, layers) = (&config.train, config.model.layers.len());
+    let (train, layers) = (&config.train, config.model.all_layers().count());
     let mut dropout = train.dropout.each(layers);
     if config.takes_tokens() {
         dropout[0] = 0.0;
+    }
+    if config.model.is_sequence() {
+        dropout[config.model.encoder.len()] = 0.0;
     }
     Regularization {
         seed: config.seed,
@@ -436,7 +439,7 @@ fn validate(
 
 /// What the model will say of itself.
 fn card(config: &Config, data: &Prepared) -> Card {
-    let every_step = config.model.output == Output::EveryStep;
+    let output = data.train.output;
     let (mean, std) = data.inputs.as_ref().map_or_else(Default::default, |n| (n.mean.clone(), n.std.clone()));
     let (target_mean, target_std) =
         data.targets.as_ref().map_or_else(Default::default, |n| (n.mean.clone(), n.std.clone()));
@@ -451,12 +454,12 @@ fn card(config: &Config, data: &Prepared) -> Card {
     Card {
         name: config.name.clone(),
         layers: data.layers.clone(),
-        every_step,
+        output,
         outputs: if data.train.classes.len() == outputs { data.train.classes.clone() } else { Vec::new() },
         channels: data.train.channels.clone(),
         units: data.train.units.clone(),
         sample_rate: data.train.sample_rate.unwrap_or(0.0) as f32,
-        window: if every_step { 0 } else { config.data.window.unwrap_or(0) as u32 },
+        window: if output == Output::LastStep { config.data.window.unwrap_or(0) as u32 } else { 0 },
         horizon: config.data.horizon as u32,
         mean,
         std,

@@ -1,0 +1,111 @@
+//! A model of any kind in the runtime.
+
+use grulet::blob::AlignedBytes;
+use grulet::format::Format;
+use grulet::{AnyModel, AnySeq2Seq, Blob, Error, Exact, Header};
+
+use super::Predictions;
+use crate::data::Dataset;
+
+/// A chain or an encoder-decoder, as the chip runs it.
+#[derive(Clone, Debug)]
+pub enum Loaded<'a, F = Exact> {
+    /// A chain of layers.
+    Chain(AnyModel<'a, F>),
+    /// An encoder-decoder.
+    Pair(AnySeq2Seq<'a, F>),
+}
+
+impl<'a, F: Format> Loaded<'a, F> {
+    /// From the bytes of a model.
+    ///
+    /// # Errors
+    /// If they are no model, or one that stores its weights for another format.
+    pub fn from_blob(bytes: &'a AlignedBytes) -> Result<Self, Error> {
+        match Blob::parse(bytes.as_ref())?.header().output.encoder() {
+            0 => AnyModel::from_blob(bytes).map(Self::Chain),
+            _ => AnySeq2Seq::from_blob(bytes).map(Self::Pair),
+        }
+    }
+
+    /// What the model says of itself.
+    pub fn header(&self) -> &Header<'a> {
+        match self {
+            Self::Chain(model) => model.header(),
+            Self::Pair(model) => model.header(),
+        }
+    }
+
+    /// The capacity that a run-time stream needs, in words of 4 bytes; of an encoder-decoder, the larger of two.
+    pub fn capacity(&self) -> usize {
+        match self {
+            Self::Chain(model) => model.capacity(),
+            Self::Pair(model) => model.capacity(),
+        }
+    }
+
+    /// Runs the inputs that the model brings.
+    ///
+    /// # Errors
+    /// If the outputs have other bits than the exporter saw.
+    pub fn self_test(&self) -> Result<(), Error> {
+        match self {
+            Self::Chain(model) => model.self_test_on_heap(),
+            Self::Pair(model) => model.self_test_on_heap(),
+        }
+    }
+
+    /// Runs the model over the series of `data`, each from a zero state, and shows `observe` each layer's number, its inputs
+    /// and its outputs at every step, in units. The decoder of an encoder-decoder takes the targets (teacher forcing).
+    ///
+    /// # Errors
+    /// If the data have other channels than the model's inputs.
+    pub fn run(
+        &self,
+        data: &Dataset,
+        mut observe: impl FnMut(usize, &[F::Unit], &[F::Unit]),
+    ) -> Result<Predictions, Error> {
+        let header = self.header();
+        if data.inputs() != header.inputs() {
+            return Err(Error::Length { what: "input channels", expected: header.inputs(), found: data.inputs() });
+        }
+        let mut values = Vec::new();
+        match self {
+            Self::Chain(model) => {
+                let every_step = header.output == grulet::spec::Output::EveryStep;
+                let mut stream = model.heap_stream();
+                for series in &data.series {
+                    stream.reset();
+                    let mut last: &[f32] = &[];
+                    for sample in series.x.chunks_exact(data.inputs()) {
+                        last = stream.step_observed(sample, &mut observe)?;
+                        if every_step {
+                            values.extend_from_slice(last);
+                        }
+                    }
+                    if !every_step {
+                        values.extend_from_slice(last);
+                    }
+                }
+            }
+            Self::Pair(model) => {
+                let before = header.output.encoder();
+                let mut encoder = model.heap_encoder();
+                for series in &data.series {
+                    encoder.reset();
+                    for sample in series.x.chunks_exact(data.inputs()) {
+                        encoder.step_observed(sample, &mut observe)?;
+                    }
+                    let mut decoder = model.heap_decoder(&encoder)?;
+                    let mut token = model.decoding().start;
+                    for &target in &series.targets {
+                        let scores = decoder.step_observed(token, |index, x, y| observe(before + index, x, y))?;
+                        values.extend_from_slice(scores);
+                        token = target as u16;
+                    }
+                }
+            }
+        }
+        Ok(Predictions { width: header.outputs(), values, sequences: Vec::new() })
+    }
+}
