@@ -138,12 +138,35 @@ mod tests {
     use super::*;
     use crate::nn::Rule;
 
+    fn card() -> Card {
+        let none = Vec::new;
+        Card {
+            name: "a".into(),
+            layers: vec![],
+            output: Output::LastStep,
+            outputs: vec![],
+            channels: vec![],
+            units: vec![],
+            sample_rate: 0.0,
+            window: 0,
+            horizon: 0,
+            mean: vec![1.5],
+            std: none(),
+            target_mean: none(),
+            target_std: none(),
+            golden: none(),
+            data: String::new(),
+            seed: 1,
+            metric: "loss".into(),
+        }
+    }
+
     #[test]
     fn what_is_saved_is_loaded_and_damage_is_noticed() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("a.ckpt");
         let checkpoint = Checkpoint {
-            card: Card { name: "a".into(), mean: vec![1.5], ..Card::default() },
+            card: card(),
             epoch: 3,
             value: 0.25,
             params: vec![1.0, -2.0],

@@ -27,8 +27,13 @@ fn summary_in(storage: Storage, name: &str, layers: &[LayerSpec], output: Output
         // From the last GRU on, as in Keras, where it would have `return_sequences=False`.
         let last_only = output == Output::LastStep && layers[index + 1..].iter().all(|after| after.state() == 0);
         let steps = if last_only { "" } else { "None, " };
+        let part = match output.encoder() {
+            0 => "",
+            encoder if index < encoder => "encoder ",
+            _ => "decoder ",
+        };
         rows.push([
-            format!("{index} ({what})"),
+            format!("{part}{index} ({what})"),
             format!("(None, {steps}{})", layer.outputs()),
             thousands(layer.parameters()),
         ]);
@@ -52,18 +57,13 @@ fn summary_in(storage: Storage, name: &str, layers: &[LayerSpec], output: Output
         _ => 4 * total,
     };
     let _ = writeln!(text, "{}\nTotal params: {} ({})", line("━"), thousands(total), bytes(size));
-    let _ = write!(text, "type Net = {};", net_type_in(storage, layers));
+    let _ = write!(text, "type Net = {};", net_type_in(storage, layers, output.encoder()));
     text
 }
 
-/// The network in `f32` as the Rust type that a firmware names it by, with `use grulet::*` in scope.
-pub fn net_type(layers: &[LayerSpec]) -> String {
-    net_type_in(Storage::F32, layers)
-}
-
-/// [`net_type`] of a model as it is stored.
+/// The network of a model, as it is stored, as the Rust type that a firmware names it by, with `use grulet::*` in scope.
 pub fn net_type_of(header: &Header<'_>) -> String {
-    net_type_in(header.storage, &header.layers)
+    net_type_in(header.storage, &header.layers, header.output.encoder())
 }
 
 /// Names of the outputs: those of the model, else `y0`, `y1`, ….
@@ -87,7 +87,11 @@ fn arguments(mut types: Vec<String>, defaults: &[&str]) -> String {
     types.iter().map(|name| format!(", {name}")).collect()
 }
 
-fn net_type_in(storage: Storage, layers: &[LayerSpec]) -> String {
+fn net_type_in(storage: Storage, layers: &[LayerSpec], encoder: usize) -> String {
+    if encoder > 0 {
+        let of = |layers| net_type_in(storage, layers, 0);
+        return format!("Seq2Seq<'static, {}, {}>", of(&layers[..encoder]), of(&layers[encoder..]));
+    }
     let format = || if storage == Storage::Int8 { "Int8" } else { "Exact" }.to_owned();
     let names: Vec<String> = layers
         .iter()
@@ -131,7 +135,7 @@ pub fn bytes(n: usize) -> String {
 
 #[cfg(test)]
 mod tests {
-    use grulet::spec::{Activation, Candidate, Gate};
+    use grulet::spec::{Activation, Candidate, Decoding, Gate};
 
     use super::*;
 
@@ -144,22 +148,17 @@ mod tests {
             assert!(text.contains(part), "{part} in\n{text}");
         }
         assert!(text.ends_with("type Net = (Gru<1, 128>, Dense<128, 1, Sigmoid>);"), "{text}");
-        let int8 = |layers: &[LayerSpec]| net_type_in(Storage::Int8, layers);
+        let f32 = |layers: &[LayerSpec]| net_type_in(Storage::F32, layers, 0);
+        let int8 = |layers: &[LayerSpec]| net_type_in(Storage::Int8, layers, 0);
         assert_eq!(
             int8(&[gru(Reset::Before, Candidate::Tanh), dense]),
             "(Gru<1, 128, Int8>, Dense<128, 1, Sigmoid, Int8>)"
         );
         assert_eq!(int8(&[gru(Reset::After, Candidate::Tanh)]), "(Gru<1, 128, Int8, ResetAfter>,)");
         let linear = LayerSpec::Dense { inputs: 2, outputs: 3, activation: Activation::Linear };
-        assert_eq!(
-            (int8(&[linear]), net_type(&[linear])),
-            ("(Dense<2, 3, Linear, Int8>,)".into(), "(Dense<2, 3>,)".into())
-        );
-        assert_eq!(net_type(&[gru(Reset::After, Candidate::Tanh)]), "(Gru<1, 128, Exact, ResetAfter>,)");
-        assert_eq!(
-            net_type(&[gru(Reset::Before, Candidate::Relu)]),
-            "(Gru<1, 128, Exact, ResetBefore, Sigmoid, Relu>,)"
-        );
+        assert_eq!((int8(&[linear]), f32(&[linear])), ("(Dense<2, 3, Linear, Int8>,)".into(), "(Dense<2, 3>,)".into()));
+        assert_eq!(f32(&[gru(Reset::After, Candidate::Tanh)]), "(Gru<1, 128, Exact, ResetAfter>,)");
+        assert_eq!(f32(&[gru(Reset::Before, Candidate::Relu)]), "(Gru<1, 128, Exact, ResetBefore, Sigmoid, Relu>,)");
     }
 
     #[test]
@@ -176,6 +175,35 @@ mod tests {
         let shapes: Vec<&str> = text.lines().filter_map(|line| Some(&line[line.find("(None")?..])).collect();
         let shapes: Vec<&str> = shapes.iter().map(|rest| &rest[..=rest.find(')').unwrap()]).collect();
         assert_eq!(shapes, ["(None, None, 4)", "(None, 4)", "(None, 2)"]);
+    }
+
+    #[test]
+    fn an_encoder_decoder_is_shown_in_its_two_parts() {
+        let embedding = LayerSpec::Embedding { vocabulary: 9, outputs: 3 };
+        let gru = LayerSpec::Gru {
+            inputs: 3,
+            hidden: 4,
+            reset: Reset::Before,
+            gate: Gate::Sigmoid,
+            candidate: Candidate::Tanh,
+        };
+        let dense = LayerSpec::Dense { inputs: 4, outputs: 9, activation: Activation::Softmax };
+        let output = Output::Sequence(Decoding { encoder: 2, start: 7, stop: 8, longest: 5 });
+        let text = summary("a", &[embedding, gru, embedding, gru, dense], output);
+        let lines: Vec<&str> =
+            text.lines().filter_map(|line| line.trim().split_once(')')).map(|(row, _)| row).collect();
+        assert_eq!(
+            lines[1..6],
+            [
+                "encoder 0 (Embedding",
+                "encoder 1 (GRU, reset before",
+                "decoder 2 (Embedding",
+                "decoder 3 (GRU, reset before",
+                "decoder 4 (Dense"
+            ]
+        );
+        let (encoder, decoder) = ("(Embedding<9, 3>, Gru<3, 4>)", "(Embedding<9, 3>, Gru<3, 4>, Dense<4, 9, Softmax>)");
+        assert!(text.ends_with(&format!("type Net = Seq2Seq<'static, {encoder}, {decoder}>;")), "{text}");
     }
 
     #[test]

@@ -14,7 +14,7 @@ use crate::config::Config;
 use crate::data::{self, Part};
 use crate::evaluate::Loaded;
 use crate::files;
-use crate::summary::{net_type, thousands};
+use crate::summary::{net_type_of, thousands};
 
 /// Turn a checkpoint into a model for the chip, and samples to stream through it.
 #[derive(Args)]
@@ -70,7 +70,7 @@ impl Export {
         let exported = Exported {
             model: output,
             bytes: blob.as_ref().len(),
-            net: net_type(&model.header().layers),
+            net: net_type_of(model.header()),
             samples: self.samples,
             steps,
         };

@@ -12,7 +12,7 @@ use crate::config::{Config, DataConfig, LayerConfig, ModelConfig, Tokens, TrainC
 use crate::data::{self, Dataset, Part, START, STOP};
 use crate::evaluate::{Loaded, natural_loss};
 use crate::files;
-use crate::summary::net_type;
+use crate::summary::net_type_of;
 pub use crate::summary::output_names;
 
 /// A model and the data to run it on.
@@ -79,7 +79,7 @@ impl Source {
             bail!(
                 "{}: describes another network than the model's, {}; give the model's own configuration with --config",
                 path.display(),
-                net_type(&header.layers)
+                net_type_of(header)
             );
         }
         Ok(config)

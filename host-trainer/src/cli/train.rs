@@ -205,7 +205,7 @@ impl Progress for Watcher {
         if let Some(fold) = self.fold.take() {
             self.print(&fold);
         }
-        self.print(&summary(&config.name, &data.layers, config.model.output));
+        self.print(&summary(&config.name, &data.layers, data.train.output));
         for warning in &data.warnings {
             let _ = writeln!(io::stderr(), "warning: {warning}");
         }

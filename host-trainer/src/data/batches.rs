@@ -294,7 +294,7 @@ mod tests {
             let value = |t: usize, c: usize| (100 * index + 10 * t + c) as f32;
             let targets = match output {
                 Output::EveryStep => (0..steps).map(|t| value(t, 5)).collect(),
-                Output::LastStep => vec![index as f32],
+                Output::LastStep | Output::Sequence(_) => vec![index as f32],
             };
             let x = (0..steps).flat_map(|t| [value(t, 0), value(t, 1)]).collect();
             Series { name: index.to_string(), group: None, start: 0, x, targets }

@@ -193,7 +193,7 @@ mod tests {
 
     fn matrix_of(names: &[String], pairs: &[(usize, usize)]) -> Result<String, ChartError> {
         let table = ClassTable::count(names, pairs.iter().copied());
-        let answers = Predictions { width: 1, values: vec![] };
+        let answers = Predictions { width: 1, ..Predictions::default() };
         chart("title", &Details::Classes { top_k: vec![], table }, &answers, &data(1, &[]))
     }
 
@@ -234,7 +234,8 @@ mod tests {
         let output =
             |i: usize| BinaryOutput { output: format!("y{i}"), roc_auc: (i > 0).then_some(0.75), table: table.clone() };
         let details = Details::Binary { outputs: (0..20).map(output).collect() };
-        let svg = chart("title", &details, &Predictions { width: 20, values: vec![] }, &data(20, &[])).unwrap();
+        let svg =
+            chart("title", &details, &Predictions { width: 20, ..Predictions::default() }, &data(20, &[])).unwrap();
         let titles: Vec<&str> = texts(&svg).into_iter().filter(|text| text.starts_with("title")).collect();
         assert_eq!((titles.len(), titles[0], titles[1]), (PANELS, "title, y0", "title, y1, ROC-AUC 0.750"));
     }
@@ -244,7 +245,8 @@ mod tests {
         let points = 2500usize;
         let targets: Vec<f32> = (0..2 * points).map(|i| (i % 2) as f32 * libm::sinf(i as f32)).collect();
         let (data, names) = (data(2, &targets), ["u", "v"].map(str::to_owned));
-        let answers = Predictions { width: 2, values: targets.iter().map(|y| y * 0.5).collect() };
+        let answers =
+            Predictions { width: 2, values: targets.iter().map(|y| y * 0.5).collect(), ..Predictions::default() };
         let details = Details::of(Loss::MeanSquaredError, &answers, &data, &names, None).unwrap();
         let svg = chart("title", &details, &answers, &data).unwrap();
         let texts = texts(&svg);

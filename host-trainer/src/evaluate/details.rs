@@ -134,7 +134,7 @@ mod tests {
     }
 
     fn answers(width: usize, values: &[f32]) -> Predictions {
-        Predictions { width, values: values.to_vec() }
+        Predictions { width, values: values.to_vec(), ..Predictions::default() }
     }
 
     const SPARSE: Loss = Loss::SparseCategoricalCrossEntropy;

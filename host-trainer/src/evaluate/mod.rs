@@ -27,7 +27,7 @@ use crate::data::Dataset;
 use crate::nn::{Loss, Metrics};
 
 /// What a model answers to a dataset.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, Default, PartialEq)]
 pub struct Predictions {
     /// Values per answer, `O`.
     pub width: usize,

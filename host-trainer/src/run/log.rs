@@ -139,6 +139,7 @@ mod tests {
         // Numbers with many digits, and none.
         let scores = |loss: f64| Scores {
             loss,
+            sequence_accuracy: None,
             accuracy: Some(0.1 + 0.2),
             mae: Some(1e-300),
             mse: Some(f64::INFINITY),

@@ -79,7 +79,7 @@ impl ExportedModel {
             bytes,
             state_bytes: header.layers.iter().map(LayerSpec::state).sum::<usize>() * 4,
             macs_per_step: header.macs(),
-            net: crate::summary::net_type(&header.layers),
+            net: crate::summary::net_type_of(header),
         }
     }
 }
