@@ -256,6 +256,8 @@ impl Config {
     fn check_classes(&self) -> Result<(), Problem> {
         let outputs = self.model.layers.last().map_or(0, |layer| usize::from(layer.units()));
         let classes = match self.task() {
+            // As many as the data have: how many, is seen there.
+            Task::Classes if outputs == 0 => usize::MAX,
             Task::Classes => outputs,
             // Yes or no.
             Task::Binary if outputs == 1 => 2,
@@ -266,7 +268,7 @@ impl Config {
             ensure(classes > 0, "train.class_weights", no_classes)?;
             if let ClassWeights::Each(weights) = weights {
                 let problem = format!("has {} weights for {classes} classes; give one for each", weights.len());
-                ensure(weights.len() == classes, "train.class_weights", problem)?;
+                ensure(weights.len() == classes || classes == usize::MAX, "train.class_weights", problem)?;
                 for &weight in weights {
                     not_negative(weight, "train.class_weights", "2.5")?;
                 }
@@ -405,9 +407,13 @@ impl Config {
         for (key, part) in [("model.encoder", &self.model.encoder), ("model.layers", layers)] {
             for (index, layer) in part.iter().enumerate() {
                 let last = key == "model.layers" && index + 1 == part.len();
-                let problem =
-                    format!("layer {} has no `units`, which only the last layer takes from the data", index + 1);
-                ensure(layer.units() > 0 || last, key, problem)?;
+                let dense = matches!(layer, LayerConfig::Dense { .. });
+                let problem = if dense {
+                    format!("layer {} has no `units`, which only the last layer takes from the data", index + 1)
+                } else {
+                    format!("layer {} has 0 units; give it at least 1", index + 1)
+                };
+                ensure(layer.units() > 0 || (dense && last), key, problem)?;
                 if let LayerConfig::Embedding { vocabulary, .. } = layer {
                     let problem = "an embedding needs `vocabulary`, the number of tokens";
                     ensure(*vocabulary > 0 || self.model.is_sequence(), key, problem)?;

@@ -136,8 +136,8 @@ fn apply<'a>(table: &mut DeTable<'a>, text: &'a str, padded: &'a str) -> Result<
     let path = path.trim();
     let names: Vec<&str> = path.split('.').collect();
     let known = names.iter().filter(|name| name.parse::<usize>().is_err()).copied().collect::<Vec<_>>().join(".");
-    // The list of layers may be replaced as a whole; every other table is set key by key.
-    if !matches!(keys::kind(&known), Kind::Key) && path != "model.layers" {
+    // A list of layers may be replaced as a whole; every other table is set key by key.
+    if !matches!(keys::kind(&known), Kind::Key) && !["model.layers", "model.encoder"].contains(&path) {
         let place = Place::Set(text.to_owned());
         return Err(ConfigError::UnknownKey { place, key: path.to_owned(), nearest: keys::nearest(&known) });
     }

@@ -117,7 +117,7 @@ impl TryFrom<LayerTable> for LayerConfig {
         }
         // 0 is what the data say, where they do.
         let units = match (units, kind) {
-            (Some(0), _) => return Err("a layer has at least 1 of `units`"),
+            (Some(0), LayerType::Dense) => return Err("a dense layer has 0 units; give it at least 1"),
             (Some(units), _) => units,
             (None, LayerType::Dense) => 0,
             (None, LayerType::Gru) => return Err("a gru layer needs `units`"),
@@ -130,7 +130,7 @@ impl TryFrom<LayerTable> for LayerConfig {
                 Err("an embedding layer has `vocabulary` and `units` alone")
             }
             LayerType::Embedding => match vocabulary {
-                Some(0) => Err("an embedding has a `vocabulary` of at least 1"),
+                Some(0) => Err("an embedding has a vocabulary of 0; give it at least 1"),
                 vocabulary => Ok(LayerConfig::Embedding { vocabulary: vocabulary.unwrap_or(0), units }),
             },
             LayerType::Gru if activation.is_some() => {

@@ -8,7 +8,7 @@ use grulet::{Header, blob};
 use super::read::{Part, ReadOptions, TargetOptions, read};
 use super::split::{split_fold, split_fraction, split_groups};
 use super::{DataError, Dataset, Normalizer, Warning, csv};
-use crate::config::{Config, DataConfig, Names, Normalize, TargetTransform, Task};
+use crate::config::{ClassWeights, Config, DataConfig, Names, Normalize, TargetTransform, Task};
 
 /// Data that are ready for training, and what was done to them.
 #[derive(Clone, Debug)]
@@ -259,6 +259,13 @@ fn layers(config: &Config, train: &Dataset) -> Result<Vec<LayerSpec>, DataError>
     let units = layers.last().map_or(0, LayerSpec::outputs);
     if units != needed {
         return Err(DataError::OutputUnits { units, needed, reason });
+    }
+    if let Some(ClassWeights::Each(weights)) = &config.train.class_weights
+        && config.task() == Task::Classes
+        && weights.len() != needed
+    {
+        let (path, setting, found) = (config.data.train.clone(), "train.class_weights", weights.len());
+        return Err(DataError::Count { path, setting, found, expected: needed, what: "classes" });
     }
     match layers.get(train.output.encoder()) {
         Some(&LayerSpec::Embedding { vocabulary, .. })

@@ -2,9 +2,10 @@
 
 use grulet::blob::AlignedBytes;
 use grulet::format::Format;
+use grulet::spec::{Decoding, Output};
 use grulet::{AnyModel, AnySeq2Seq, Blob, Error, Exact, Header};
 
-use super::Predictions;
+use super::{Predictions, Written, largest, write_sequences};
 use crate::data::Dataset;
 
 /// A chain or an encoder-decoder, as the chip runs it.
@@ -55,8 +56,20 @@ impl<'a, F: Format> Loaded<'a, F> {
         }
     }
 
+    /// What an encoder-decoder writes by itself to each series, greedily; nothing of a chain.
+    ///
+    /// # Errors
+    /// As [`run`](Self::run).
+    pub fn sequences(&self, data: &Dataset) -> Result<Vec<Written>, Error> {
+        match self {
+            Self::Chain(_) => Ok(Vec::new()),
+            Self::Pair(model) => write_sequences(model, data, 1),
+        }
+    }
+
     /// Runs the model over the series of `data`, each from a zero state, and shows `observe` each layer's number, its inputs
-    /// and its outputs at every step, in units. The decoder of an encoder-decoder takes the targets (teacher forcing).
+    /// and its outputs at every step, in units. The decoder of an encoder-decoder takes the targets (teacher forcing); its own
+    /// choices where there are none.
     ///
     /// # Errors
     /// If the data have other channels than the model's inputs.
@@ -72,7 +85,7 @@ impl<'a, F: Format> Loaded<'a, F> {
         let mut values = Vec::new();
         match self {
             Self::Chain(model) => {
-                let every_step = header.output == grulet::spec::Output::EveryStep;
+                let every_step = header.output == Output::EveryStep;
                 let mut stream = model.heap_stream();
                 for series in &data.series {
                     stream.reset();
@@ -97,11 +110,17 @@ impl<'a, F: Format> Loaded<'a, F> {
                         encoder.step_observed(sample, &mut observe)?;
                     }
                     let mut decoder = model.heap_decoder(&encoder)?;
-                    let mut token = model.decoding().start;
-                    for &target in &series.targets {
+                    let Decoding { start, stop, longest, .. } = model.decoding();
+                    let alone = series.targets.is_empty();
+                    let steps = if alone { usize::from(longest) + 1 } else { series.targets.len() };
+                    let mut token = start;
+                    for step in 0..steps {
                         let scores = decoder.step_observed(token, |index, x, y| observe(before + index, x, y))?;
                         values.extend_from_slice(scores);
-                        token = target as u16;
+                        token = if alone { largest(scores) as u16 } else { series.targets[step] as u16 };
+                        if alone && token == stop {
+                            break;
+                        }
                     }
                 }
             }

@@ -69,9 +69,7 @@ pub fn predict_stored(bytes: &AlignedBytes, data: &Dataset) -> Result<Prediction
 /// If the data have other channels than the model's inputs.
 pub fn predict<F: Format>(model: &Loaded<'_, F>, data: &Dataset) -> Result<Predictions, Error> {
     let mut predictions = predict_observed(model, data, |_, _, _| {})?;
-    if let Loaded::Pair(model) = model {
-        predictions.sequences = write_sequences(model, data, 1)?;
-    }
+    predictions.sequences = model.sequences(data)?;
     Ok(predictions)
 }
 

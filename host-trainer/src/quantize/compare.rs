@@ -160,13 +160,14 @@ pub fn compare(
         })
         .collect();
     let saturated = |units: &[i16]| units.iter().filter(|unit| unit.unsigned_abs() >= 32_767).count() as u64;
-    let answers_int8 = predict_observed(&model, data, |index, inputs, outputs| {
+    let mut answers_int8 = predict_observed(&model, data, |index, inputs, outputs| {
         if index == 0 {
             layers[0].input_saturations += saturated(inputs);
         }
         layers[index].output_saturations += saturated(outputs);
         layers[index].outputs += outputs.len() as u64;
     })?;
+    answers_int8.sequences = model.sequences(data)?;
 
     let numeric: Loss = loss.into();
     let side = |flash_bytes, (state_bytes, scratch_bytes), storage, answers: &Predictions| Side {

@@ -11,6 +11,7 @@ mod npz;
 mod quantize;
 mod resume;
 mod runs;
+mod sequence;
 mod support;
 mod sweep;
 mod tokens;
