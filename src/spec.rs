@@ -144,9 +144,10 @@ impl LayerSpec {
 }
 
 /// Which of a network's outputs it was trained on.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub enum Output {
     /// One output per timestep (Keras `return_sequences=True`).
+    #[default]
     EveryStep,
     /// The output at the last timestep of a series or window only.
     LastStep,

@@ -35,7 +35,7 @@ pub struct Origin {
 }
 
 /// Everything about a model but its weights.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct Card {
     /// The model's name.
     pub name: String,
@@ -138,35 +138,12 @@ mod tests {
     use super::*;
     use crate::nn::Rule;
 
-    fn card() -> Card {
-        let none = Vec::new;
-        Card {
-            name: "a".into(),
-            layers: vec![],
-            output: Output::LastStep,
-            outputs: vec![],
-            channels: vec![],
-            units: vec![],
-            sample_rate: 0.0,
-            window: 0,
-            horizon: 0,
-            mean: vec![1.5],
-            std: none(),
-            target_mean: none(),
-            target_std: none(),
-            golden: none(),
-            data: String::new(),
-            seed: 1,
-            metric: "loss".into(),
-        }
-    }
-
     #[test]
     fn what_is_saved_is_loaded_and_damage_is_noticed() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("a.ckpt");
         let checkpoint = Checkpoint {
-            card: card(),
+            card: Card { name: "a".into(), mean: vec![1.5], ..Card::default() },
             epoch: 3,
             value: 0.25,
             params: vec![1.0, -2.0],

@@ -1,11 +1,12 @@
 //! Quantisation-aware training: gradients at imposed outputs, and outputs that are the chip's.
 
+use grulet::blob::quantize::scales;
 use grulet::blob::{AlignedBytes, Range};
 use grulet::spec::{Activation, Candidate, Gate, LayerSpec, Output, Reset};
 use grulet::{AnyModel, Int8};
 use grulet_trainer::checkpoint::{Card, Checkpoint, Origin};
 use grulet_trainer::nn::{Batch, Epsilon, Loss, Network, Optimizer, Rng, Rule, Trainer};
-use grulet_trainer::quantize::{Float, integer_outputs, scales};
+use grulet_trainer::quantize::{Float, integer_outputs};
 
 const STEPS: usize = 7;
 const LENGTHS: [usize; 10] = [7, 3, 1, 7, 5, 6, 2, 4, 7, 7];
@@ -87,7 +88,7 @@ fn imposed_outputs_are_those_of_the_exported_model() {
         let (layers, batch) = (layers(reset), batch(Output::EveryStep));
         let network = network(&layers, Output::EveryStep);
         let checkpoint = Checkpoint {
-            card: Card { layers: layers.clone(), every_step: true, ..Card::default() },
+            card: Card { layers: layers.clone(), ..Card::default() },
             epoch: 1,
             value: 0.0,
             params: network.params().to_vec(),
@@ -100,7 +101,7 @@ fn imposed_outputs_are_those_of_the_exported_model() {
         let float: AlignedBytes = grulet_trainer::export::export(&checkpoint).unwrap();
         let blob = Float::new(&float).unwrap().quantize(&ranges).unwrap();
         let model = AnyModel::<Int8>::from_blob(&blob).unwrap();
-        let unit = scales(&layers, &ranges).unwrap()[4].output as f32;
+        let unit = scales(model.header(), &ranges).unwrap()[4].output as f32;
         let mut stream = model.heap_stream();
         let mut seen = 0;
         for (row, &length) in LENGTHS.iter().enumerate() {

@@ -50,7 +50,6 @@ epochs = 1
 "#;
 
 /// Defaults that are said in words, or those of a layer that the minimum does not have.
-
 const IN_WORDS: &[&str] = &[
     "name",
     "data.channels",

@@ -52,7 +52,7 @@ fn every_example_fits_its_data_and_is_on_the_page() {
             count += 1;
         }
     }
-    assert_eq!(count, 6);
+    assert_eq!(count, 7);
 }
 
 #[test]

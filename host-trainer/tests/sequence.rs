@@ -3,12 +3,16 @@
 mod common;
 
 use common::tolerances::{GRADIENT_F64, RUNTIME, STEP};
-use grulet::Exact;
-use grulet::blob::{Contents, LayerWeights, Names, Provenance, write};
+use grulet::blob::{Contents, LayerWeights, Names, Provenance, Range, write};
 use grulet::spec::{Activation, Candidate, Decoding, Gate, LayerSpec, Output, Reset, Storage};
+use grulet::{AnySeq2Seq, Exact, Int8};
+use grulet_trainer::checkpoint::{Card, Checkpoint, Origin};
 use grulet_trainer::data::{Dataset, Series};
 use grulet_trainer::evaluate::{Loaded, write_sequences};
-use grulet_trainer::nn::{Batch, DecoderInputs, Error, Loss, Network, Real, Regularization, Rng, Trainer};
+use grulet_trainer::nn::{
+    Batch, DecoderInputs, Epsilon, Error, Loss, Network, Optimizer, Real, Regularization, Rng, Rule, Trainer,
+};
+use grulet_trainer::quantize::{Float, integer_outputs};
 
 const TOKENS: u16 = 6;
 const DECODING: Decoding = Decoding { encoder: 3, start: 4, stop: 5, longest: 4 };
@@ -74,7 +78,7 @@ fn gradients_pass_from_the_decoder_into_the_encoder() {
         };
         for regularization in [Regularization::default(), regularization] {
             trainer.regularize(regularization).unwrap();
-            let mut loss = |trainer: &mut Trainer<f64>| {
+            let loss = |trainer: &mut Trainer<f64>| {
                 trainer.start_batch(3);
                 trainer.gradient(&batch).unwrap().loss()
             };
@@ -222,7 +226,7 @@ fn the_runtime_gives_what_was_trained() {
 }
 
 /// The most probable of all sequences, by trying each.
-fn exhaustive(model: &grulet::AnySeq2Seq<'_, Exact>, x: &[f32]) -> (Vec<u16>, f64) {
+fn exhaustive(model: &AnySeq2Seq<'_, Exact>, x: &[f32]) -> (Vec<u16>, f64) {
     let mut encoder = model.heap_encoder();
     x.iter().for_each(|&x| _ = encoder.step(&[x]).unwrap());
     let (mut best, mut todo) = ((vec![], f64::NEG_INFINITY), vec![(vec![], 0.0)]);
@@ -275,4 +279,47 @@ fn a_beam_finds_what_greed_misses() {
         }
     }
     assert!(better >= 3, "{better}");
+}
+
+#[test]
+fn imposed_outputs_are_those_of_the_integers_on_both_sides() {
+    let network = network::<f32>(Reset::After, 4);
+    let checkpoint = Checkpoint {
+        card: Card { layers: network.layers().to_vec(), output: network.output(), ..Card::default() },
+        epoch: 1,
+        value: 0.0,
+        params: network.params().to_vec(),
+        optimizer: Optimizer::new(network.params().len(), Rule::Adam(Epsilon::Keras)),
+        origin: Origin::default(),
+    };
+    let ranges = [Range { input: 1.0, output: 2.0 }; 7];
+    let batch = batch::<f32>(4, 11);
+    let imposed = integer_outputs(&checkpoint, &ranges, &batch).unwrap();
+
+    let float = grulet_trainer::export::export(&checkpoint).unwrap();
+    let blob = Float::new(&float).unwrap().quantize(&ranges).unwrap();
+    let model = AnySeq2Seq::<Int8>::from_blob(&blob).unwrap();
+    let fed = batch.decoder.as_ref().unwrap();
+    for row in 0..11 {
+        let mut encoder = model.heap_encoder();
+        for t in 0..batch.lengths[row] {
+            encoder.step(&[batch.x[t * 11 + row]]).unwrap();
+        }
+        // The last GRU's states, in Q15.
+        let (state, t) = (encoder.state()[4..].to_vec(), batch.lengths[row] - 1);
+        let states: Vec<f32> = state.iter().map(|&h| f32::from(h) / 32_768.0).collect();
+        assert_eq!(states, imposed[2][(t * 11 + row) * 2..][..2], "series {row}");
+        let mut decoder = model.heap_decoder(&encoder).unwrap();
+        for t in 0..fed.lengths[row] {
+            let scores = decoder.step(fed.x[t * 11 + row] as u16).unwrap();
+            assert_eq!(scores, &imposed[6][(t * 11 + row) * 6..][..6], "series {row}, token {t}");
+        }
+    }
+    // With them, the gradient is another; without any, the trainer's own.
+    let mut trainer = Trainer::new(network, Loss::SparseCategoricalCrossEntropy, 2).unwrap();
+    trainer.gradient(&batch).unwrap();
+    let own = trainer.gradients().to_vec();
+    trainer.gradient_with(&batch, &imposed).unwrap();
+    assert!(trainer.gradients().iter().all(|g| g.is_finite()) && trainer.gradients() != own);
+    assert!(trainer.gradient_with(&batch, &imposed[1..]).is_err());
 }

@@ -12,8 +12,8 @@ use grulet_firmware::{board, println};
 static MODEL: &Aligned<[u8]> = include_model!("../../../tests/models/addition.gru");
 static MODEL_INT8: &Aligned<[u8]> = include_model!("../../../tests/models/addition_int8.gru");
 
-type Encoder<F> = (Embedding<13, 16, F>, Gru<16, 128, F, ResetAfter>);
-type Decoder<F> = (Embedding<13, 16, F>, Gru<16, 128, F, ResetAfter>, Dense<128, 13, Softmax, F>);
+type Encoder<F> = (Embedding<13, 16, F>, Gru<16, 64, F, ResetAfter>);
+type Decoder<F> = (Embedding<13, 16, F>, Gru<16, 64, F, ResetAfter>, Dense<64, 13, Softmax, F>);
 const _: () = assert!(Seq2Seq::<Encoder<Exact>, Decoder<Exact>>::fits(MODEL), "addition.gru is another network's");
 
 const QUESTIONS: [&str; 4] = ["76+941", "0+7", "999+999", "508+493"];

@@ -6,8 +6,8 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context, bail};
 use clap::{Args, ValueEnum};
-use grulet::Int8;
 use grulet::blob::AlignedBytes;
+use grulet::{Int8, LayerSpec};
 
 use super::source::{self, PartName, Source};
 use crate::checkpoint::Checkpoint;
@@ -201,7 +201,11 @@ fn text(report: &Comparison) -> Result<String, std::fmt::Error> {
         writeln!(out, "  {:<30} {:>15.3e} {count:>14} {:>11}", "inputs", first.input_scale, thousands(of))?;
     }
     for (index, layer) in report.layers.iter().enumerate() {
-        let kind = if layer.layer.state() > 0 { "GRU" } else { "dense" };
+        let kind = match layer.layer {
+            LayerSpec::Gru { .. } => "GRU",
+            LayerSpec::Embedding { .. } => "embedding",
+            _ => "dense",
+        };
         let name = format!("{index} ({kind}, {} outputs)", layer.layer.outputs());
         let count = thousands(layer.output_saturations as usize);
         let note = if layer.bounded { "  bounded: nothing is lost" } else { "" };

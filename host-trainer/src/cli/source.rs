@@ -8,7 +8,7 @@ use grulet::blob::AlignedBytes;
 use grulet::spec::{LayerSpec, Output, Storage};
 use grulet::{Blob, Exact, Header, Int8};
 
-use crate::config::{Config, DataConfig, LayerConfig, ModelConfig, Tokens, TrainConfig};
+use crate::config::{Config, CsvColumns, DataConfig, LayerConfig, ModelConfig, Tokens, TrainConfig};
 use crate::data::{self, Dataset, Part, START, STOP};
 use crate::evaluate::{Loaded, natural_loss};
 use crate::files;
@@ -109,6 +109,10 @@ impl Source {
                 horizon: header.horizon as usize,
                 window: (windowed && window > 0).then_some(window),
                 stride: (windowed && window > 0).then_some(window),
+                csv: CsvColumns {
+                    source: header.channels.get(0).filter(|_| text).map(str::to_owned),
+                    ..CsvColumns::default()
+                },
                 tokens: text.then(|| if words() { Tokens::Words } else { Tokens::Characters }),
                 ..DataConfig::default()
             },

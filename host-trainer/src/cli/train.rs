@@ -109,11 +109,6 @@ impl Train {
             Some(folds) => run::folds::load(path, &self.set, &folds)?,
             None => Config::load(path, &self.set)?,
         };
-        if self.qat && config.model.is_sequence() {
-            bail!(
-                "--qat: an encoder-decoder is not trained for integers; leave it out, and run `grulet quantize` afterwards"
-            );
-        }
         if self.qat && config.train.qat_epochs == 0 {
             config.train.qat_epochs = config.train.epochs.div_ceil(4);
         }

@@ -76,8 +76,7 @@ impl Config {
         )?;
         let alone = "does not go with sequences of tokens; leave it out";
         ensure(data.window.is_none(), "data.window", alone)?;
-        ensure(train.class_weights.is_none(), "train.class_weights", alone)?;
-        ensure(train.qat_epochs == 0, "train.qat_epochs", alone)
+        ensure(train.class_weights.is_none(), "train.class_weights", alone)
     }
 
     fn check_train(&self) -> Result<(), Problem> {

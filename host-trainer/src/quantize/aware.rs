@@ -3,16 +3,18 @@
 
 use grulet::blob::quantize::scales;
 use grulet::blob::{Contents, Range, write_int8};
-use grulet::{AnyModel, Int8};
+use grulet::{Int8, LayerSpec};
 use rayon::prelude::*;
 
 use super::QuantizeError;
 use crate::checkpoint::Checkpoint;
+use crate::evaluate::Loaded;
 use crate::export::with_contents;
 use crate::nn::Batch;
 
 /// The outputs of every layer at every step of `batch` (T, B, O), as the integers compute them with the weights of
-/// `checkpoint`, for [`Trainer::gradient_with`](crate::nn::Trainer::gradient_with). Zeros in the padding.
+/// `checkpoint`, for [`Trainer::gradient_with`](crate::nn::Trainer::gradient_with). Zeros in the padding. Of an encoder-decoder
+/// the T of each part is its own.
 ///
 /// The inputs of a batch are normalised already; the scales that bring raw ones there are left out of the model.
 ///
@@ -36,26 +38,46 @@ pub fn integer_outputs(
         write_int8(&contents, ranges)
     };
     let blob = with_contents(checkpoint, bare)?;
-    let model = AnyModel::<Int8>::from_blob(&blob)?;
-    let layers = &model.header().layers;
-    let units: Vec<f32> = scales(model.header(), ranges)?.iter().map(|scales| scales.output as f32).collect();
-    let (rows, inputs) = (batch.rows(), model.header().inputs());
+    let model = Loaded::<Int8>::from_blob(&blob)?;
+    let header = model.header();
+    let (layers, encoder) = (&header.layers, header.output.encoder());
+    let units: Vec<f32> = scales(header, ranges)?.iter().map(|scales| scales.output as f32).collect();
+    let (rows, inputs) = (batch.rows(), header.inputs());
+    let x = |t: usize, row: usize| &batch.x[(t * rows + row) * inputs..][..inputs];
 
     // Each series on its own: the order in which threads take them does not matter.
     let of_series = |row: usize| -> Result<Vec<Vec<f32>>, QuantizeError> {
-        let mut stream = model.heap_stream();
         let mut outputs = vec![Vec::new(); layers.len()];
-        for t in 0..batch.lengths[row] {
-            let x = &batch.x[(t * rows + row) * inputs..][..inputs];
-            stream.step_observed(x, |layer, _, of_layer| {
-                outputs[layer].extend(of_layer.iter().map(|&unit| f32::from(unit) * units[layer]));
-            })?;
+        let mut keep = |layer: usize, of_layer: &[i16]| {
+            outputs[layer].extend(of_layer.iter().map(|&unit| f32::from(unit) * units[layer]));
+        };
+        match &model {
+            Loaded::Chain(model) => {
+                let mut stream = model.heap_stream();
+                for t in 0..batch.lengths[row] {
+                    stream.step_observed(x(t, row), |layer, _, of_layer| keep(layer, of_layer))?;
+                }
+            }
+            Loaded::Pair(model) => {
+                let mut stream = model.heap_encoder();
+                for t in 0..batch.lengths[row] {
+                    stream.step_observed(x(t, row), |layer, _, of_layer| keep(layer, of_layer))?;
+                }
+                let mut decoder = model.heap_decoder(&stream)?;
+                let fed = batch.decoder.as_ref().map_or(&[][..], |decoder| &decoder.x[..decoder.lengths[row] * rows]);
+                for fed in fed.chunks_exact(rows) {
+                    decoder.step_observed(fed[row] as u16, |layer, _, of_layer| keep(encoder + layer, of_layer))?;
+                }
+            }
         }
         Ok(outputs)
     };
     let series: Result<Vec<_>, _> = (0..rows).into_par_iter().map(of_series).collect();
 
-    let mut all: Vec<Vec<f32>> = layers.iter().map(|layer| vec![0.0; batch.steps * rows * layer.outputs()]).collect();
+    let answered = batch.decoder.as_ref().map_or(batch.steps, |decoder| decoder.steps);
+    let steps = |layer: usize| if layer < encoder { batch.steps } else { answered };
+    let zeros = |(index, layer): (usize, &LayerSpec)| vec![0.0; steps(index) * rows * layer.outputs()];
+    let mut all: Vec<Vec<f32>> = layers.iter().enumerate().map(zeros).collect();
     for (row, outputs) in series?.iter().enumerate() {
         for ((all, outputs), layer) in all.iter_mut().zip(outputs).zip(layers) {
             for (t, output) in outputs.chunks_exact(layer.outputs()).enumerate() {

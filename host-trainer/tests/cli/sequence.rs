@@ -144,7 +144,6 @@ fn what_cannot_be_read_is_refused() {
     bench.grulet(&["train", "config.toml", "--set", "train.epochs=1"]).ok();
     bench.refuses(&["predict", "runs/config", "--beam", "9"], &["--beam is 9", "1 to 8"]);
     bench.refuses(&["quantize", "runs/config", "--drift", "5000"], &["encoder-decoder", "--drift"]);
-    bench.refuses(&["train", "config.toml", "--qat", "--overwrite"], &["--qat", "encoder-decoder", "grulet quantize"]);
 }
 
 #[test]
@@ -166,7 +165,6 @@ fn what_makes_no_encoder_decoder_is_refused() {
         ("model.layers.0.vocabulary=7".to_owned(), &["vocabulary of 7", "5 tokens"]),
         ("model.layers.2.activation=linear".to_owned(), &["`model.layers`", "softmax"]),
         ("train.loss=categorical_crossentropy".to_owned(), &["`train.loss`", "sparse_categorical_crossentropy"]),
-        ("train.qat_epochs=2".to_owned(), &["`train.qat_epochs`", "sequences"]),
         ("data.window=4".to_owned(), &["`data.window`", "sequences"]),
         ("data.horizon=1".to_owned(), &["`data.horizon`"]),
         ("train.class_weights=balanced".to_owned(), &["`train.class_weights`", "sequences"]),
