@@ -258,3 +258,30 @@ fn no_change_of_a_byte_breaks_the_loader() {
         assert!(Pair::<Exact>::from_blob(&AlignedBytes::new(&good.as_ref()[..length])).is_err());
     }
 }
+
+/// What the boards print, by the same models on the host.
+fn answers<F: Format>(name: &str, file: &str) -> String {
+    let path = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/models").join(file);
+    let blob = AlignedBytes::new(&std::fs::read(path).unwrap());
+    let model = AnySeq2Seq::<F>::from_blob(&blob).unwrap();
+    model.self_test_on_heap().unwrap();
+    let names: Vec<&str> = model.header().outputs.iter().collect();
+    let answer = |question: &str| {
+        let mut encoder = model.heap_encoder();
+        for character in question.chars() {
+            let token = names.iter().position(|name| *name == character.to_string()).unwrap();
+            encoder.step(&[token as f32]).unwrap();
+        }
+        let mut decoder = model.heap_decoder(&encoder).unwrap();
+        let tokens = std::iter::from_fn(|| decoder.next_token().unwrap());
+        let text: String = tokens.map(|token| names[usize::from(token)]).collect();
+        format!("{name}: {question} = {text}\n")
+    };
+    ["76+941", "0+7", "999+999", "508+493"].map(answer).concat()
+}
+
+#[test]
+fn the_boards_answer_as_the_host_does() {
+    let printed = answers::<Exact>("f32", "addition.gru") + &answers::<Int8>("Int8", "addition_int8.gru");
+    assert_eq!(printed, include_str!("../firmware-example/src/bin/addition.out"));
+}
