@@ -201,7 +201,7 @@ fn what_does_not_fit_together_cannot_be_loaded() {
         Decoding { encoder: 7, ..DECODING },
         Decoding { encoder: 200, ..DECODING },
     ] {
-        let blob = with_contents(&net(1), wrong, |contents| write(contents));
+        let blob = with_contents(&net(1), wrong, write);
         if let Ok(blob) = blob {
             let error = AnySeq2Seq::<Exact>::from_blob(&blob).err().unwrap_or_else(|| panic!("{wrong:?} is loaded"));
             assert_helpful(&error);

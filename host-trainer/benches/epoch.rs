@@ -180,7 +180,7 @@ impl Job {
         }
         let activation = match self.output {
             Output::EveryStep => Activation::Sigmoid,
-            Output::LastStep => Activation::Softmax,
+            Output::LastStep | Output::Sequence(_) => Activation::Softmax,
         };
         layers.push(LayerSpec::Dense { inputs, outputs: self.outputs, activation });
         layers
@@ -197,7 +197,7 @@ impl Run {
     fn new(network: Network<f32>, threads: usize) -> Result<Self> {
         let loss = match network.output() {
             Output::EveryStep => Loss::BinaryCrossEntropy,
-            Output::LastStep => Loss::SparseCategoricalCrossEntropy,
+            Output::LastStep | Output::Sequence(_) => Loss::SparseCategoricalCrossEntropy,
         };
         let optimizer = Optimizer::new(network.params().len(), Rule::Adam(Epsilon::Keras));
         Ok(Self { trainer: Trainer::new(network, loss, threads)?, optimizer })

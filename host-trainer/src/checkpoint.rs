@@ -69,7 +69,7 @@ pub struct Card {
     pub data: String,
     /// Seed of the run.
     pub seed: u64,
-    /// What chooses the best epoch: `val_loss`, or `loss` without validation.
+    /// What chooses the best epoch: `val_loss`, or `loss` without validation; or the same of `accuracy`.
     pub metric: String,
 }
 

@@ -120,6 +120,24 @@ fn imposed_outputs_are_those_of_the_exported_model() {
             }
         }
         assert_eq!(seen, LENGTHS.iter().sum::<usize>());
+        // The last four steps of the series that have seven, from the states after three.
+        let long: Vec<usize> = (0..LENGTHS.len()).filter(|&row| LENGTHS[row] == STEPS).collect();
+        let cut = |values: &[f32], width: usize| -> Vec<f32> {
+            let sites = (3..STEPS).flat_map(|t| long.iter().map(move |row| t * LENGTHS.len() + row));
+            sites.flat_map(|site| values[site * width..][..width].to_vec()).collect()
+        };
+        let states = long.iter().flat_map(|row| {
+            [(1, 5), (2, 3)].map(|(layer, width)| imposed[layer][(2 * LENGTHS.len() + row) * width..][..width].to_vec())
+        });
+        let rest = Batch {
+            steps: 4,
+            lengths: vec![4; long.len()],
+            x: cut(&batch.x, 3),
+            state: states.flatten().collect(),
+            ..Batch::default()
+        };
+        let after = integer_outputs(&checkpoint, &ranges, &rest).unwrap();
+        assert!((0..5).all(|layer| after[layer] == cut(&imposed[layer], layers[layer].outputs())), "{reset:?}");
         // They are close to those of f32, and not the same.
         let own = own_outputs(&layers, network.params(), &batch);
         let largest = imposed[4].iter().zip(&own[4]).fold(0f32, |max, (a, b)| max.max((a - b).abs()));

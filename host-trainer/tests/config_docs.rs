@@ -100,6 +100,7 @@ const NEEDS: &[(&str, &[&str])] = &[
     ("train.warmup_steps", &["train.schedule=cosine"]),
     ("train.patience", &["data.validation.fraction=0.1"]),
     ("train.min_delta", PLATEAU),
+    ("train.stateful", &["data.window=20"]),
     ("train.nesterov", &["train.optimizer=sgd", "train.momentum=0.9"]),
 ];
 

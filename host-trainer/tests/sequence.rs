@@ -189,6 +189,7 @@ fn dataset(pairs: &[(Vec<f32>, Vec<f32>)]) -> Dataset {
         start: 0,
         x: x.clone(),
         targets: targets.clone(),
+        weights: vec![],
     };
     Dataset {
         series: pairs.iter().map(series).collect(),

@@ -124,8 +124,14 @@ mod tests {
 
     /// Series of inputs `(T, inputs)` and targets.
     pub fn dataset(output: Output, inputs: usize, series: Vec<(Vec<f32>, Vec<f32>)>) -> Dataset {
-        let series =
-            series.into_iter().map(|(x, targets)| Series { name: String::new(), group: None, start: 0, x, targets });
+        let series = series.into_iter().map(|(x, targets)| Series {
+            name: String::new(),
+            group: None,
+            start: 0,
+            x,
+            targets,
+            weights: vec![],
+        });
         Dataset {
             series: series.collect(),
             channels: (0..inputs).map(|channel| format!("c{channel}")).collect(),

@@ -1,7 +1,7 @@
 //! `grulet evaluate`
 
 use std::fmt::Write;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use anyhow::bail;
 use clap::{Args, ValueEnum};
@@ -9,6 +9,7 @@ use grulet::spec::Storage;
 use grulet::{Blob, Fast};
 use serde::Serialize;
 
+use super::outputs;
 use super::source::Source;
 use crate::config::Task;
 use crate::evaluate::{ClassTable, Details, Loaded, Scores, chart, predict, predict_stored, score};
@@ -67,9 +68,8 @@ struct Evaluation {
 impl Evaluate {
     /// Runs the command. Files are written when everything else has succeeded.
     pub fn run(self) -> anyhow::Result<()> {
-        for (option, path) in [("--json", &self.json), ("--svg", &self.svg)] {
-            path.iter().try_for_each(|path| spare_inputs(option, path))?;
-        }
+        let outputs = [("--json", self.json.as_deref()), ("--svg", self.svg.as_deref())];
+        outputs::spare_likely_inputs(&outputs)?;
         let blob = self.source.blob()?;
         let model = Blob::parse(blob.as_ref())?;
         let format = match (model.header().storage, self.format) {
@@ -80,6 +80,7 @@ impl Evaluate {
             (_, format) => format.unwrap_or(FormatName::Exact),
         };
         let (config, data) = self.source.data(model.header(), true)?;
+        outputs::spare(&self.source.files(&config), &outputs)?;
         let loss = config.train.loss;
         for &k in &self.top_k {
             let classes = model.header().outputs();
@@ -114,16 +115,6 @@ impl Evaluate {
         }
         super::print(&text(&result)?)
     }
-}
-
-/// Refuses to write over what may be data or a model: `--json` before them takes the next word as its file.
-fn spare_inputs(option: &str, path: &Path) -> anyhow::Result<()> {
-    let is_input =
-        |extension: &std::ffi::OsStr| ["csv", "npz", "gru", "ckpt"].iter().any(|e| extension.eq_ignore_ascii_case(e));
-    if path.is_dir() || path.extension().is_some_and(is_input) {
-        bail!("{option} would write over {}; give model and data before {option}", path.display());
-    }
-    Ok(())
 }
 
 /// The evaluation for a person.

@@ -9,6 +9,7 @@ use grulet::Exact;
 use grulet::spec::Output;
 use serde::Serialize;
 
+use super::outputs;
 use crate::checkpoint::Checkpoint;
 use crate::config::Config;
 use crate::data::{self, Part};
@@ -61,6 +62,10 @@ impl Export {
         };
 
         let output = self.output.clone().unwrap_or_else(|| path.with_file_name("model.gru"));
+        let config = path.with_file_name("config.toml");
+        let data = Config::load(&config, &[""; 0]).map_or_else(|_| Vec::new(), |config| outputs::data_files(&config));
+        let named = [("--output", Some(&*output)), ("--samples", self.samples.as_deref())];
+        outputs::spare(&[&[path.clone(), config], &data[..]].concat(), &named)?;
         files::write(&output, &blob)?;
         let mut steps = None;
         if let (Some(path), Some((bytes, count))) = (&self.samples, samples) {

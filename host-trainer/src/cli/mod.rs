@@ -6,6 +6,7 @@ mod evaluate;
 mod export;
 mod folds;
 mod inspect;
+mod outputs;
 mod predict;
 mod quantize;
 mod signals;

@@ -8,6 +8,7 @@ use grulet::blob::AlignedBytes;
 use grulet::spec::{Output, Storage};
 use grulet::{AnySeq2Seq, Blob, Exact, Format, Header, Int8};
 
+use super::outputs;
 use super::source::{Source, output_names};
 use crate::data::{Dataset, text};
 use crate::evaluate::{MAX_BEAM, Written, predict_stored, write_sequences};
@@ -36,7 +37,8 @@ impl Predict {
         let blob = self.source.blob()?;
         let model = Blob::parse(blob.as_ref())?;
         let header = model.header();
-        let (_, data) = self.source.data(header, false)?;
+        let (config, data) = self.source.data(header, false)?;
+        outputs::spare(&self.source.files(&config), &[("--output", self.output.as_deref())])?;
         if header.output.encoder() > 0 {
             return self.write(&self.sequences(&blob, &data)?);
         }

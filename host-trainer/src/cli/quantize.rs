@@ -9,6 +9,7 @@ use clap::{Args, ValueEnum};
 use grulet::blob::AlignedBytes;
 use grulet::{Int8, LayerSpec};
 
+use super::outputs;
 use super::source::{self, PartName, Source};
 use crate::checkpoint::Checkpoint;
 use crate::data::{self, Part};
@@ -81,6 +82,8 @@ impl Quantize {
         {
             bail!("--max-drop is {drop}, but must be 0 or a fraction above 0, such as 0.03");
         }
+        let printed = [("--json", self.json.as_deref()), ("--svg", self.svg.as_deref())];
+        outputs::spare_likely_inputs(&printed)?;
         let (path, bytes) = load(&self.model)?;
         let float = Float::new(&bytes).with_context(|| path.display().to_string())?;
         let header = float.model().header();
@@ -94,6 +97,10 @@ impl Quantize {
         };
         // The configuration of a model that has none depends on where its data are.
         let config = source(self.calib.as_deref(), PartName::Train).config(header)?;
+        let output = self.output.clone().unwrap_or_else(|| path.with_file_name("model_int8.gru"));
+        let mut inputs = source(self.calib.as_deref(), PartName::Train).files(&config);
+        inputs.extend(self.data.iter().chain([&path]).cloned());
+        outputs::spare(&inputs, &[&[("--output", Some(&*output))], &printed[..]].concat())?;
         let has_config =
             self.config.is_some() || !config.data.train.as_os_str().is_empty() && config.data.train.exists();
         let training = match &self.calib {
@@ -130,7 +137,6 @@ impl Quantize {
             None => None,
         };
 
-        let output = self.output.clone().unwrap_or_else(|| path.with_file_name("model_int8.gru"));
         files::write(&output, &int8)?;
         if let Some((path, svg)) = svg {
             files::write(path, svg)?;

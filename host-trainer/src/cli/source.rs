@@ -8,6 +8,7 @@ use grulet::blob::AlignedBytes;
 use grulet::spec::{LayerSpec, Output, Storage};
 use grulet::{Blob, Exact, Header, Int8};
 
+use super::outputs;
 use crate::config::{Config, CsvColumns, DataConfig, LayerConfig, ModelConfig, Tokens, TrainConfig};
 use crate::data::{self, Dataset, Part, START, STOP};
 use crate::evaluate::{Loaded, natural_loss};
@@ -62,11 +63,23 @@ impl Source {
         Ok((config, data))
     }
 
-    /// The configuration that says how to read the data.
-    pub(super) fn config(&self, header: &Header<'_>) -> anyhow::Result<Config> {
+    /// The files that are read with this configuration.
+    pub(super) fn files(&self, config: &Config) -> Vec<PathBuf> {
+        let model = if self.model.is_dir() { self.model.join("model.gru") } else { self.model.clone() };
+        let given = [Some(model), self.data.clone(), self.config_path()];
+        given.into_iter().flatten().chain(outputs::data_files(config)).collect()
+    }
+
+    /// The file of the configuration, if there is one.
+    fn config_path(&self) -> Option<PathBuf> {
         let folder = if self.model.is_dir() { Some(self.model.as_path()) } else { self.model.parent() };
         let beside = || folder.map(|folder| folder.join("config.toml")).filter(|path| path.is_file());
-        let Some(path) = self.config.clone().or_else(beside) else {
+        self.config.clone().or_else(beside)
+    }
+
+    /// The configuration that says how to read the data.
+    pub(super) fn config(&self, header: &Header<'_>) -> anyhow::Result<Config> {
+        let Some(path) = self.config_path() else {
             let config = self.config_of(header);
             return Ok(Config::parse(Path::new("model.toml"), &config.to_toml(), &self.set)?);
         };

@@ -10,7 +10,7 @@ use clap::Args;
 use indicatif::{ProgressBar, ProgressStyle};
 
 use super::folds::{FoldArgs, table};
-use super::signals;
+use super::{outputs, signals};
 use crate::config::Config;
 use crate::data::Prepared;
 use crate::evaluate::Scores;
@@ -59,8 +59,16 @@ impl Train {
     /// Runs the command.
     pub fn run(self) -> anyhow::Result<()> {
         let config = self.config()?;
+        self.spare_inputs(&config)?;
         let out: Box<dyn Write> = if self.json { Box::new(io::stderr()) } else { Box::new(io::stdout()) };
-        let mut watcher = Watcher { out, bar: None, epochs: config.train.epochs, fold: None, failed: None };
+        let mut watcher = Watcher {
+            out,
+            bar: None,
+            epochs: config.train.epochs,
+            metric: config.train.monitor.name(),
+            fold: None,
+            failed: None,
+        };
         if self.dry_run {
             let plan = run::plan(&config, &mut watcher)?;
             if self.json {
@@ -86,6 +94,21 @@ impl Train {
             return super::print_json(&report);
         }
         super::print(&text(&report)?)
+    }
+
+    /// Refuses a run's folder in which one of the run's files would take the place of the data, or of a configuration that is
+    /// not that of an earlier run.
+    fn spare_inputs(&self, config: &Config) -> anyhow::Result<()> {
+        if self.folds.folds().is_some() {
+            // Folds have folders of their own.
+            return Ok(());
+        }
+        let folder = &config.train.run_dir;
+        let mut inputs = outputs::data_files(config);
+        inputs.extend(self.config.clone().filter(|_| !folder.join("last.ckpt").exists()));
+        let files = run::FILES.map(|name| folder.join(name));
+        let files: Vec<_> = files.iter().map(|file| ("`train.run_dir`", Some(&**file))).collect();
+        outputs::spare(&inputs, &files)
     }
 
     /// The configuration that is trained.
@@ -176,6 +199,8 @@ struct Watcher {
     out: Box<dyn Write>,
     bar: Option<ProgressBar>,
     epochs: usize,
+    /// What patience watches.
+    metric: &'static str,
     /// Line above the next run's, once its data are read.
     fold: Option<String>,
     failed: Option<io::Error>,
@@ -262,7 +287,8 @@ impl Progress for Watcher {
             bar.finish_and_clear();
         }
         self.print(&format!(
-            "Stopped after epoch {epoch}: val_loss no longer improves; the model is that of epoch {best}"
+            "Stopped after epoch {epoch}: val_{} no longer improves; the model is that of epoch {best}",
+            self.metric
         ));
     }
 

@@ -5,7 +5,8 @@ use std::path::Path;
 use grulet::spec::{Activation, MAX_LAYERS, Output};
 
 use super::{
-    ClassWeights, Config, Epsilon, LayerConfig, Loss, Names, NpzKeys, Optimizer, Rates, Schedule, TargetTransform, Task,
+    ClassWeights, Config, Epsilon, LayerConfig, Loss, Monitor, Names, NpzKeys, Optimizer, Rates, Schedule,
+    TargetTransform, Task,
 };
 
 /// The key at fault, and what is wrong with it and what to write instead.
@@ -38,6 +39,7 @@ impl Config {
         self.check_optimizer()?;
         self.check_schedule()?;
         self.check_patience()?;
+        self.check_stateful()?;
         self.check_regularization()?;
         self.check_classes()?;
         self.check_data()?;
@@ -76,7 +78,9 @@ impl Config {
         )?;
         let alone = "does not go with sequences of tokens; leave it out";
         ensure(data.window.is_none(), "data.window", alone)?;
-        ensure(train.class_weights.is_none(), "train.class_weights", alone)
+        ensure(train.class_weights.is_none(), "train.class_weights", alone)?;
+        ensure(data.npz.weight.is_none(), "data.npz.weight", alone)?;
+        ensure(data.csv.weight.is_none(), "data.csv.weight", alone)
     }
 
     fn check_train(&self) -> Result<(), Problem> {
@@ -98,7 +102,8 @@ impl Config {
         if train.ignore_steps > 0 {
             let problem = "needs an answer at every step; set `model.output = \"every_step\"`, or leave it out";
             ensure(self.model.output == Output::EveryStep, "train.ignore_steps", problem)?;
-            let window = self.data.window.unwrap_or(usize::MAX);
+            let windows = self.data.window.filter(|_| !train.stateful);
+            let window = windows.unwrap_or(usize::MAX);
             let problem = format!("is {}, all of a window of {window}; make it smaller", train.ignore_steps);
             ensure(train.ignore_steps < window, "train.ignore_steps", problem)?;
         }
@@ -198,11 +203,32 @@ impl Config {
                 ),
             )?;
         }
+        ensure(
+            train.monitor == Monitor::Loss || self.task() != Task::Regression,
+            "train.monitor",
+            "is the accuracy, which only decisions have, but the loss is for real values; leave this out",
+        )?;
         not_negative(train.min_delta, "train.min_delta", "0.001")?;
         ensure(
             train.min_delta == 0.0 || plateau || train.patience.is_some(),
             "train.min_delta",
             "changes nothing without patience; set `train.patience = 10` or `train.schedule = \"plateau\"`, or leave this out",
+        )
+    }
+
+    fn check_stateful(&self) -> Result<(), Problem> {
+        let (data, key) = (&self.data, "train.stateful");
+        if !self.train.stateful {
+            return Ok(());
+        }
+        let problem = "needs an answer at every step; set `model.output = \"every_step\"`, or leave it out";
+        ensure(self.model.output == Output::EveryStep, key, problem)?;
+        let problem = "needs `data.window`, the steps after which gradients are cut off; set `data.window = 100`";
+        ensure(data.window.is_some(), key, problem)?;
+        ensure(
+            data.stride.is_none() || data.stride == data.window,
+            "data.stride",
+            "moves windows apart or over each other, but with `train.stateful` each goes on from the one before; leave it out",
         )
     }
 
@@ -337,6 +363,13 @@ impl Config {
                     shared.map_or("", String::as_str)
                 ),
             )?;
+        }
+        if let Some(weight) = &data.csv.weight {
+            let problem = |what| format!("column {weight:?} is {what} too; name another, or leave this out");
+            let input = features.is_some_and(|features| features.contains(weight));
+            ensure(!input, "data.csv.weight", problem("an input by `data.csv.features`"))?;
+            let target = labels.is_some_and(|labels| labels.contains(weight));
+            ensure(!target, "data.csv.weight", problem("a target by `data.csv.label`"))?;
         }
         let same_file = data.test.as_ref() == Some(&data.train);
         let same_keys = data.npz_test == NpzKeys::default() || data.npz_test == data.npz;

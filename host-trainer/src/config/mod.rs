@@ -20,7 +20,7 @@ use serde::{Deserialize, Serialize};
 pub use error::{ConfigError, Place};
 pub use keys::KEYS;
 use names::{LayerTable, OutputName};
-pub use train::{Balance, ClassWeights, Epsilon, Loss, Optimizer, Rates, Schedule, Task, TrainConfig};
+pub use train::{Balance, ClassWeights, Epsilon, Loss, Monitor, Optimizer, Rates, Schedule, Task, TrainConfig};
 pub(crate) use train::{SCHEDULE_EVERY, SCHEDULE_FACTOR, SCHEDULE_PATIENCE};
 
 /// A whole training run.
@@ -155,6 +155,8 @@ pub struct NpzKeys {
     pub lengths: Option<String>,
     /// Group of each series, `(N)`, numbers or strings.
     pub group: Option<String>,
+    /// How much each target counts in the loss, `(N)` per sequence, `(N, T)` or `(rows)` per step.
+    pub weight: Option<String>,
     /// Factor on the inputs.
     pub x_scale: Option<Scale>,
     /// Factor on the targets.
@@ -179,6 +181,8 @@ pub struct CsvColumns {
     pub source: Option<String>,
     /// Text that it is to write; `target` unless given.
     pub target: Option<String>,
+    /// How much the target counts in the loss.
+    pub weight: Option<String>,
 }
 
 /// `[data.validation]`: exactly one of its keys.

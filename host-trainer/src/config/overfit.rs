@@ -27,6 +27,7 @@ impl Config {
             learning_rate: train.learning_rate,
             clip_norm: train.clip_norm,
             clip_value: train.clip_value,
+            stateful: train.stateful,
             ignore_steps: train.ignore_steps,
             threads: train.threads,
             shuffle: train.shuffle,

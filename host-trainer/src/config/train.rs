@@ -60,11 +60,17 @@ pub struct TrainConfig {
     pub clip_norm: Option<f64>,
     /// Upper bound of each of the gradient's magnitudes.
     pub clip_value: Option<f64>,
-    /// Epochs without improvement of the validation loss that end the training.
+    /// What the best epoch is chosen by, and patience and plateaus watch.
+    #[serde(default)]
+    pub monitor: Monitor,
+    /// Epochs without improvement that end the training.
     pub patience: Option<usize>,
-    /// The validation loss must fall by more than this to have improved.
+    /// What is watched must change by more than this to have improved.
     #[serde(default)]
     pub min_delta: f64,
+    /// Whether each window of a series begins with the state in which the one before has ended.
+    #[serde(default)]
+    pub stateful: bool,
     /// Steps at the start of each window or series that count in neither loss nor metrics.
     #[serde(default)]
     pub ignore_steps: usize,
@@ -127,8 +133,10 @@ impl TrainConfig {
             warmup_steps: 0,
             clip_norm: None,
             clip_value: None,
+            monitor: Monitor::default(),
             patience: None,
             min_delta: 0.0,
+            stateful: false,
             ignore_steps: 0,
             input_noise: 0.0,
             dropout: Rates::default(),
@@ -264,6 +272,17 @@ pub enum Schedule {
     Cosine,
     /// It is multiplied with a factor where the validation loss no longer improves.
     Plateau,
+}
+
+/// What the best epoch is chosen by.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Monitor {
+    /// The loss, which should be low.
+    #[default]
+    Loss,
+    /// The fraction of right decisions, which should be high.
+    Accuracy,
 }
 
 /// Where Adam and AdamW add their epsilon.

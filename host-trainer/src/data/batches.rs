@@ -1,6 +1,7 @@
 //! Examples in a seeded order, gathered time-major with seeded noise.
 
 use std::collections::BTreeMap;
+use std::ops::Range;
 
 use rand_pcg::Pcg32;
 use rand_pcg::rand_core::Rng;
@@ -8,6 +9,7 @@ use rand_pcg::rand_core::Rng;
 use grulet::spec::{Decoding, Output};
 
 use super::Dataset;
+use super::lanes::Lanes;
 use crate::nn::Batch;
 
 /// The minibatches of one epoch after another.
@@ -27,6 +29,8 @@ pub struct Batches<'a> {
     class_weights: Vec<f32>,
     oversample: bool,
     order: Vec<usize>,
+    /// Steps of a chunk, and which chunks are in which batch, where the state is kept.
+    chunks: Option<(usize, Lanes)>,
 }
 
 impl<'a> Batches<'a> {
@@ -49,6 +53,7 @@ impl<'a> Batches<'a> {
             class_weights: Vec::new(),
             oversample: false,
             order,
+            chunks: None,
         }
     }
 
@@ -68,7 +73,7 @@ impl<'a> Batches<'a> {
         self
     }
 
-    /// For training: each target's loss counts as its class says. `weights` has one for each class.
+    /// For training: each target's loss counts as its class says, times its own weight. `weights` has one for each class.
     #[must_use]
     pub fn with_class_weights(mut self, weights: Vec<f32>) -> Self {
         self.class_weights = weights;
@@ -84,9 +89,28 @@ impl<'a> Batches<'a> {
         self
     }
 
-    /// Batches per epoch.
+    /// In chunks of so many steps, which come one after the other: the rows of a batch go on from rows of the batch before,
+    /// see [`Batches::before`]. Steps to ignore are those at the start of the series.
+    ///
+    /// # Panics
+    /// If `chunk` is 0.
+    #[must_use]
+    pub fn in_chunks(mut self, chunk: usize) -> Self {
+        self.chunks = Some((chunk, self.deal(chunk)));
+        self
+    }
+
+    fn deal(&self, chunk: usize) -> Lanes {
+        let steps: Vec<usize> = (0..self.data.series.len()).map(|series| self.data.steps(series)).collect();
+        Lanes::deal(&steps, &self.order, self.batch_size, chunk)
+    }
+
+    /// Batches per epoch, the same in all epochs.
     pub fn count(&self) -> usize {
-        self.order.len().div_ceil(self.batch_size)
+        match &self.chunks {
+            Some((_, lanes)) => lanes.count(),
+            None => self.order.len().div_ceil(self.batch_size),
+        }
     }
 
     /// Goes to the given epoch.
@@ -98,6 +122,9 @@ impl<'a> Batches<'a> {
         }
         if self.shuffle {
             shuffle(&mut self.order, &mut stream(Purpose::Order, self.seed, epoch, 0));
+        }
+        if let Some((chunk, _)) = self.chunks {
+            self.chunks = Some((chunk, self.deal(chunk)));
         }
     }
 
@@ -123,6 +150,9 @@ impl<'a> Batches<'a> {
     /// If `index` is not below [`Batches::count`].
     pub fn examples(&self, index: usize) -> &[usize] {
         assert!(index < self.count(), "batch {index} of {}", self.count());
+        if let Some((_, lanes)) = &self.chunks {
+            return lanes.series(index);
+        }
         let first = index * self.batch_size;
         &self.order[first..self.order.len().min(first + self.batch_size)]
     }
@@ -146,9 +176,29 @@ impl<'a> Batches<'a> {
         decoder.steps
     }
 
+    /// The row of the batch before whose last state is the first one of each row of batch `index`, `(B)`, and none for zeros;
+    /// nothing where all states begin at zero.
+    ///
+    /// # Panics
+    /// If `index` is not below [`Batches::count`].
+    pub fn before(&self, index: usize) -> Option<Vec<Option<usize>>> {
+        self.chunks.as_ref().map(|(_, lanes)| lanes.before(index))
+    }
+
+    /// Which steps of each series batch `index` holds, `(B)`.
+    fn steps(&self, index: usize) -> Vec<Range<usize>> {
+        let steps = self.examples(index).iter().map(|&example| self.data.steps(example));
+        match &self.chunks {
+            Some((chunk, lanes)) => {
+                steps.zip(lanes.from(index)).map(|(steps, &from)| from..steps.min(from + chunk)).collect()
+            }
+            None => steps.map(|steps| 0..steps).collect(),
+        }
+    }
+
     /// Gathers batch `index` of the epoch into `batch`, whose memory is used again: inputs `(T, B, C)` and targets
     /// `(T, B, D)` or `(B, D)`, both 0 behind the end of a shorter example. Of sequences to sequences the targets' T is the
-    /// decoder's, whose inputs are gathered too.
+    /// decoder's, whose inputs are gathered too. The states before it are not looked at.
     ///
     /// # Panics
     /// If `index` is not below [`Batches::count`].
@@ -156,9 +206,14 @@ impl<'a> Batches<'a> {
         let examples = self.examples(index);
         let (c, d) = (self.data.inputs(), self.data.target_width);
         let b = examples.len();
+        let stretches = self.steps(index);
         batch.lengths.clear();
-        batch.lengths.extend(examples.iter().map(|&example| self.data.steps(example)));
+        batch.lengths.extend(stretches.iter().map(Range::len));
         batch.ignored = self.ignored;
+        batch.ignored_each.clear();
+        if self.chunks.is_some() {
+            batch.ignored_each.extend(stretches.iter().map(|steps| self.ignored.saturating_sub(steps.start)));
+        }
         batch.steps = batch.lengths.iter().copied().max().unwrap_or(0);
         clear_to(&mut batch.x, batch.steps * b * c);
         let answers = match self.data.output {
@@ -167,15 +222,18 @@ impl<'a> Batches<'a> {
             Output::Sequence(decoding) => self.gather_decoder(decoding, examples, batch),
         };
         clear_to(&mut batch.targets, answers * b * d);
-        let sites = if self.class_weights.is_empty() { 0 } else { batch.targets.len() / d.max(1) };
+        let weighted = self.data.series.first().is_some_and(|series| !series.weights.is_empty());
+        let sites = if weighted || !self.class_weights.is_empty() { batch.targets.len() / d.max(1) } else { 0 };
         clear_to(&mut batch.weights, sites);
-        for (position, &example) in examples.iter().enumerate() {
+        for (position, (&example, steps)) in examples.iter().zip(stretches).enumerate() {
             let series = &self.data.series[example];
-            for (t, row) in series.x.chunks_exact(c).enumerate() {
+            for (t, row) in series.x[steps.start * c..steps.end * c].chunks_exact(c).enumerate() {
                 batch.x[(t * b + position) * c..][..c].copy_from_slice(row);
             }
             if self.noise > 0.0 {
-                let mut noise = Gaussian::new(stream(Purpose::Noise, self.seed, self.epoch, example as u64));
+                // Each chunk has a stream of its own; there are neither so many examples nor so many steps.
+                let place = example as u64 | (steps.start as u64) << 32;
+                let mut noise = Gaussian::new(stream(Purpose::Noise, self.seed, self.epoch, place));
                 for t in 0..batch.lengths[position] {
                     for x in &mut batch.x[(t * b + position) * c..][..c] {
                         *x += self.noise * noise.next();
@@ -186,10 +244,17 @@ impl<'a> Batches<'a> {
                 continue;
             }
             // A target per sequence is one row, at t = 0.
-            for (t, row) in series.targets.chunks_exact(d).enumerate() {
+            let rows = match self.data.output {
+                Output::EveryStep => steps,
+                Output::LastStep => 0..1,
+                Output::Sequence(_) => 0..series.targets.len(),
+            };
+            let weights = series.weights.get(rows.clone()).unwrap_or(&[]);
+            for (t, row) in series.targets[rows.start * d..rows.end * d].chunks_exact(d).enumerate() {
                 batch.targets[(t * b + position) * d..][..d].copy_from_slice(row);
                 if sites > 0 {
-                    batch.weights[t * b + position] = self.class_weights[class_of(row)];
+                    let of_class = if self.class_weights.is_empty() { 1.0 } else { self.class_weights[class_of(row)] };
+                    batch.weights[t * b + position] = of_class * weights.get(t).unwrap_or(&1.0);
                 }
             }
         }
@@ -297,7 +362,7 @@ mod tests {
                 Output::LastStep | Output::Sequence(_) => vec![index as f32],
             };
             let x = (0..steps).flat_map(|t| [value(t, 0), value(t, 1)]).collect();
-            Series { name: index.to_string(), group: None, start: 0, x, targets }
+            Series { name: index.to_string(), group: None, start: 0, x, targets, weights: vec![] }
         };
         Dataset {
             series: (0..count).map(series).collect(),

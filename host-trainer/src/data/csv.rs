@@ -10,7 +10,7 @@ use grulet::spec::Output;
 use super::error::nearest;
 use super::labels::{self, Labels};
 use super::read::{Part, ReadOptions, TargetOptions, names};
-use super::{DataError, Dataset, Series, time};
+use super::{DataError, Dataset, Series, time, weights};
 use crate::config::{CsvColumns, DataConfig, Names, Task};
 
 pub(super) fn read(path: &Path, options: &ReadOptions) -> Result<Dataset, DataError> {
@@ -46,7 +46,7 @@ pub(super) fn read(path: &Path, options: &ReadOptions) -> Result<Dataset, DataEr
         output: options.targets.map_or(Output::EveryStep, |targets| targets.output),
         target_width: 0,
     };
-    let Recordings { series, labels, lines } = recordings;
+    let Recordings { series, labels, weights, lines } = recordings;
     dataset.series = series;
     if let Some(targets) = options.targets {
         let classes = match data.classes.as_ref() {
@@ -57,6 +57,9 @@ pub(super) fn read(path: &Path, options: &ReadOptions) -> Result<Dataset, DataEr
         let at = |row: usize| format!("line {}", lines[row]);
         let encoded = labels::encode(path, labels, targets.loss, classes, &at)?;
         dataset.set_targets(encoded, targets.output);
+        if columns.weight.is_some() {
+            weights::deal(path, &weights, &at, &mut dataset)?;
+        }
     }
     Ok(dataset)
 }
@@ -157,6 +160,7 @@ struct Columns {
     series: Option<usize>,
     time: Option<usize>,
     group: Option<usize>,
+    weight: Option<usize>,
     label: Vec<usize>,
     features: Vec<usize>,
 }
@@ -180,6 +184,10 @@ impl Columns {
                 Some(name) if options.part == Part::Train => Some(table.column(name, "data.csv.group")?),
                 _ => None,
             },
+            weight: match (&csv.weight, options.targets) {
+                (Some(name), Some(targets)) if targets.weights => Some(table.column(name, "data.csv.weight")?),
+                _ => None,
+            },
             label,
             features: find_features(table, csv)?,
         })
@@ -193,7 +201,7 @@ fn find_features(table: &Table, csv: &CsvColumns) -> Result<Vec<usize>, DataErro
     }
     let usual = |name: &Option<String>, usual: &str| name.clone().unwrap_or_else(|| usual.to_owned());
     let mut taken = vec![usual(&csv.series, "series"), usual(&csv.time, "t")];
-    taken.extend(csv.group.clone());
+    taken.extend(csv.group.iter().chain(&csv.weight).cloned());
     match &csv.label {
         Some(names) => taken.extend_from_slice(names.as_slice()),
         None => taken.push("label".to_owned()),
@@ -214,6 +222,8 @@ fn find_features(table: &Table, csv: &CsvColumns) -> Result<Vec<usize>, DataErro
 struct Recordings {
     series: Vec<Series>,
     labels: Labels,
+    /// The weight of each label, or none.
+    weights: Vec<f64>,
     /// The line of each label.
     lines: Vec<u64>,
 }
@@ -223,6 +233,8 @@ struct Recording {
     series: Series,
     /// One entry per label column and row; only the first row's if the label is per sequence.
     labels: Vec<String>,
+    /// One entry per row of labels, or none.
+    weights: Vec<f64>,
     lines: Vec<u64>,
     time: Option<(f64, String)>,
 }
@@ -248,10 +260,16 @@ impl Recordings {
             let fix = "behind the header, every line is one step";
             return Err(DataError::Empty { path: table.path.to_owned(), fix });
         }
-        let mut gathered = Recordings { series: Vec::new(), labels: Labels::Words(Vec::new()), lines: Vec::new() };
+        let mut gathered = Recordings {
+            series: Vec::new(),
+            labels: Labels::Words(Vec::new()),
+            weights: Vec::new(),
+            lines: Vec::new(),
+        };
         let mut words = Vec::new();
         for recording in recordings {
             gathered.series.push(recording.series);
+            gathered.weights.extend(recording.weights);
             gathered.lines.extend(recording.lines);
             words.extend(recording.labels);
         }
@@ -279,8 +297,9 @@ impl Recordings {
 impl Recording {
     fn new(name: &str, columns: &Columns, row: &StringRecord) -> Self {
         let group = columns.group.map(|column| row[column].to_owned());
-        let series = Series { name: name.to_owned(), group, start: 0, x: Vec::new(), targets: Vec::new() };
-        Recording { series, labels: Vec::new(), lines: Vec::new(), time: None }
+        let (x, targets, weights) = (Vec::new(), Vec::new(), Vec::new());
+        let series = Series { name: name.to_owned(), group, start: 0, x, targets, weights };
+        Recording { series, labels: Vec::new(), weights: Vec::new(), lines: Vec::new(), time: None }
     }
 
     fn add(
@@ -318,6 +337,7 @@ impl Recording {
             }
             self.series.x.push(value as f32);
         }
+        let weight = columns.weight.map(|column| table.number(row, column, line)).transpose()?;
         let labels = columns.label.iter().map(|&column| &row[column]);
         match targets.map(|targets| targets.output) {
             Some(Output::LastStep) if !self.labels.is_empty() => {
@@ -325,9 +345,15 @@ impl Recording {
                     let (before, after) = (before.clone(), after.to_owned());
                     return Err(DataError::LabelChanges { path: path(), line, series: series(), before, after });
                 }
+                if let (Some(&before), Some(after)) = (self.weights.first(), weight)
+                    && before.to_bits() != after.to_bits()
+                {
+                    return Err(DataError::WeightChanges { path: path(), line, series: series(), before, after });
+                }
             }
             Some(_) => {
                 self.labels.extend(labels.map(str::to_owned));
+                self.weights.extend(weight);
                 self.lines.push(line);
             }
             None => {}

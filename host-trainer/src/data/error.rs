@@ -303,6 +303,37 @@ pub enum DataError {
         /// The label on this line.
         after: String,
     },
+    /// A weight that no loss can be multiplied with.
+    #[error("{}: {at} weighs {found:?}, but a weight is 0 or a finite number above 0; correct it", path.display())]
+    Weight {
+        /// The file.
+        path: PathBuf,
+        /// Where in the file.
+        at: String,
+        /// The weight.
+        found: f64,
+    },
+    /// A weight that changes inside a series although the network gives one answer per series.
+    #[error("{}:{line}: series {series:?} changes its weight from {before} to {after}; \
+        give all its rows one weight, or set `model.output = \"every_step\"` for weights per step", path.display())]
+    WeightChanges {
+        /// The file.
+        path: PathBuf,
+        /// The line, from 1.
+        line: u64,
+        /// The series.
+        series: String,
+        /// The weight so far.
+        before: f64,
+        /// The weight on this line.
+        after: f64,
+    },
+    /// Weights that leave nothing to learn from.
+    #[error("{}: all weights of the training part are 0; give some target a weight above 0", path.display())]
+    AllWeightless {
+        /// The training file.
+        path: PathBuf,
+    },
     /// An input of an embedding that is none of its tokens.
     /// The decoder's tokens are others than the data's.
     #[error(

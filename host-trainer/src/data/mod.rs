@@ -12,6 +12,7 @@ mod batches;
 mod csv;
 mod error;
 mod labels;
+mod lanes;
 mod normalize;
 mod npy;
 mod npz;
@@ -20,6 +21,7 @@ mod read;
 mod sequence;
 mod split;
 mod time;
+mod weights;
 mod window;
 
 pub use archive::Npz;
@@ -66,6 +68,8 @@ pub struct Series {
     pub x: Vec<f32>,
     /// Targets, `(T, D)` per step or `(D)` per sequence; of a sequence to a sequence, its tokens with the stop token.
     pub targets: Vec<f32>,
+    /// How much each target counts in the loss, `(T)` or `(1)`; empty for 1 throughout.
+    pub weights: Vec<f32>,
 }
 
 impl Dataset {

@@ -6,7 +6,7 @@ use grulet::spec::Output;
 
 use super::labels::{self, Labels};
 use super::read::{Part, ReadOptions, TargetOptions, names};
-use super::{DataError, Dataset, NpyArray, Npz, Series, sequence};
+use super::{DataError, Dataset, NpyArray, Npz, Series, sequence, weights};
 use crate::config::{Names, NpzKeys, Scale, Task};
 
 pub(super) fn read(path: &Path, options: &ReadOptions) -> Result<Dataset, DataError> {
@@ -31,7 +31,7 @@ pub(super) fn read(path: &Path, options: &ReadOptions) -> Result<Dataset, DataEr
             x.push(finite);
         }
         let group = groups.as_ref().map(|groups| groups[index].clone());
-        series.push(Series { name: index.to_string(), group, start: 0, x, targets: Vec::new() });
+        series.push(Series { name: index.to_string(), group, start: 0, x, targets: Vec::new(), weights: Vec::new() });
     }
 
     let data = options.data;
@@ -86,6 +86,7 @@ fn keys(options: &ReadOptions) -> NpzKeys {
         y_lengths: test.y_lengths.or(train.y_lengths),
         lengths: test.lengths.or(train.lengths),
         group: test.group,
+        weight: train.weight,
         x_scale: test.x_scale.or(train.x_scale),
         y_scale: test.y_scale.or(train.y_scale),
     }
@@ -183,6 +184,15 @@ impl Layout {
             return Err(DataError::EmptySeries { path, series: index.to_string() });
         }
         Ok(Layout { x, x_key, dense, channels, series })
+    }
+
+    /// The shape of an array with one element for each target.
+    fn of_targets(&self, output: Output) -> Vec<usize> {
+        match (output, self.dense) {
+            (Output::EveryStep, Some((n, t))) => vec![n, t],
+            (Output::EveryStep, None) => vec![self.x.len() / self.channels],
+            (Output::LastStep | Output::Sequence(_), _) => vec![self.series.len()],
+        }
     }
 }
 
@@ -299,15 +309,20 @@ fn read_targets(
         Labels::Numbers { width, values: values.map(|(row, d)| value(row, d)).collect() }
     };
     let names = class_names(npz, options)?;
-    let at = |index: usize| {
+    let place = |key: &str, index: usize| {
         let (series, row) = rows[index];
         match targets.output {
             Output::LastStep | Output::Sequence(_) => format!("series {series} (array {key:?})"),
             Output::EveryStep => format!("series {series}, step {} (array {key:?})", row - layout.series[series].start),
         }
     };
-    let encoded = labels::encode(&path, labels, targets.loss, names, &at)?;
+    let encoded = labels::encode(&path, labels, targets.loss, names, &|index| place(&key, index))?;
     dataset.set_targets(encoded, targets.output);
+    if let Some(key) = keys.weight.as_ref().filter(|_| targets.weights) {
+        let array = weight_array(npz, key, layout, targets.output)?;
+        let values: Vec<f64> = rows.iter().map(|&(_, row)| array.number(row)).collect();
+        weights::deal(&path, &values, &|index| place(key, index), dataset)?;
+    }
     Ok(())
 }
 
@@ -319,19 +334,29 @@ fn class_names(npz: &mut Npz, options: &ReadOptions) -> Result<Option<Vec<String
     }
 }
 
+/// The array of weights, which has an element for each target.
+fn weight_array(npz: &mut Npz, key: &str, layout: &Layout, output: Output) -> Result<NpyArray, DataError> {
+    let array = npz.array(key, "data.npz.weight")?;
+    let path = npz.path().to_owned();
+    if array.is_text() {
+        let (array, found) = (key.to_owned(), array.type_name());
+        return Err(DataError::ArrayType { path, array, found, expected: "weights are numbers" });
+    }
+    let needed = layout.of_targets(output);
+    if matches!(array.shape().strip_prefix(&needed[..]), Some([] | [1])) {
+        return Ok(array);
+    }
+    let each = if output == Output::EveryStep { "step" } else { "series" };
+    let expected = format!("a weight for each {each}, as `model.output` has its targets, is {needed:?}");
+    Err(DataError::Shape { path, array: key.to_owned(), found: array.shape().to_vec(), expected })
+}
+
 /// The number of values per target, if the targets' shape fits the inputs and the network's output.
 fn target_width(y: &NpyArray, key: &str, layout: &Layout, output: Output, path: &Path) -> Result<usize, DataError> {
-    let width = |output: Output| {
-        let lead = match (output, layout.dense) {
-            (Output::EveryStep, Some((n, t))) => vec![n, t],
-            (Output::EveryStep, None) => vec![layout.x.len() / layout.channels],
-            (Output::LastStep | Output::Sequence(_), _) => vec![layout.series.len()],
-        };
-        match y.shape().strip_prefix(&lead[..]) {
-            Some([]) => Some(1),
-            Some(&[width]) if width > 0 => Some(width),
-            _ => None,
-        }
+    let width = |output: Output| match y.shape().strip_prefix(&layout.of_targets(output)[..]) {
+        Some([]) => Some(1),
+        Some(&[width]) if width > 0 => Some(width),
+        _ => None,
     };
     let expected = match output {
         _ if y.is_text() && width(output).is_some_and(|width| width > 1) => "a target in words is one word".to_owned(),

@@ -7,15 +7,15 @@ use grulet::{Header, blob};
 
 use super::read::{Part, ReadOptions, TargetOptions, read};
 use super::split::{split_fold, split_fraction, split_groups};
-use super::{DataError, Dataset, Normalizer, Warning, csv};
+use super::{DataError, Dataset, Normalizer, Warning, csv, weights};
 use crate::config::{ClassWeights, Config, DataConfig, Names, Normalize, TargetTransform, Task};
 
 /// Data that are ready for training, and what was done to them.
 #[derive(Clone, Debug)]
 pub struct Prepared {
-    /// Normalised and cut into windows.
+    /// Normalised and cut into windows, but whole series for a stateful training.
     pub train: Dataset,
-    /// Normalised like the training part and cut into windows.
+    /// Normalised and cut like the training part.
     pub validation: Option<Dataset>,
     /// In the file's own units, as the firmware sees them; targets moved ahead and transformed, but not normalised.
     /// Whole series where the network answers at every step, windows where it answers once.
@@ -78,6 +78,7 @@ pub fn prepare(config: &Config) -> Result<Prepared, DataError> {
     // After the split, so that no target of the training part lies in the validation part.
     let mut train = ahead(train, config, path)?;
     every_class(&train, config, path)?;
+    weights::some_count(&train, path)?;
     let layers = layers(config, &train)?;
     for data in [Some(&train), validation.as_ref()].into_iter().flatten() {
         tokens(&layers, data, path)?;
@@ -114,7 +115,7 @@ pub fn prepare(config: &Config) -> Result<Prepared, DataError> {
         }
         normalizer
     });
-    if let Some(window) = config.data.window {
+    if let Some(window) = config.data.window.filter(|_| !config.train.stateful) {
         let stride = config.data.stride.unwrap_or(window);
         let longest = (0..train.series.len()).map(|index| train.steps(index)).max().unwrap_or(0);
         if longest < window {
@@ -130,6 +131,7 @@ pub fn prepare(config: &Config) -> Result<Prepared, DataError> {
     }
     if let Some(examples) = config.train.overfit {
         train.series.truncate(examples);
+        train.series.iter_mut().for_each(|series| series.weights.clear());
     }
     Ok(Prepared { train, validation, test, inputs, targets, layers, warnings })
 }
@@ -155,7 +157,7 @@ pub fn held_out(
     if keys.channels.is_none() && keys.csv.features.is_none() && !header.channels.is_empty() {
         keys.csv.features = Some(header.channels.iter().map(str::to_owned).collect());
     }
-    let wanted = targets.then_some(TargetOptions { output: header.output, loss: config.train.loss });
+    let wanted = targets.then_some(TargetOptions { output: header.output, loss: config.train.loss, weights: false });
     let mut data = read(path, &ReadOptions { data: &keys, part, targets: wanted })?;
     let mismatch = |problem| Err(DataError::Mismatch { path: path.to_owned(), problem });
     let (found, expected) = (data.inputs(), header.inputs());

@@ -34,12 +34,15 @@ pub struct TargetOptions {
     pub output: Output,
     /// How class labels are encoded.
     pub loss: Loss,
+    /// Whether their weights are read, if the configuration says where they are.
+    pub weights: bool,
 }
 
 impl<'a> ReadOptions<'a> {
     /// What the configuration of a run reads.
     pub fn new(config: &'a Config, part: Part) -> Self {
-        let targets = TargetOptions { output: config.model.output, loss: config.train.loss };
+        let weights = part == Part::Train;
+        let targets = TargetOptions { output: config.model.output, loss: config.train.loss, weights };
         ReadOptions { data: &config.data, part, targets: Some(targets) }
     }
 }

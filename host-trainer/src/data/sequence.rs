@@ -120,7 +120,7 @@ pub(super) fn read_text(path: &Path, options: &ReadOptions, tokens: Tokens) -> R
             longest = longest.max(targets.len());
             targets.push(stop);
         }
-        series.push(Series { name: index.to_string(), group: None, start: 0, x, targets });
+        series.push(Series { name: index.to_string(), group: None, start: 0, x, targets, weights: Vec::new() });
     }
     let lookup = |setting| move |_: &str| Err(DataError::NamesNeedNpz { path: path.to_owned(), setting });
     Ok(Dataset {

@@ -142,6 +142,10 @@ pub(super) fn slice(data: &Dataset, series: &Series, from: usize, to: usize) -> 
             Output::EveryStep => series.targets[from * d..to * d].to_vec(),
             Output::LastStep | Output::Sequence(_) => series.targets.clone(),
         },
+        weights: match data.output {
+            Output::EveryStep if !series.weights.is_empty() => series.weights[from..to].to_vec(),
+            _ => series.weights.clone(),
+        },
     }
 }
 
@@ -157,6 +161,7 @@ mod tests {
             start: 0,
             x: vec![0.0; 2],
             targets: vec![0.0; 2],
+            weights: vec![],
         });
         Dataset {
             series: series.collect(),

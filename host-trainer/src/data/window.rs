@@ -22,6 +22,7 @@ impl Dataset {
             }
             series.x.truncate((steps - horizon) * c);
             series.targets.drain(..horizon * d);
+            series.weights.drain(..horizon.min(series.weights.len()));
         }
         Ok(())
     }

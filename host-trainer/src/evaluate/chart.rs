@@ -181,7 +181,7 @@ mod tests {
     fn data(width: usize, targets: &[f32]) -> Dataset {
         let (name, x, targets) = ("0".to_owned(), vec![0.0; targets.len() / width], targets.to_vec());
         Dataset {
-            series: vec![Series { name, group: None, start: 0, x, targets }],
+            series: vec![Series { name, group: None, start: 0, x, targets, weights: vec![] }],
             channels: vec!["a".to_owned()],
             units: vec![],
             classes: vec![],

@@ -23,6 +23,8 @@ pub struct Batch<R> {
     /// So many steps at the start of each series count in neither loss nor metrics, where there is an output at every step:
     /// the state has seen too little there.
     pub ignored: usize,
+    /// The same for each series (B), in place of `ignored`; empty where that is for all.
+    pub ignored_each: Vec<usize>,
     /// State before the first step (B, S), S being the states of all layers one after the other; empty for zeros.
     pub state: Vec<R>,
     /// What the decoder takes, of an encoder-decoder; the series above are its encoder's then, and T, in what is said of
@@ -53,6 +55,16 @@ impl<R: Real> Batch<R> {
         self.decoder.as_ref().map_or((self.steps, &self.lengths), |decoder| (decoder.steps, &decoder.lengths))
     }
 
+    /// How many steps at the start of a series do not count.
+    pub fn ignored(&self, row: usize) -> usize {
+        self.ignored_each.get(row).copied().unwrap_or(self.ignored)
+    }
+
+    /// Whether any output counts, where there is one at every step.
+    pub fn counts(&self) -> bool {
+        self.lengths.iter().enumerate().any(|(row, &length)| length > self.ignored(row))
+    }
+
     /// Checks everything but the targets against a network with C inputs, so many inputs of a decoder, if it has one, and S
     /// elements of state.
     pub(super) fn check(&self, inputs: usize, decoder: Option<usize>, state: usize) -> Result<(), Error> {
@@ -62,6 +74,9 @@ impl<R: Real> Batch<R> {
         }
         check_lengths(&self.lengths, steps)?;
         check_len("inputs", "(steps, series, inputs)", steps * rows * inputs, self.x.len())?;
+        if !self.ignored_each.is_empty() {
+            check_len("ignored steps", "(series)", rows, self.ignored_each.len())?;
+        }
         if !self.state.is_empty() {
             check_len("state", "(series, states of all layers)", rows * state, self.state.len())?;
         }

@@ -214,6 +214,8 @@ pub(super) struct Shard<R> {
     pub metrics: Metrics,
     /// (steps, rows, O), or (rows, O).
     pub outputs: Vec<R>,
+    /// After the last step of each series (rows, S).
+    pub states: Vec<R>,
     /// (steps, rows, C).
     pub d_x: Vec<R>,
     /// For each layer (rows, H), one after the other.
@@ -298,6 +300,7 @@ impl<R: Real> Worker<R> {
         self.forward(job, from, 0..job.plan.encoder, source);
         self.forward(job, from, job.plan.encoder..job.plan.layers.len(), extent);
         self.write_output(job.plan, extent, shard);
+        self.write_states(job.plan, extent.rows(), shard);
         match job.task {
             Task::Forward => {}
             Task::Evaluate { loss, scale } => self.loss(job, from, extent, loss, scale, shard),
@@ -422,6 +425,17 @@ impl<R: Real> Worker<R> {
         shard.outputs[..output.len()].copy_from_slice(output);
     }
 
+    fn write_states(&self, plan: &Plan, rows: usize, shard: &mut Shard<R>) {
+        grow(&mut shard.states, rows * plan.state_len);
+        for (layer, tape) in plan.layers.iter().zip(&self.tapes) {
+            let Tape::Gru(tape) = tape else { continue };
+            let width = layer.outputs();
+            for (row, last) in tape.last(rows, width).chunks_exact(width).enumerate() {
+                shard.states[row * plan.state_len + layer.state..][..width].copy_from_slice(last);
+            }
+        }
+    }
+
     fn loss(
         &mut self,
         job: &Job<'_, R>,
@@ -444,8 +458,9 @@ impl<R: Real> Worker<R> {
                 let site = t * rows + row;
                 let target = (t * job.batch.rows() + from + row) * target_width;
                 let weight = job.batch.weights.get(t * job.batch.rows() + from + row);
-                let target =
-                    plan.counts(t, length, job.batch.ignored).then(|| &job.batch.targets[target..][..target_width]);
+                let target = plan
+                    .counts(t, length, job.batch.ignored(from + row))
+                    .then(|| &job.batch.targets[target..][..target_width]);
                 (site, weight.copied().unwrap_or(R::ONE), target)
             })
         });

@@ -257,6 +257,24 @@ impl<R: Real> Trainer<R> {
         all
     }
 
+    /// The states after the last steps of these series of the last batch, and zeros for none (rows, S), laid out as
+    /// [`Batch::state`].
+    ///
+    /// # Panics
+    /// If there is no such series in it.
+    pub fn states(&self, rows: &[Option<usize>]) -> Vec<R> {
+        let width = self.plan.state_len;
+        let mut all = vec![R::ZERO; rows.len() * width];
+        for (state, row) in all.chunks_exact_mut(width.max(1)).zip(rows) {
+            if let Some(row) = *row {
+                assert!(row < self.last.1.len(), "series {row} of {}", self.last.1.len());
+                let shard = self.shards[row / SHARD_ROWS].lock().unwrap_or_else(PoisonError::into_inner);
+                state.copy_from_slice(&shard.states[row % SHARD_ROWS * width..][..width]);
+            }
+        }
+        all
+    }
+
     /// Puts values (steps, rows, width) of all shards together, with zeros in the padding.
     fn gather(&self, steps: usize, width: usize, values: impl Fn(&Shard<R>) -> &[R]) -> Vec<R> {
         let (_, lengths) = &self.last;
@@ -292,7 +310,7 @@ impl<R: Real> Trainer<R> {
         }
         for (site, target) in batch.targets.chunks_exact(width).enumerate() {
             let (step, row) = (site / rows, site % rows);
-            if !self.plan.counts(step, lengths[row], batch.ignored) {
+            if !self.plan.counts(step, lengths[row], batch.ignored(row)) {
                 continue;
             }
             sites += 1;

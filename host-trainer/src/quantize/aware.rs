@@ -16,7 +16,8 @@ use crate::nn::Batch;
 /// `checkpoint`, for [`Trainer::gradient_with`](crate::nn::Trainer::gradient_with). Zeros in the padding. Of an encoder-decoder
 /// the T of each part is its own.
 ///
-/// The inputs of a batch are normalised already; the scales that bring raw ones there are left out of the model.
+/// The inputs of a batch are normalised already; the scales that bring raw ones there are left out of the model. States of the
+/// batch are taken as the nearest ones of the integers.
 ///
 /// # Errors
 /// If the integers cannot hold the weights at these ranges.
@@ -42,6 +43,8 @@ pub fn integer_outputs(
     let header = model.header();
     let (layers, encoder) = (&header.layers, header.output.encoder());
     let units: Vec<f32> = scales(header, ranges)?.iter().map(|scales| scales.output as f32).collect();
+    let of_layers = layers.iter().zip(&units);
+    let state_units: Vec<f32> = of_layers.flat_map(|(layer, &unit)| vec![unit; layer.state()]).collect();
     let (rows, inputs) = (batch.rows(), header.inputs());
     let x = |t: usize, row: usize| &batch.x[(t * rows + row) * inputs..][..inputs];
 
@@ -54,6 +57,12 @@ pub fn integer_outputs(
         match &model {
             Loaded::Chain(model) => {
                 let mut stream = model.heap_stream();
+                if !batch.state.is_empty() {
+                    let own = &batch.state[row * state_units.len()..][..state_units.len()];
+                    let state: Vec<i16> =
+                        own.iter().zip(&state_units).map(|(state, unit)| (state / unit).round() as i16).collect();
+                    stream.set_state(&state)?;
+                }
                 for t in 0..batch.lengths[row] {
                     stream.step_observed(x(t, row), |layer, _, of_layer| keep(layer, of_layer))?;
                 }

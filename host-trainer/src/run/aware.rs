@@ -22,12 +22,14 @@ struct Candidate {
     blob: AlignedBytes,
     ranges: Vec<grulet::blob::Range>,
     loss: f64,
+    /// What should be low.
+    cost: f64,
 }
 
 /// Trains `train.qat_epochs` epochs from `best` on, writes the best model in integers as `model_int8.gru` and its weights as
 /// `best_int8.ckpt`, and returns its scores on the test part.
 ///
-/// The best is that with the least loss of the integers on the validation part, or the training part where there is none; the
+/// The best is that with the least loss of the integers, or what `train.monitor` says, on the validation part, or the training part where there is none; the
 /// model that has been quantised without further training is the first of them.
 pub(super) fn train_aware(
     config: &Config,
@@ -46,7 +48,7 @@ pub(super) fn train_aware(
     trainer.regularize(Regularization { label_smoothing: config.train.label_smoothing, ..Default::default() })?;
     let mut now = best.clone();
     let mut candidate = quantised(config, &now, &train, chosen_by)?;
-    let mut chosen = (candidate.loss, candidate.blob.clone(), now.clone());
+    let mut chosen = (candidate.cost, candidate.blob.clone(), now.clone());
     progress.integers(0, candidate.loss);
 
     let mut optimizer = Optimizer::new(best.params.len(), config.train.rule());
@@ -63,8 +65,8 @@ pub(super) fn train_aware(
         now.params.copy_from_slice(trainer.network().params());
         candidate = quantised(config, &now, &train, chosen_by)?;
         progress.integers(epoch + 1, candidate.loss);
-        if candidate.loss < chosen.0 {
-            chosen = (candidate.loss, candidate.blob.clone(), now.clone());
+        if candidate.cost < chosen.0 {
+            chosen = (candidate.cost, candidate.blob.clone(), now.clone());
         }
     }
     let (_, blob, checkpoint) = chosen;
@@ -90,6 +92,7 @@ fn quantised(
     let ranges = calibrate(&float, train, Method::Max)?.ranges;
     let blob = float.quantize(&ranges).map_err(crate::quantize::QuantizeError::from)?;
     let model = Loaded::<Int8>::from_blob(&blob)?;
-    let loss = score(config.train.loss.into(), &predict(&model, chosen_by)?, chosen_by).loss;
-    Ok(Candidate { blob, ranges, loss })
+    let scores = score(config.train.loss.into(), &predict(&model, chosen_by)?, chosen_by);
+    let monitor = config.train.monitor;
+    Ok(Candidate { blob, ranges, loss: scores.loss, cost: monitor.cost(monitor.of(&scores)) })
 }

@@ -3,10 +3,11 @@
 use std::path::{Path, PathBuf};
 
 use super::RunError;
+use super::lock::Lock;
 use crate::files;
 
 /// Everything that a run writes.
-const FILES: [&str; 8] = [
+pub(crate) const FILES: [&str; 8] = [
     "config.toml",
     "log.csv",
     "best.ckpt",
@@ -20,14 +21,22 @@ const FILES: [&str; 8] = [
 /// What a run writes when all epochs are trained. The report is the last of them, and the first to go.
 const RESULTS: [&str; 4] = ["report.json", "model.gru", "model_int8.gru", "best_int8.ckpt"];
 
-/// The folder of a run. **If** it is dropped before [`RunFolder::keep`] **then** what the run has written is removed, with
-/// the folders that it made.
-pub(super) struct RunFolder {
+/// The folder of a run, in which no other process trains. **If** it is dropped before [`RunFolder::keep`] **then** what the run
+/// has written is removed, with the folders that it made.
+pub(crate) struct RunFolder {
     path: PathBuf,
     /// The folders that were not there before, innermost first.
     made: Vec<PathBuf>,
+    lock: Option<Lock>,
+    /// What is there is of this run.
+    cleared: bool,
     keep: bool,
 }
+
+/// The names of the locked files of those that write different files, and may share a folder.
+pub(crate) const RUN: &str = ".lock";
+pub(crate) const FOLDS: &str = ".folds.lock";
+pub(crate) const SWEEP: &str = ".sweep.lock";
 
 impl RunFolder {
     /// Whether there is a run at `path` that has got as far as a checkpoint.
@@ -35,22 +44,30 @@ impl RunFolder {
         path.join("last.ckpt").exists()
     }
 
-    /// Makes the folder, and clears away an earlier run, so that its files do not pass for those of this one.
-    pub fn make(path: &Path) -> Result<Self, RunError> {
+    /// Makes the folder, and locks it by a file of that name.
+    pub fn claim(path: &Path, lock: &str) -> Result<Self, RunError> {
         let new = |folder: &&Path| !folder.as_os_str().is_empty() && !folder.exists();
         let made = path.ancestors().take_while(new).map(Path::to_owned).collect();
-        let folder = Self { path: path.to_owned(), made, keep: false };
+        let mut folder = Self { path: path.to_owned(), made, lock: None, cleared: false, keep: false };
         files::make_folder(path)?;
-        files::remove_temporary(path)?;
-        for name in FILES {
-            files::remove(&path.join(name))?;
-        }
+        folder.lock = Some(Lock::take(path, lock)?);
         Ok(folder)
     }
 
+    /// Clears away an earlier run, so that its files do not pass for those of this one.
+    pub fn clear(&mut self) -> Result<(), RunError> {
+        self.cleared = true;
+        files::remove_temporary(&self.path)?;
+        for name in FILES {
+            files::remove(&self.path.join(name))?;
+        }
+        Ok(())
+    }
+
     /// The folder of a run that is to go on, as it is.
-    pub fn open(path: &Path) -> Self {
-        Self { path: path.to_owned(), made: Vec::new(), keep: true }
+    pub fn open(path: &Path) -> Result<Self, RunError> {
+        let lock = path.is_dir().then(|| Lock::take(path, RUN)).transpose()?;
+        Ok(Self { path: path.to_owned(), made: Vec::new(), lock, cleared: false, keep: true })
     }
 
     /// Whether the run has got to its end.
@@ -81,13 +98,14 @@ impl RunFolder {
 
 impl Drop for RunFolder {
     fn drop(&mut self) {
-        if self.keep {
-            return;
-        }
         // The run has failed already, for a reason that it will tell; this is only tidying up.
-        for name in FILES {
-            let _ = std::fs::remove_file(self.path.join(name));
+        if self.cleared && !self.keep {
+            for name in FILES {
+                let _ = std::fs::remove_file(self.path.join(name));
+            }
         }
+        drop(self.lock.take());
+        // Only those that are empty.
         for folder in &self.made {
             let _ = std::fs::remove_dir(folder);
         }

@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 
 use serde::Serialize;
 
-use super::folder::RunFolder;
+use super::folder::{FOLDS, RunFolder};
 use super::{Outcome, Progress, RunError, Spread, train};
 use crate::config::{Config, ConfigError, Group, Validation};
 use crate::data::{self, DataError, Part, ReadOptions};
@@ -49,6 +49,9 @@ pub enum FoldsError {
         /// The configuration.
         path: PathBuf,
     },
+    /// The folder of all folds cannot be used.
+    #[error(transparent)]
+    Folder(Box<RunError>),
     /// A run of a fold failed.
     #[error("fold {number}: {source}")]
     Fold {
@@ -149,6 +152,8 @@ pub fn cross_validate(
     progress: &mut dyn Progress,
 ) -> Result<CrossValidation, FoldsError> {
     let runs = split(config, count)?;
+    let _folder =
+        RunFolder::claim(&config.train.run_dir, FOLDS).map_err(|error| FoldsError::Folder(Box::new(error)))?;
     for (number, run) in (1..).zip(&runs) {
         if !overwrite && RunFolder::is_occupied(&run.train.run_dir) {
             let source = Box::new(RunError::Occupied { path: run.train.run_dir.clone() });

@@ -77,7 +77,7 @@ impl LearningRate {
         }
     }
 
-    /// Takes the validation loss at the end of an epoch.
+    /// Takes what is watched, and should be low, at the end of an epoch.
     pub fn epoch_ends(&mut self, loss: f64) {
         if let Schedule::Plateau { factor, minimum, patience } = &mut self.schedule
             && patience.ends(loss)

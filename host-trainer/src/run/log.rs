@@ -3,7 +3,7 @@
 use std::fs::File;
 use std::path::{Path, PathBuf};
 
-use crate::config::Config;
+use crate::config::{Config, Monitor};
 use crate::data::Prepared;
 use crate::evaluate::Scores;
 use crate::files::{self, FileError};
@@ -48,9 +48,9 @@ pub trait Progress {
 }
 
 impl EpochLog {
-    /// The value that the epoch is judged by: the loss on the validation part, or the training part where there is none.
-    pub fn value(&self) -> f64 {
-        self.validation.as_ref().unwrap_or(&self.training).loss
+    /// The value that the epoch is judged by: that on the validation part, or the training part where there is none.
+    pub fn value(&self, monitor: Monitor) -> f64 {
+        monitor.of(self.validation.as_ref().unwrap_or(&self.training))
     }
 
     /// Scores by name, those of the validation part with `val_` before them.

@@ -8,6 +8,7 @@
 //! | `model.gru` | the best epoch, exported |
 //! | `model_int8.gru`, `best_int8.ckpt` | with `train.qat_epochs`: the model in integers, and its weights |
 //! | `report.json` | a [`Report`] |
+//! | `.lock` | nothing: it is locked as long as the run goes on, so that no other process trains into the folder |
 //!
 //! **If** a run fails **then** every file in its folder is whole, and those of the epochs before are there; **if** it fails in
 //! its first epoch **then** nothing is left of it. **If** its process is killed, whenever that is, **then** [`resume()`] goes on
@@ -17,7 +18,9 @@ mod aware;
 mod folder;
 pub mod folds;
 mod learning_rate;
+mod lock;
 mod log;
+mod monitor;
 mod outcome;
 mod patience;
 mod plan;
@@ -46,7 +49,7 @@ use crate::export::{self, ExportError};
 use crate::files::{self, FileError};
 use crate::nn::{self, Batch, Metrics, Network, Optimizer, Regularization, Trainer, clip_by_norm, clip_by_value};
 use crate::summary::output_names;
-use folder::RunFolder;
+pub(crate) use folder::{FILES, RunFolder, SWEEP};
 use learning_rate::LearningRate;
 use log::Log;
 use patience::Patience;
@@ -79,6 +82,12 @@ pub enum RunError {
     /// The folder keeps an earlier run.
     #[error("{}: holds an earlier run; give --overwrite to replace it, or another folder as `train.run_dir`", path.display())]
     Occupied {
+        /// The folder.
+        path: PathBuf,
+    },
+    /// The folder is in use.
+    #[error("{}: another process is training into it; wait for its end, or give another folder as `train.run_dir`", path.display())]
+    Locked {
         /// The folder.
         path: PathBuf,
     },
@@ -135,12 +144,13 @@ pub enum RunError {
 /// Whatever goes wrong, as a [`RunError`] that says where and what to do.
 pub fn train(config: &Config, overwrite: bool, progress: &mut dyn Progress) -> Result<Report, RunError> {
     let start = Instant::now();
+    let mut folder = RunFolder::claim(&config.train.run_dir, folder::RUN)?;
     if !overwrite && RunFolder::is_occupied(&config.train.run_dir) {
         return Err(RunError::Occupied { path: config.train.run_dir.clone() });
     }
     let data = data::prepare(config)?;
     let training = Training::new(config, &data)?;
-    let folder = RunFolder::make(&config.train.run_dir)?;
+    folder.clear()?;
     files::write(&folder.file("config.toml"), with_classes(config, &data).to_toml())?;
     let log = Log::create(&folder.file("log.csv"))?;
     progress.start(config, &data);
@@ -181,6 +191,11 @@ impl<'a> Training<'a> {
         let network = Network::<f32>::new(&data.layers, data.train.output, config.seed)?;
         let mut trainer = Trainer::new(network, train.loss.into(), threads)?;
         trainer.regularize(regularization(config))?;
+        for part in [Some(&data.train), data.validation.as_ref()].into_iter().flatten().filter(|_| train.stateful) {
+            if (0..part.series.len()).all(|series| part.steps(series) <= train.ignore_steps) {
+                return Err(nn::Error::AllIgnored { ignored: train.ignore_steps }.into());
+            }
+        }
         let batches = training_batches(config, &data.train);
         Ok(Self {
             config,
@@ -200,8 +215,10 @@ impl<'a> Training<'a> {
 
     /// Takes what came of an epoch.
     fn epoch_ends(&mut self, row: EpochLog) {
-        self.learning_rate.epoch_ends(row.value());
-        let ends = self.patience.as_mut().is_some_and(|patience| patience.ends(row.value()));
+        let monitor = self.config.train.monitor;
+        let cost = monitor.cost(row.value(monitor));
+        self.learning_rate.epoch_ends(cost);
+        let ends = self.patience.as_mut().is_some_and(|patience| patience.ends(cost));
         if ends && row.epoch < self.config.train.epochs {
             self.stopped_epoch = Some(row.epoch);
         }
@@ -244,12 +261,12 @@ fn finish(
         let checkpoint = Checkpoint {
             card: card.clone(),
             epoch: epoch as u32 + 1,
-            value: row.value(),
+            value: row.value(config.train.monitor),
             params: trainer.network().params().to_vec(),
             optimizer: optimizer.clone(),
             origin: *origin,
         };
-        if best.as_ref().is_none_or(|best| improves(checkpoint.value, best.value)) {
+        if best.as_ref().is_none_or(|best| config.train.monitor.improves(checkpoint.value, best.value)) {
             checkpoint.save(&folder.file("best.ckpt"))?;
             *best = Some(checkpoint.clone());
         }
@@ -295,6 +312,7 @@ fn finish(
         epochs: last.epoch,
         stopped_epoch,
         best_epoch: best.epoch,
+        metric: best.card.metric.clone(),
         overfit: config.train.overfit.map(|_| data.train.series.len()),
         training: last.training,
         validation: last.validation,
@@ -335,7 +353,7 @@ fn training_batches<'a>(config: &Config, data: &'a Dataset) -> Batches<'a> {
     let train = &config.train;
     let mut batches =
         Batches::new(data, train.batch_size).with_randomness(config.seed, train.shuffle, train.input_noise as f32);
-    batches = batches.ignoring(train.ignore_steps);
+    batches = chunked(config, batches.ignoring(train.ignore_steps));
     if train.oversample {
         batches = batches.with_oversampling();
     }
@@ -345,6 +363,22 @@ fn training_batches<'a>(config: &Config, data: &'a Dataset) -> Batches<'a> {
             batches.with_class_weights(weights.iter().map(|&weight| weight as f32).collect())
         }
         None => batches,
+    }
+}
+
+/// In chunks, if the state is kept.
+fn chunked<'a>(config: &Config, batches: Batches<'a>) -> Batches<'a> {
+    match config.data.window {
+        Some(window) if config.train.stateful => batches.in_chunks(window),
+        _ => batches,
+    }
+}
+
+/// Gathers a batch, whose series begin where the batch before has left them, if the state is kept.
+fn gather(batches: &Batches<'_>, index: usize, trainer: &Trainer<f32>, batch: &mut Batch<f32>) {
+    batches.gather(index, batch);
+    if let Some(rows) = batches.before(index) {
+        batch.state = trainer.states(&rows);
     }
 }
 
@@ -370,7 +404,12 @@ fn train_epoch(
     let mut batch = Batch::default();
     for index in 0..epoch.batches.count() {
         go_on(config, epoch.number - 1, progress)?;
-        epoch.batches.gather(index, &mut batch);
+        gather(epoch.batches, index, trainer, &mut batch);
+        if config.train.stateful && !batch.counts() {
+            // At the start of series: the state is all that comes of it.
+            trainer.forward(&batch)?;
+            continue;
+        }
         let diverged = |what| RunError::Diverged { epoch: epoch.number, batch: index + 1, what };
         let step = (epoch.number - 1) * epoch.batches.count() + index;
         trainer.start_batch(step as u64);
@@ -413,11 +452,6 @@ fn go_on(config: &Config, epochs: usize, progress: &dyn Progress) -> Result<(), 
     Ok(())
 }
 
-/// Whether an epoch of this value is better than the best one until then.
-fn improves(value: f64, best: f64) -> bool {
-    value < best || best.is_nan()
-}
-
 /// Scores of the validation part with the trainer's arithmetic, on the examples that it is cut into.
 fn validate(
     config: &Config,
@@ -427,11 +461,16 @@ fn validate(
     progress: &dyn Progress,
 ) -> Result<Scores, RunError> {
     let batches = Batches::new(data, config.train.batch_size).ignoring(config.train.ignore_steps);
+    let batches = chunked(config, batches);
     let mut metrics = Metrics::default();
     let mut batch = Batch::default();
     for index in 0..batches.count() {
         go_on(config, epoch, progress)?;
-        batches.gather(index, &mut batch);
+        gather(&batches, index, trainer, &mut batch);
+        if config.train.stateful && !batch.counts() {
+            trainer.forward(&batch)?;
+            continue;
+        }
         metrics.merge(trainer.evaluate(&batch)?);
     }
     Ok(Scores::from(&metrics))
@@ -468,7 +507,7 @@ fn card(config: &Config, data: &Prepared) -> Card {
         golden,
         data: config.data.train.file_name().map_or_else(String::new, |name| name.to_string_lossy().into_owned()),
         seed: config.seed,
-        metric: if data.validation.is_some() { "val_loss" } else { "loss" }.to_owned(),
+        metric: if data.validation.is_some() { "val_" } else { "" }.to_owned() + config.train.monitor.name(),
     }
 }
 

@@ -24,6 +24,8 @@ pub struct Report {
     pub stopped_epoch: Option<usize>,
     /// The epoch that was exported.
     pub best_epoch: u32,
+    /// The score that has chosen it, such as `val_loss`.
+    pub metric: String,
     /// Of a check whether the network can learn by heart: the examples, which are all that it was trained on.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub overfit: Option<usize>,

@@ -3,14 +3,14 @@
 //! An epoch ends with a row in `log.csv`, then `best.ckpt` if it is the best, then `last.ckpt`, each written whole. A run is
 //! therefore as far as its `last.ckpt`; a later row is dropped, and a later `best.ckpt` is what the repeated epoch will
 //! write again. Orders, noise and masks follow from the seed and the epoch's number; what patience and the schedule remember
-//! follows from the losses in the log.
+//! follows from the scores in the log.
 
 use std::path::PathBuf;
 use std::time::Instant;
 
 use grulet::BitHash;
 
-use super::{Log, Progress, Report, RunError, RunFolder, Training, finish, improves, with_classes};
+use super::{Log, Progress, Report, RunError, RunFolder, Training, finish, with_classes};
 use crate::checkpoint::{Checkpoint, Origin};
 use crate::config::{Config, Schedule};
 use crate::data::{self, Prepared};
@@ -24,7 +24,7 @@ use crate::files;
 /// [`train`](super::train).
 pub fn resume(config: &Config, progress: &mut dyn Progress) -> Result<Option<Report>, RunError> {
     let start = Instant::now();
-    let folder = RunFolder::open(&config.train.run_dir);
+    let folder = RunFolder::open(&config.train.run_dir)?;
     let path = folder.file("last.ckpt");
     if !path.exists() {
         let problem =
@@ -67,6 +67,7 @@ pub(super) fn origin(config: &Config, data: &Prepared) -> Origin {
         hash.update(&[f32::from_bits(series.x.len() as u32)]);
         hash.update(&series.x);
         hash.update(&series.targets);
+        hash.update(&series.weights);
     }
     Origin { settings: grulet::blob::checksum(settings.to_toml().as_bytes()), data: hash.finish() }
 }
@@ -89,18 +90,25 @@ impl Training<'_> {
             let problem = format!("`train.epochs` is {wanted}, but {trained} are trained; give as many or more");
             return Err(RunError::Resume { path: folder.file("last.ckpt"), problem });
         }
+        let monitor = self.config.train.monitor;
         let log = folder.file("log.csv");
         let rows = Log::rows(&log, epochs)?.unwrap_or_default();
-        let Some(logged) = rows.last().filter(|row| same(row.value(), last.value)) else {
+        let Some(logged) = rows.last().filter(|row| same(row.value(monitor), last.value)) else {
             let problem = format!("its first {epochs} rows are not those of last.ckpt; train anew with `--overwrite`");
             return Err(RunError::Resume { path: log, problem });
         };
         let first = &rows[0];
-        let lowest = rows.iter().fold(first, |best, row| if improves(row.value(), best.value()) { row } else { best });
-        if best.origin != last.origin || best.epoch <= last.epoch && best.epoch as usize != lowest.epoch {
-            let (lowest, logged) = (lowest.epoch, logged.epoch);
+        let chosen =
+            rows.iter().fold(
+                first,
+                |best, row| {
+                    if monitor.improves(row.value(monitor), best.value(monitor)) { row } else { best }
+                },
+            );
+        if best.origin != last.origin || best.epoch <= last.epoch && best.epoch as usize != chosen.epoch {
+            let (chosen, logged) = (chosen.epoch, logged.epoch);
             let problem = format!(
-                "is not that of epoch {lowest}, the best of {logged} in log.csv; train anew with `--overwrite`"
+                "is not that of epoch {chosen}, the best of {logged} in log.csv; train anew with `--overwrite`"
             );
             return Err(RunError::Resume { path: folder.file("best.ckpt"), problem });
         }

@@ -20,6 +20,7 @@ use crate::config::{Config, ConfigError};
 use crate::data::DataError;
 use crate::files::{self, FileError};
 use crate::run::folds::{self, Folds, FoldsError};
+use crate::run::{RunError, RunFolder, SWEEP};
 use jobs::Job;
 
 /// What a sweep tries.
@@ -89,6 +90,9 @@ pub enum SweepError {
     /// A file cannot be written.
     #[error(transparent)]
     File(#[from] FileError),
+    /// The folder of all runs cannot be used.
+    #[error(transparent)]
+    Folder(Box<RunError>),
     /// The threads cannot be had.
     #[error("--jobs {jobs}: cannot start the threads: {reason}; ask for fewer")]
     Threads {
@@ -165,7 +169,7 @@ impl Sweep {
         if jobs.is_empty() && !refused.is_empty() {
             return Err(refused.remove(0).1);
         }
-        files::make_folder(folder)?;
+        let _folder = RunFolder::claim(folder, SWEEP).map_err(|error| SweepError::Folder(Box::new(error)))?;
         let threads = self.jobs.unwrap_or_else(|| std::thread::available_parallelism().map_or(1, usize::from));
         let runs = jobs::run_all(jobs, threads, self.overwrite, watch)?;
         let refused = refused.into_iter().map(|(combination, error)| (combination, error.to_string())).collect();

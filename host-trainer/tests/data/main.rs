@@ -4,3 +4,4 @@
 mod npz;
 mod prepare;
 mod read;
+mod weights;

@@ -1,0 +1,49 @@
+//! What a command reads it does not write.
+
+use crate::support::Bench;
+
+#[test]
+fn inputs_are_not_written_over() {
+    let bench = Bench::trained();
+    bench.put("report", "");
+    let (run, reads) = ("runs/config", "which this command reads");
+    let config = "runs/../config.toml";
+    for (args, phrases) in [
+        // A word that was meant as data.
+        (&["quantize", run, "--json", "test.csv"][..], &["--json would write over test.csv", "before --json"][..]),
+        (&["quantize", run, "--svg", "a.NPZ"], &["--svg", "a.NPZ"]),
+        (&["quantize", run, "--json", "config.toml"], &["--json", "config.toml"]),
+        (&["quantize", run, "--json", "runs"], &["--json", "runs"]),
+        (&["evaluate", run, "--json", "config.toml"], &["--json", "config.toml"]),
+        // Files that are read, by whatever path.
+        (&["quantize", run, "--output", "runs/config/../config/best.ckpt"], &["--output", "best.ckpt", reads]),
+        (&["quantize", "runs/config/model.gru", "-o", "runs/config/model.gru"], &["--output", "model.gru", reads]),
+        (&["quantize", run, "--config", config, "-o", "config.toml"], &["--output", "config.toml", reads]),
+        (&["quantize", run, "-o", "train.csv"], &["--output", "train.csv", reads]),
+        (&["quantize", run, "--calib", "train.csv", "--data", "test.csv", "-o", "./test.csv"], &["test.csv", reads]),
+        (&["quantize", run, "--json", "new", "--svg", "./new"], &["--svg", "new", "as --json does"]),
+        (&["predict", run, "test.csv", "-o", "test.csv"], &["--output", "test.csv", reads]),
+        (&["predict", run, "-o", "runs/config/model.gru"], &["--output", "model.gru", reads]),
+        (&["export", run, "-o", "runs/config/best.ckpt"], &["--output", "best.ckpt", reads]),
+        (&["export", run, "-o", "runs/config/config.toml"], &["--output", "config.toml", reads]),
+        (&["export", run, "-o", "test.csv"], &["--output", "test.csv", reads]),
+        // The run's folder.
+        (&["train", "config.toml", "--set", "train.run_dir=."], &["`train.run_dir`", "config.toml", reads]),
+    ] {
+        bench.refuses(args, phrases);
+    }
+    bench.grulet(&["evaluate", run, "--json", "report", "--svg", "picture"]).ok();
+    bench.grulet(&["quantize", run, "--json", "report"]).ok();
+    assert!(bench.text("report").contains("\"int8\""), "another file may be replaced");
+    // A run's own configuration trains it again.
+    bench.grulet(&["train", "runs/config/config.toml", "--overwrite"]).ok();
+}
+
+#[test]
+fn data_in_the_folder_of_a_run_stay() {
+    let bench = Bench::new();
+    std::fs::create_dir(bench.path("mine")).unwrap();
+    bench.put("mine/log.csv", bench.read("train.csv"));
+    let args = ["train", "config.toml", "--set", "data.train=mine/log.csv", "--set", "train.run_dir=mine"];
+    bench.refuses(&args, &["`train.run_dir`", "mine/log.csv", "which this command reads"]);
+}
