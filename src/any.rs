@@ -8,7 +8,7 @@ use crate::cast::{Line, Plain, numbers, numbers_mut, words};
 use crate::error::Error;
 use crate::format::{Exact, Format};
 use crate::hash::BitHash;
-use crate::layer::{copy, dense, embedding, gru, take};
+use crate::layer::{copy, dense, embedding, gru, pool, take};
 use crate::spec::LayerSpec;
 
 /// A checked model of any chain of layers, borrowed from the bytes of its blob.
@@ -99,13 +99,14 @@ impl Sizes {
         Sizes {
             state: words::<F::Unit>(elements_of_state(layers)),
             frame: words::<F::Unit>(largest(|layer| layer.inputs().max(layer.outputs()))),
-            operands: words::<F::Unit>(largest(|layer| {
-                layer.inputs().next_multiple_of(F::GROUP) + layer.state().next_multiple_of(F::GROUP)
+            operands: words::<F::Unit>(largest(|layer| match layer {
+                LayerSpec::Pool { .. } => 0,
+                _ => layer.inputs().next_multiple_of(F::GROUP) + layer.state().next_multiple_of(F::GROUP),
             })),
             sums: words::<F::Sum>(largest(|layer| match layer {
                 LayerSpec::Gru { hidden, .. } => 3 * usize::from(*hidden),
                 LayerSpec::Dense { outputs, .. } => usize::from(*outputs),
-                LayerSpec::Embedding { .. } => 0,
+                LayerSpec::Embedding { .. } | LayerSpec::Pool { .. } => 0,
             })),
             outputs: layers.last().map_or(0, LayerSpec::outputs),
         }
@@ -208,6 +209,13 @@ impl<M: AsMut<[u32]>, F: Format> AnyStream<'_, '_, M, F> {
                 LayerSpec::Embedding { vocabulary, .. } => {
                     embedding::step::<F>(weights, vocabulary.into(), inputs, outputs);
                 }
+                LayerSpec::Pool { over, .. } => {
+                    let Some((state, rest)) = states.split_at_mut_checked(layer.state()) else {
+                        return Err(short);
+                    };
+                    pool::step::<F>(over, state, inputs, outputs);
+                    states = rest;
+                }
             }
             observe(index, inputs, outputs);
             core::mem::swap(&mut x, &mut y);
@@ -225,7 +233,8 @@ impl<M: AsMut<[u32]>, F: Format> AnyStream<'_, '_, M, F> {
         self.memory.as_mut().fill(0);
     }
 
-    /// The states of all GRU layers, one after the other.
+    /// The states of all layers that have one, one after the other: a GRU's units; a pool's fields, in the order of
+    /// [`MeanState`](pool::MeanState) or [`MaxState`](pool::MaxState).
     pub fn state(&self) -> &[F::Unit]
     where
         M: AsRef<[u32]>,
@@ -242,6 +251,14 @@ impl<M: AsMut<[u32]>, F: Format> AnyStream<'_, '_, M, F> {
         }
         for (own, &given) in own.iter_mut().zip(state) {
             *own = F::sanitize(given);
+        }
+        let mut rest = own;
+        for layer in self.layers {
+            let Some((state, after)) = rest.split_at_mut_checked(layer.state()) else { break };
+            if let LayerSpec::Pool { over, .. } = *layer {
+                pool::sanitize::<F>(over, state);
+            }
+            rest = after;
         }
         Ok(())
     }

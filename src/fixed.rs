@@ -162,9 +162,71 @@ pub fn softmax(exponents: &mut [i32], outputs: &mut [i16]) {
     }
 }
 
+/// A number to divide sums of units by, from 1 to 32,768.
+#[derive(Clone, Copy, Debug)]
+pub struct Divisor {
+    n: u32,
+    /// `(2³² - 1) / n`, rounded down.
+    reciprocal: u32,
+}
+
+impl Divisor {
+    /// From `n`.
+    #[inline(always)]
+    pub fn new(n: u32) -> Self {
+        // Long division, a bit at a time, of a row of ones.
+        let (mut reciprocal, mut remainder) = (0u32, 0u32);
+        for _ in 0..32 {
+            let less = (remainder << 1 | 1).wrapping_sub(n);
+            // All ones where it went below 0.
+            let below = ((less as i32) >> 31) as u32;
+            remainder = less.wrapping_add(n & below);
+            reciprocal = (reciprocal << 1).wrapping_add(below.wrapping_add(1));
+        }
+        Self { n, reciprocal }
+    }
+
+    /// `sum / n`, to the nearest, ties up, of a sum of `n` units.
+    #[inline(always)]
+    pub fn divide(self, sum: i32) -> i16 {
+        let Self { n, reciprocal } = self;
+        // From 0 to below 2³¹: the 32,768 is taken off the quotient again.
+        let dividend = (sum as u32).wrapping_add(n << 15).wrapping_add(n >> 1);
+        // The reciprocal is less than 2 below 2³²/n, so that the quotient is at most 1 too low.
+        let quotient = ((u64::from(dividend) * u64::from(reciprocal)) >> 32) as u32;
+        let remainder = dividend.wrapping_sub(quotient.wrapping_mul(n));
+        // A sign, because a Cortex-M0 would branch on a comparison.
+        let more = (n - 1).wrapping_sub(remainder) >> 31;
+        quotient.wrapping_add(more).wrapping_sub(32_768) as i16
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn quotients_are_exact() {
+        let mut random = 1u32;
+        for n in 1..=32_768 {
+            let divisor = Divisor::new(n);
+            assert_eq!(divisor.reciprocal, u32::MAX / n);
+            let n = n as i32;
+            let check = |sum: i32| {
+                let sum = sum.clamp(-32_768 * n, 32_767 * n);
+                let expected = (2 * i64::from(sum) + i64::from(n)).div_euclid(2 * i64::from(n));
+                assert_eq!(i64::from(divisor.divide(sum)), expected, "{sum} / {n}");
+            };
+            for sum in [i32::MIN, -n, -n / 2 - 1, -n / 2, -1, 0, 1, n / 2, n / 2 + 1, n - 1, n, i32::MAX] {
+                check(sum);
+            }
+            for _ in 0..30 {
+                random = random.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
+                check((random as i32 >> 16) * n + (random & 3) as i32 - 1);
+                check(random as i32);
+            }
+        }
+    }
 
     #[test]
     fn tanh_half_is_within_its_bound_for_every_argument() {

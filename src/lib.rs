@@ -40,7 +40,8 @@ pub use hash::BitHash;
 /// The crate whose `Vec` holds an [`AnyStream`] and a [`Header`]'s layers.
 pub use heapless;
 pub use layer::{
-    Dense, Embedding, Gru, HardSigmoid, Layer, Linear, Relu, ResetAfter, ResetBefore, Sigmoid, Softmax, Tanh, Weights,
+    Dense, Embedding, Gru, HardSigmoid, Layer, Linear, Max, Mean, Pool, Relu, ResetAfter, ResetBefore, Sigmoid,
+    Softmax, Tanh, Weights,
 };
 pub use model::{Model, Stream};
 pub use network::Network;

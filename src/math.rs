@@ -106,6 +106,20 @@ pub fn softmax(xs: &mut [f32], exp: impl Fn(f32) -> f32) {
     }
 }
 
+/// The mean with `x` taken in, which counts `weight`: `m + (x - m)·weight`, finite. The mean is the sum of `high` and `low`,
+/// which start at 0.
+///
+/// `low` is what rounding took off `high` (Kahan 1965, "Further remarks on reducing truncation errors"). Without it a mean
+/// of many steps stands still: after 32,768 of them one counts less than the last place.
+#[inline(always)]
+pub fn running_mean(high: &mut f32, low: &mut f32, x: f32, weight: f32) -> f32 {
+    let change = ((x - *high) - *low) * weight + *low;
+    let sum = *high + change;
+    *low = change - (sum - *high);
+    *high = sum;
+    finite(sum)
+}
+
 /// Cheaper and coarser: what the format [`Fast`](crate::Fast) computes with.
 #[cfg(feature = "micromath")]
 pub mod fast {
@@ -142,6 +156,30 @@ pub mod fast {
 #[cfg(test)]
 mod tests {
     extern crate std;
+
+    #[test]
+    fn a_mean_is_within_two_units_in_the_last_place_however_long() {
+        let mut random = 1u32;
+        for (offset, noise) in [(0.0, 1.0), (1000.0, 1.0), (1.0, 1e-4), (-3.0, 300.0)] {
+            let (mut high, mut low, mut exact, mut largest) = (0.0, 0.0, 0.0f64, 0.0);
+            for step in 1..=400_000u32 {
+                random = random.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
+                let x = offset + noise * ((random >> 8) as f32 / 8_388_608.0 - 1.0) * libm::sinf(step as f32 * 1e-3);
+                let n = step.min(32_768);
+                let mean = super::running_mean(&mut high, &mut low, x, 1.0 / n as f32);
+                exact += (f64::from(x) - exact) / f64::from(n);
+                largest = f32::max(largest, x.abs());
+                let error = (f64::from(mean) - exact).abs() / f64::from(largest);
+                assert!(error <= 2.0 * f64::from(f32::EPSILON), "{offset} {noise}: {error:e} at step {step}");
+            }
+        }
+        let (mut high, mut low) = (0.0, 0.0);
+        for n in 1..=40_000u32 {
+            let x = if n % 3 == 0 { -super::LIMIT } else { super::LIMIT };
+            let mean = super::running_mean(&mut high, &mut low, x, 1.0 / n.min(32_768) as f32);
+            assert!(mean.abs() <= super::LIMIT);
+        }
+    }
 
     /// The largest absolute and relative error of `f` over `f32`s whose bit patterns lie `stride` apart, and its range.
     ///

@@ -118,7 +118,8 @@ impl<N: Network> Stream<'_, N> {
         self.state = N::State::ZERO;
     }
 
-    /// The state: a tuple with one element for each layer, `[f32; H]` for a GRU and `()` for a dense layer.
+    /// The state: a tuple with one element for each layer, `[f32; H]` for a GRU, `()` for a dense
+    /// layer, a struct for a [`Pool`](crate::Pool).
     pub fn state(&self) -> &N::State {
         &self.state
     }

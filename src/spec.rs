@@ -60,6 +60,15 @@ pub enum Activation {
     Softmax,
 }
 
+/// What a pool gives of all steps so far.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub enum Pooling {
+    /// Their mean: Keras's `GlobalAveragePooling1D` at the last step.
+    Mean,
+    /// The largest: Keras's `GlobalMaxPooling1D` at the last step.
+    Max,
+}
+
 /// One layer of a network.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[non_exhaustive]
@@ -93,6 +102,13 @@ pub enum LayerSpec {
         /// Elements of each, which are the outputs per step.
         outputs: u16,
     },
+    /// Each channel pooled over time.
+    Pool {
+        /// Inputs per step, which are as many outputs.
+        inputs: u16,
+        /// What it gives.
+        over: Pooling,
+    },
 }
 
 impl LayerSpec {
@@ -100,7 +116,9 @@ impl LayerSpec {
     pub const fn inputs(&self) -> usize {
         match *self {
             LayerSpec::Embedding { .. } => 1,
-            LayerSpec::Gru { inputs, .. } | LayerSpec::Dense { inputs, .. } => inputs as usize,
+            LayerSpec::Gru { inputs, .. } | LayerSpec::Dense { inputs, .. } | LayerSpec::Pool { inputs, .. } => {
+                inputs as usize
+            }
         }
     }
 
@@ -109,7 +127,8 @@ impl LayerSpec {
         match *self {
             LayerSpec::Gru { hidden: outputs, .. }
             | LayerSpec::Dense { outputs, .. }
-            | LayerSpec::Embedding { outputs, .. } => outputs as usize,
+            | LayerSpec::Embedding { outputs, .. }
+            | LayerSpec::Pool { inputs: outputs, .. } => outputs as usize,
         }
     }
 
@@ -118,6 +137,9 @@ impl LayerSpec {
         match *self {
             LayerSpec::Gru { hidden, .. } => hidden as usize,
             LayerSpec::Dense { .. } | LayerSpec::Embedding { .. } => 0,
+            // See `layer::pool`: the mean in two parts, and a count.
+            LayerSpec::Pool { inputs, over: Pooling::Mean } => 2 * inputs as usize + 1,
+            LayerSpec::Pool { inputs, over: Pooling::Max } => inputs as usize + 1,
         }
     }
 
@@ -129,6 +151,7 @@ impl LayerSpec {
             LayerSpec::Gru { reset: Reset::After, .. } => 3 * o * (i + o + 2),
             LayerSpec::Dense { .. } => o * (i + 1),
             LayerSpec::Embedding { vocabulary, .. } => *vocabulary as usize * o,
+            LayerSpec::Pool { .. } => 0,
         }
     }
 
@@ -138,7 +161,7 @@ impl LayerSpec {
         match self {
             LayerSpec::Gru { .. } => 3 * o * (i + o),
             LayerSpec::Dense { .. } => i * o,
-            LayerSpec::Embedding { .. } => 0,
+            LayerSpec::Embedding { .. } | LayerSpec::Pool { .. } => 0,
         }
     }
 }
@@ -182,8 +205,8 @@ impl Output {
     }
 }
 
-/// The GRUs' sizes of `layers`, in order: what an encoder hands to a decoder.
-pub(crate) const fn state_of(layers: &[LayerSpec], number: usize) -> usize {
+/// The size of `layers`' GRU of that number, 0 if there are not so many: what an encoder hands to a decoder.
+const fn state_of(layers: &[LayerSpec], number: usize) -> usize {
     let (mut i, mut seen) = (0, 0);
     while i < layers.len() {
         if layers[i].state() > 0 {
@@ -197,8 +220,23 @@ pub(crate) const fn state_of(layers: &[LayerSpec], number: usize) -> usize {
     0
 }
 
-/// Whether a decoder's GRUs can start from an encoder's states.
+/// Whether `layers` pool over time.
+const fn pools(layers: &[LayerSpec]) -> bool {
+    let mut i = 0;
+    while i < layers.len() {
+        if matches!(layers[i], LayerSpec::Pool { .. }) {
+            return true;
+        }
+        i += 1;
+    }
+    false
+}
+
+/// Whether a decoder's GRUs can start from an encoder's states, and nothing else has a state.
 pub(crate) const fn hands_over(encoder: &[LayerSpec], decoder: &[LayerSpec]) -> bool {
+    if pools(encoder) || pools(decoder) {
+        return false;
+    }
     let mut number = 0;
     while number < MAX_LAYERS {
         if state_of(encoder, number) != state_of(decoder, number) {
@@ -244,7 +282,8 @@ impl Matrix {
 }
 
 impl LayerSpec {
-    /// The layer's matrices in the order in which a blob holds them; unused places are empty. An embedding has none.
+    /// The layer's matrices in the order in which a blob holds them; unused places are empty. An embedding and a pool have
+    /// none.
     ///
     /// A GRU has `[z; r]` on `[x; h]` and then its candidate: `c` on `[x; r⊙h]` ([`Reset::Before`]), or `U` on `h` and `W`
     /// on `x` apart ([`Reset::After`]).
@@ -258,7 +297,7 @@ impl LayerSpec {
             LayerSpec::Gru { reset: Reset::Before, .. } => [matrix(2 * o, i, o), matrix(o, i, o), matrix(0, 0, 0)],
             LayerSpec::Gru { reset: Reset::After, .. } => [matrix(2 * o, i, o), matrix(o, 0, o), matrix(o, i, 0)],
             LayerSpec::Dense { .. } => [matrix(o, i, 0), matrix(0, 0, 0), matrix(0, 0, 0)],
-            LayerSpec::Embedding { .. } => [matrix(0, 0, 0); 3],
+            LayerSpec::Embedding { .. } | LayerSpec::Pool { .. } => [matrix(0, 0, 0); 3],
         }
     }
 
@@ -270,6 +309,9 @@ impl LayerSpec {
                 Storage::F32 => elements.div_ceil(4),
                 Storage::Int8 => elements.div_ceil(16),
             };
+        }
+        if let LayerSpec::Pool { .. } = self {
+            return 0;
         }
         let [a, b, c] = self.matrices();
         let parameters = match storage {
@@ -300,6 +342,7 @@ const fn hash_layers(mut hash: BitHash, layers: &[LayerSpec]) -> BitHash {
             }
             LayerSpec::Dense { activation, .. } => (1, activation as u32),
             LayerSpec::Embedding { vocabulary, .. } => (2, vocabulary as u32),
+            LayerSpec::Pool { over, .. } => (3, over as u32),
         };
         let sizes = layers[i].inputs() as u32 | (layers[i].outputs() as u32) << 16;
         hash = hash.word(kind).word(sizes).word(variant);
@@ -316,6 +359,7 @@ impl fmt::Display for LayerSpec {
             }
             LayerSpec::Dense { inputs, outputs, activation } => write!(f, "Dense<{inputs}, {outputs}, {activation:?}>"),
             LayerSpec::Embedding { vocabulary, outputs } => write!(f, "Embedding<{vocabulary}, {outputs}>"),
+            LayerSpec::Pool { inputs, over } => write!(f, "Pool<{inputs}, {over:?}>"),
         }
     }
 }

@@ -1,6 +1,6 @@
 //! What a step costs on the chip, before anything is flashed.
 
-use grulet::spec::{LayerSpec, Reset, Storage};
+use grulet::spec::{LayerSpec, Pooling, Reset, Storage};
 
 /// About how many instructions a step through `layers` takes on a Cortex-M4F.
 ///
@@ -16,6 +16,10 @@ pub fn instructions(layers: &[LayerSpec], storage: Storage) -> usize {
             (LayerSpec::Gru { reset: Reset::Before, .. }, true) => (760.0, 63.9, 0.938),
             (LayerSpec::Gru { .. }, true) => (840.0, 74.9, 0.938),
             (LayerSpec::Embedding { .. }, _) => (50.0, 10.0, 0.0),
+            (LayerSpec::Pool { over: Pooling::Mean, .. }, false) => (0.0, 62.0, 0.0),
+            (LayerSpec::Pool { .. }, false) => (0.0, 38.0, 0.0),
+            (LayerSpec::Pool { over: Pooling::Mean, .. }, true) => (380.0, 28.0, 0.0),
+            (LayerSpec::Pool { .. }, true) => (110.0, 7.0, 0.0),
             (_, false) => (200.0, 30.0, 2.2),
             (_, true) => (100.0, 20.0, 0.94),
         };

@@ -3,7 +3,7 @@
 use std::fmt::Write;
 
 use grulet::Header;
-use grulet::spec::{LayerSpec, Output, Reset, Storage};
+use grulet::spec::{LayerSpec, Output, Pooling, Reset, Storage};
 
 /// Layers, output shapes and parameters; and the type that a firmware names the network by, in `f32`.
 pub fn summary(name: &str, layers: &[LayerSpec], output: Output) -> String {
@@ -22,9 +22,11 @@ fn summary_in(storage: Storage, name: &str, layers: &[LayerSpec], output: Output
             LayerSpec::Gru { reset: Reset::Before, .. } => "GRU, reset before",
             LayerSpec::Gru { reset: Reset::After, .. } => "GRU, reset after",
             LayerSpec::Embedding { .. } => "Embedding",
+            LayerSpec::Pool { over: Pooling::Mean, .. } => "Mean over time",
+            LayerSpec::Pool { over: Pooling::Max, .. } => "Max over time",
             _ => "Dense",
         };
-        // From the last GRU on, as in Keras, where it would have `return_sequences=False`.
+        // From the last GRU or pool on, as in Keras, where it would have `return_sequences=False`.
         let last_only = output == Output::LastStep && layers[index + 1..].iter().all(|after| after.state() == 0);
         let steps = if last_only { "" } else { "None, " };
         let part = match output.encoder() {
@@ -108,6 +110,10 @@ fn net_type_in(storage: Storage, layers: &[LayerSpec], encoder: usize) -> String
             LayerSpec::Embedding { vocabulary, outputs } => {
                 let types = arguments(vec![format()], &["Exact"]);
                 format!("Embedding<{vocabulary}, {outputs}{types}>")
+            }
+            LayerSpec::Pool { inputs, over } => {
+                let types = arguments(vec![format()], &["Exact"]);
+                format!("Pool<{inputs}, {over:?}{types}>")
             }
             // Kinds that this crate does not know cannot come out of its own reader.
             _ => unreachable!("a kind of layer without a type"),
@@ -204,6 +210,19 @@ mod tests {
         );
         let (encoder, decoder) = ("(Embedding<9, 3>, Gru<3, 4>)", "(Embedding<9, 3>, Gru<3, 4>, Dense<4, 9, Softmax>)");
         assert!(text.ends_with(&format!("type Net = Seq2Seq<'static, {encoder}, {decoder}>;")), "{text}");
+    }
+
+    #[test]
+    fn a_pool_answers_at_the_last_step_and_has_no_parameters() {
+        let dense = |inputs, outputs| LayerSpec::Dense { inputs, outputs, activation: Activation::Relu };
+        let pool = |over| LayerSpec::Pool { inputs: 3, over };
+        let layers = [dense(2, 3), pool(Pooling::Mean), pool(Pooling::Max), dense(3, 1)];
+        let text = summary("a", &layers, Output::LastStep);
+        for part in ["1 (Mean over time)  (None, None, 3)        0", "2 (Max over time)   (None, 3)              0"] {
+            assert!(text.contains(part), "{part} in\n{text}");
+        }
+        assert!(text.ends_with("(Dense<2, 3, Relu>, Pool<3, Mean>, Pool<3, Max>, Dense<3, 1, Relu>);"), "{text}");
+        assert_eq!(net_type_in(Storage::Int8, &layers[1..2], 0), "(Pool<3, Mean, Int8>,)");
     }
 
     #[test]

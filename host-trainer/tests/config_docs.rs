@@ -91,6 +91,7 @@ const PLATEAU: &[&str] = &["train.schedule=plateau", "data.validation.fraction=0
 const NEEDS: &[(&str, &[&str])] = &[
     ("model.encoder.units", &["model.layers.1.units=128"]),
     ("model.layers.vocabulary", &["model.layers.0.type=embedding"]),
+    ("model.layers.over", &["model.layers=[{type=\"pool\"},{type=\"dense\",units=2,activation=\"softmax\"}]"]),
     ("train.weight_decay", &["train.optimizer=adamw"]),
     ("train.momentum", &["train.optimizer=sgd"]),
     ("train.schedule_factor", &["train.schedule=step"]),

@@ -6,7 +6,7 @@
 mod common;
 
 use common::tolerances::{CHECKED, GRADIENT_F64, KINK_F64, STEP};
-use grulet::spec::{Activation, Candidate, Gate, LayerSpec, Output, Reset};
+use grulet::spec::{Activation, Candidate, Gate, LayerSpec, Output, Pooling, Reset};
 use grulet_trainer::nn::{Batch, Loss, Network, Regularization, Rng, Trainer};
 use proptest::prelude::*;
 
@@ -48,6 +48,7 @@ fn has_kinks(case: &Case) -> bool {
         LayerSpec::Gru { gate, candidate, .. } => gate == Gate::HardSigmoid || candidate == Candidate::Relu,
         LayerSpec::Dense { activation, .. } => matches!(activation, Activation::HardSigmoid | Activation::Relu),
         LayerSpec::Embedding { .. } => false,
+        LayerSpec::Pool { over, .. } => over == Pooling::Max,
         _ => true,
     };
     // The second derivative of Huber's loss jumps, which a quotient of fourth order sees as well.
@@ -307,6 +308,28 @@ fn embeddings() {
             let layers = vec![embedding, dense(3, 2, Activation::Linear)];
             let objective = Objective::Loss(Loss::MeanSquaredError);
             must_agree(&Case { layers, output, objective, lengths: LENGTHS.to_vec(), seed: 4 });
+        }
+    }
+}
+
+#[test]
+fn pools() {
+    for output in OUTPUTS {
+        for over in [Pooling::Mean, Pooling::Max] {
+            let pool = |inputs| LayerSpec::Pool { inputs, over };
+            let gru = |inputs| gru(inputs, 4, RESETS[1], Gate::Sigmoid, Candidate::Tanh);
+            // Last, before a head, before another GRU, and first.
+            for layers in [
+                vec![gru(2), pool(4)],
+                vec![gru(2), pool(4), dense(4, 3, Activation::Tanh)],
+                vec![dense(2, 3, Activation::Tanh), pool(3), gru(3), dense(4, 2, Activation::Linear)],
+                vec![pool(2), dense(2, 3, Activation::Tanh), pool(3)],
+            ] {
+                for objective in [Objective::Loss(Loss::MeanSquaredError), Objective::Outputs] {
+                    let lengths = LENGTHS.to_vec();
+                    must_agree(&Case { layers: layers.clone(), output, objective, lengths, seed: 6 });
+                }
+            }
         }
     }
 }

@@ -331,7 +331,7 @@ pub(crate) fn load_pair<'a>(
 ) -> Result<(&'a [u8], &'a [Line], Decoding), Error> {
     let opened = Opened::new(bytes)?;
     expect_storage(expected.storage, opened.core.storage)?;
-    let PairCore { core, output } = postcard::from_bytes(opened.encoded).map_err(|_| NOT_POSTCARD)?;
+    let (.., output): PairCore = postcard::from_bytes(opened.encoded).map_err(|_| NOT_POSTCARD)?;
     let Output::Sequence(decoding) = output else {
         return Err(Error::Sequence { expected: true });
     };
@@ -339,7 +339,7 @@ pub(crate) fn load_pair<'a>(
     if of_encoder != found {
         return Err(Error::Length { what: "layers of the encoder", expected: of_encoder, found });
     }
-    let (encoder, decoder) = core.layers.split_at_checked(of_encoder).unwrap_or_default();
+    let (encoder, decoder) = opened.core.layers.split_at_checked(of_encoder).unwrap_or_default();
     expect_layers(expected.encoder, encoder, 0)?;
     expect_layers(expected.decoder, decoder, of_encoder)?;
     decoding.check(expected.decoder.last().map_or(0, LayerSpec::outputs))?;
@@ -361,7 +361,7 @@ pub(crate) fn decode(encoded: &[u8]) -> Result<Header<'_>, Error> {
 /// The first fields of the header in `encoded`.
 #[inline(never)]
 fn core(encoded: &[u8]) -> Result<Core, Error> {
-    postcard::take_from_bytes(encoded).map(|(core, _)| core).map_err(|_| NOT_POSTCARD)
+    Core::decode(encoded).ok_or(NOT_POSTCARD)
 }
 
 /// The self-test in a header that [`load`] gave.

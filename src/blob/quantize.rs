@@ -37,12 +37,13 @@ const BOUNDED: f64 = 1.0 / 32_768.0;
 /// Units of one step of an embedding's 8 bits.
 const VECTOR_UNITS: f64 = 256.0;
 
-/// Whether a layer's outputs lie in ±1 whatever its inputs, so that they need no calibration.
+/// Whether a layer's outputs need no calibration: they lie in ±1 whatever its inputs, or have the range of its inputs.
 pub fn is_bounded(spec: &LayerSpec) -> bool {
     match spec {
         LayerSpec::Gru { candidate, .. } => *candidate == Candidate::Tanh,
         LayerSpec::Dense { activation, .. } => !matches!(activation, Activation::Linear | Activation::Relu),
         LayerSpec::Embedding { .. } => false,
+        LayerSpec::Pool { .. } => true,
     }
 }
 
@@ -63,14 +64,16 @@ impl Scales {
                 Err(WriteError::Range { layer: index, what, found: range })
             }
         };
+        let input = match before {
+            Some(before) => before.output,
+            // A token is itself.
+            None if embedding => 1.0,
+            None => of("input", range.input, 32_767.0)?,
+        };
         Ok(Self {
-            input: match before {
-                Some(before) => before.output,
-                // A token is itself.
-                None if embedding => 1.0,
-                None => of("input", range.input, 32_767.0)?,
-            },
+            input,
             output: match spec {
+                LayerSpec::Pool { .. } => input,
                 LayerSpec::Embedding { .. } => of("output", range.output, 127.0 * VECTOR_UNITS)?,
                 _ if is_bounded(spec) => BOUNDED,
                 _ => of("output", range.output, 32_767.0)?,
@@ -197,6 +200,9 @@ pub fn quantize(
         let table = kernel.iter().map(|&w| round(f64::from(w) / step).clamp(-127, 127) as i8).collect();
         return Ok(QuantizedLayer { shift: 0, matrices: Vec::new(), table });
     }
+    if let LayerSpec::Pool { .. } = spec {
+        return Ok(QuantizedLayer { shift: 0, matrices: Vec::new(), table: Vec::new() });
+    }
     let largest = |weights: &[f32]| weights.iter().fold(0f32, |max, w| max.max(w.abs()));
     // Divided by so much, an operand of state is worth so much more that the recurrent weights are no smaller than the
     // kernel's.
@@ -213,7 +219,7 @@ pub fn quantize(
         LayerSpec::Gru { gate, .. } if column < 2 * o => Sum::of_gate(gate),
         LayerSpec::Gru { candidate, .. } => Sum::of_candidate(candidate, scales.output),
         LayerSpec::Dense { activation, .. } => Sum::of_activation(activation, scales.output),
-        LayerSpec::Embedding { .. } => unreachable!("an embedding has no sums"),
+        LayerSpec::Embedding { .. } | LayerSpec::Pool { .. } => unreachable!("it has no sums"),
     };
     let matrix = |size: Matrix, first: usize, bias: &dyn Fn(usize) -> f64| {
         let mut matrix = QuantizedMatrix {
@@ -246,18 +252,21 @@ pub fn quantize(
             matrix(third, 2 * o, &input_bias)?,
         ],
         LayerSpec::Dense { .. } => vec![matrix(first, 0, &input_bias)?],
-        LayerSpec::Embedding { .. } => Vec::new(),
+        LayerSpec::Embedding { .. } | LayerSpec::Pool { .. } => Vec::new(),
     };
     debug_assert_eq!(kernel.len(), i * columns);
     Ok(QuantizedLayer { shift, matrices, table: Vec::new() })
 }
 
 impl QuantizedLayer {
-    /// Parameters and matrices, as a blob holds them; or the table.
+    /// Parameters and matrices, as a blob holds them; or the table; or nothing.
     pub(super) fn encode(&self, bytes: &mut Vec<u8>) {
         if !self.table.is_empty() {
             bytes.extend(self.table.iter().map(|&element| element as u8));
             return super::write::pad(bytes);
+        }
+        if self.matrices.is_empty() {
+            return;
         }
         bytes.extend(self.shift.to_le_bytes());
         super::write::pad(bytes);

@@ -34,6 +34,9 @@ impl OwnedWeights {
             let kernel = cast::floats(weights).iter().copied().take(layer.parameters()).collect();
             return Self { kernel, recurrent: Vec::new(), bias: Vec::new() };
         }
+        if layer.parameters() == 0 {
+            return Self { kernel: Vec::new(), recurrent: Vec::new(), bias: Vec::new() };
+        }
         let (i, o) = (layer.inputs(), layer.outputs());
         let gates = if layer.state() > 0 { 3 } else { 1 };
         let columns = gates * o;

@@ -19,7 +19,7 @@ use crate::spec::{LayerSpec, Reset, Storage};
 /// One layer's weights as Keras lays them out, row-major.
 #[derive(Clone, Copy, Debug)]
 pub struct LayerWeights<'a> {
-    /// GRU `(I, 3H)`, gates in the order z, r, c; dense `(I, O)`; embedding `(V, D)`.
+    /// GRU `(I, 3H)`, gates in the order z, r, c; dense `(I, O)`; embedding `(V, D)`. A pool has no weights.
     pub kernel: &'a [f32],
     /// GRU `(H, 3H)`; empty for others.
     pub recurrent: &'a [f32],
@@ -329,6 +329,7 @@ fn check(index: usize, spec: &LayerSpec, weights: &LayerWeights<'_>) -> Result<(
         LayerSpec::Gru { reset: Reset::After, .. } => (3, 2),
         LayerSpec::Dense { .. } => (1, 1),
         LayerSpec::Embedding { .. } => (1, 0),
+        LayerSpec::Pool { .. } => (0, 0),
     };
     let rows = if let LayerSpec::Embedding { vocabulary, .. } = *spec { vocabulary.into() } else { i };
     let name = |tensor| alloc::format!("layer {index}: {tensor}");
@@ -362,6 +363,7 @@ fn layer(bytes: &mut Vec<u8>, spec: &LayerSpec, weights: &LayerWeights<'_>) {
             floats(bytes, kernel.iter().copied());
             pad(bytes);
         }
+        LayerSpec::Pool { .. } => {}
     }
 }
 

@@ -2,6 +2,7 @@
 
 use super::{Format, sealed};
 use crate::cast::{self, Line};
+use crate::layer::pool;
 use crate::spec::{Activation, Candidate, Gate, Storage};
 use crate::{kernel, math};
 
@@ -25,6 +26,7 @@ macro_rules! float_format {
             type Sum = f32;
             type Gate = f32;
             type Parameters = ();
+            type Weight = f32;
             const STORAGE: Storage = Storage::F32;
             const GROUP: usize = 1;
 
@@ -73,6 +75,37 @@ macro_rules! float_format {
                         Activation::Softmax => sum,
                     };
                 }
+            }
+
+            #[inline(always)]
+            fn count(unit: f32) -> u32 {
+                // The cast saturates, and takes a NaN to 0.
+                unit as u32
+            }
+
+            #[inline(always)]
+            fn counted(steps: u32) -> f32 {
+                steps as f32
+            }
+
+            #[inline(always)]
+            fn weight(before: u32) -> f32 {
+                1.0 / (before + 1).min(pool::LIMIT) as f32
+            }
+
+            #[inline(always)]
+            fn mean(high: &mut f32, low: &mut f32, x: f32, weight: f32) -> f32 {
+                math::running_mean(high, low, x, weight)
+            }
+
+            #[inline(always)]
+            fn sanitize_mean(high: &mut f32, low: &mut f32, _: u32) {
+                (*high, *low) = (math::finite(*high), math::finite(*low));
+            }
+
+            #[inline(always)]
+            fn larger(a: f32, b: f32) -> f32 {
+                if b > a { b } else { a }
             }
 
             #[inline(always)]

@@ -2,6 +2,7 @@
 
 use super::{Format, sealed};
 use crate::cast::{self, Line};
+use crate::layer::pool;
 use crate::spec::{Activation, Candidate, Gate, Storage};
 use crate::{fixed, kernel, math};
 
@@ -19,6 +20,8 @@ use crate::{fixed, kernel, math};
 ///   into what its activation takes: [`fixed::ARGUMENT`] for sigmoid and, of twice the argument, tanh; 2⁻¹⁶ of the result
 ///   for hard sigmoid; the layer's units for ReLU and linear; [`fixed::EXPONENT`] for softmax.
 /// - An **embedding**'s table has 8 bits for each element; its units are 256 of these.
+/// - A **mean** over time is an exact sum of 32 bits, in two units, divided to the nearest; the maximum is one of its
+///   inputs. The units of a pool are those of its inputs.
 /// - A **gate** is an `i32` in Q16, from 0 to 65,535.
 ///
 /// The real inputs and outputs of [`Stream::step`](crate::Stream::step) are converted in `f32`;
@@ -35,11 +38,26 @@ pub struct Int8Parameters {
     shift: u32,
 }
 
+/// How much a step counts in a mean of [`Int8`].
+#[derive(Clone, Copy, Debug)]
+pub struct Int8Weight {
+    divisor: fixed::Divisor,
+    /// 1 where older steps fade, else 0.
+    fades: i32,
+}
+
+/// Two units as one number of 32 bits.
+#[inline(always)]
+fn join(high: i16, low: i16) -> i32 {
+    i32::from(high) << 16 | i32::from(low as u16)
+}
+
 impl Format for Int8 {
     type Unit = i16;
     type Sum = i32;
     type Gate = i32;
     type Parameters = Int8Parameters;
+    type Weight = Int8Weight;
     const STORAGE: Storage = Storage::Int8;
     const GROUP: usize = 2;
 
@@ -87,6 +105,44 @@ impl Format for Int8 {
                 Activation::Relu => fixed::saturate(sum.max(0)),
             };
         }
+    }
+
+    #[inline(always)]
+    fn count(unit: i16) -> u32 {
+        u32::from(unit as u16)
+    }
+
+    #[inline(always)]
+    fn counted(steps: u32) -> i16 {
+        steps as i16
+    }
+
+    #[inline(always)]
+    fn weight(before: u32) -> Int8Weight {
+        let fades = before / pool::LIMIT;
+        Int8Weight { divisor: fixed::Divisor::new(before + 1 - fades), fades: fades as i32 }
+    }
+
+    #[inline(always)]
+    fn mean(high: &mut i16, low: &mut i16, x: i16, Int8Weight { divisor, fades }: Int8Weight) -> i16 {
+        let sum = join(*high, *low);
+        let mean = sum.wrapping_add(pool::LIMIT as i32 / 2) >> pool::LIMIT.ilog2();
+        let sum = sum.wrapping_sub(mean * fades).wrapping_add(x.into());
+        (*high, *low) = ((sum >> 16) as i16, sum as i16);
+        divisor.divide(sum)
+    }
+
+    fn sanitize_mean(high: &mut i16, low: &mut i16, steps: u32) {
+        let steps = steps as i32;
+        let sum = join(*high, *low).clamp(-32_768 * steps, 32_767 * steps);
+        (*high, *low) = ((sum >> 16) as i16, sum as i16);
+    }
+
+    #[inline(always)]
+    fn larger(a: i16, b: i16) -> i16 {
+        // Without a branch on a Cortex-M0 too, where a comparison has one.
+        let (a, b) = (i32::from(a), i32::from(b));
+        (a + (b - a).max(0)) as i16
     }
 
     #[inline(always)]

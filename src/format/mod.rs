@@ -6,7 +6,7 @@ mod int8;
 pub use float::Exact;
 #[cfg(feature = "micromath")]
 pub use float::Fast;
-pub use int8::{Int8, Int8Parameters};
+pub use int8::{Int8, Int8Parameters, Int8Weight};
 
 use crate::cast::{Line, Plain};
 use crate::spec::{Activation, Candidate, Gate, Storage};
@@ -28,6 +28,8 @@ pub trait Format: sealed::Sealed + Copy + 'static {
     type Gate: Copy;
     /// What a layer needs to know besides its matrices.
     type Parameters: Copy;
+    /// How much a step counts in a running mean.
+    type Weight: Copy;
     /// How the blob stores the weights.
     const STORAGE: Storage;
     /// Operands of inputs, and those of state, are each filled up to a multiple of so many; the weights there are 0.
@@ -53,6 +55,19 @@ pub trait Format: sealed::Sealed + Copy + 'static {
     fn add(x: Self::Sum, h: Self::Sum) -> Self::Sum;
     /// `(1 - z)·c + z·h`.
     fn blend(z: Self::Gate, c: Self::Unit, h: Self::Unit) -> Self::Unit;
+
+    /// The steps that an element of a pool's state counts.
+    fn count(unit: Self::Unit) -> u32;
+    /// The element of a pool's state that counts so many steps, at most [`LIMIT`](crate::layer::pool::LIMIT).
+    fn counted(steps: u32) -> Self::Unit;
+    /// How much a step counts after so many, at most [`LIMIT`](crate::layer::pool::LIMIT).
+    fn weight(before: u32) -> Self::Weight;
+    /// The mean with `x` taken in. `high` and `low` are what is kept of it.
+    fn mean(high: &mut Self::Unit, low: &mut Self::Unit, x: Self::Unit, weight: Self::Weight) -> Self::Unit;
+    /// `high` and `low` from outside, of so many steps, made safe to compute with.
+    fn sanitize_mean(high: &mut Self::Unit, low: &mut Self::Unit, steps: u32);
+    /// The larger one.
+    fn larger(a: Self::Unit, b: Self::Unit) -> Self::Unit;
 
     /// The token that an input means; too small and NaN is 0.
     fn token(unit: Self::Unit) -> usize;

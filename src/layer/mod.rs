@@ -7,6 +7,7 @@ mod activation;
 pub mod dense;
 pub mod embedding;
 pub mod gru;
+pub mod pool;
 
 use core::fmt;
 use core::iter;
@@ -19,6 +20,7 @@ pub use activation::{
 pub use dense::Dense;
 pub use embedding::Embedding;
 pub use gru::Gru;
+pub use pool::{Max, Mean, Pool, PoolingVariant};
 
 use crate::cast::{Line, Plain};
 use crate::format::Format;

@@ -2,7 +2,7 @@
 #![allow(dead_code, reason = "each test file uses a part of it")]
 
 use grulet::blob::{AlignedBytes, Contents, LayerWeights, Names, Provenance, write};
-use grulet::spec::{Activation, Candidate, Gate, LayerSpec, Output, Reset, Storage};
+use grulet::spec::{Activation, Candidate, Gate, LayerSpec, Output, Pooling, Reset, Storage};
 use grulet::{Error, Header};
 
 /// Numbers that look random and are the same everywhere: SplitMix64 (Steele, Lea and Flood 2014).
@@ -55,6 +55,10 @@ pub fn dense(inputs: u16, outputs: u16, activation: Activation) -> LayerSpec {
     LayerSpec::Dense { inputs, outputs, activation }
 }
 
+pub fn pool(inputs: u16, over: Pooling) -> LayerSpec {
+    LayerSpec::Pool { inputs, over }
+}
+
 pub fn embedding(vocabulary: u16, outputs: u16) -> LayerSpec {
     LayerSpec::Embedding { vocabulary, outputs }
 }
@@ -91,6 +95,7 @@ impl Net {
                     LayerSpec::Gru { reset: Reset::Before, .. } => (3, o, 1),
                     LayerSpec::Gru { reset: Reset::After, .. } => (3, o, 2),
                     LayerSpec::Embedding { .. } => (1, 0, 0),
+                    LayerSpec::Pool { .. } => (0, 0, 0),
                     _ => (1, 0, 1),
                 };
                 let i = if let LayerSpec::Embedding { vocabulary, .. } = spec { vocabulary.into() } else { i };

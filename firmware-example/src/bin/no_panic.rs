@@ -12,8 +12,8 @@ use core::panic::PanicInfo;
 use cortex_m_rt::entry;
 use grulet::layer::Frame;
 use grulet::{
-    AnyModel, Dense, Embedding, Error, Exact, Format, Gru, HardSigmoid, Int8, Model, Network, Relu, ResetAfter,
-    Softmax, include_model,
+    AnyModel, Dense, Embedding, Error, Exact, Format, Gru, HardSigmoid, Int8, Max, Mean, Model, Network, Pool, Relu,
+    ResetAfter, Softmax, include_model,
 };
 use grulet_firmware::board;
 
@@ -21,6 +21,8 @@ type Net = (Gru<2, 16>, Dense<16, 2>);
 type Integers = (Gru<2, 16, Int8>, Dense<16, 2, Softmax, Int8>);
 type Tokens = (Embedding<9, 4>, Gru<4, 5>);
 type IntegerTokens = (Embedding<9, 4, Int8>, Gru<4, 5, Int8, ResetAfter>);
+type Pools = (Pool<2, Mean>, Pool<2, Max>);
+type IntegerPools = (Pool<2, Mean, Int8>, Pool<2, Max, Int8>);
 type Other = (Dense<2, 7, Relu>, Gru<7, 9, Exact, ResetAfter, HardSigmoid>, Dense<9, 3, Softmax>);
 
 #[entry]
@@ -32,6 +34,8 @@ fn main() -> ! {
     black_box(other::<Integers, 2>(bytes).is_err());
     black_box(other::<Tokens, 1>(bytes).is_err());
     black_box(other::<IntegerTokens, 1>(bytes).is_err());
+    black_box(other::<Pools, 2>(bytes).is_err());
+    black_box(other::<IntegerPools, 2>(bytes).is_err());
     black_box(any::<Int8>(bytes).is_err());
     board::exit(result.map_err(|_| ()))
 }
@@ -53,7 +57,10 @@ fn typed(bytes: &[u8]) -> Result<(), Error> {
 fn other<N: Network<Input: Frame<N::Format, Real = [f32; I]>>, const I: usize>(bytes: &[u8]) -> Result<(), Error> {
     let model = Model::<N>::from_blob(bytes)?;
     model.self_test()?;
-    black_box(model.stream().step(&black_box([0.5; I])));
+    let mut stream = model.stream();
+    black_box(stream.step(&black_box([0.5; I])));
+    stream.set_state(black_box(*stream.state()));
+    black_box(stream.step(&black_box([0.5; I])));
     Ok(())
 }
 
@@ -62,6 +69,8 @@ fn any<F: Format>(bytes: &[u8]) -> Result<(), Error> {
     model.self_test::<256>()?;
     let mut stream = model.stream::<256>()?;
     black_box(stream.step(&black_box([0.5, -0.5]))?);
+    let state = black_box([F::Unit::default(); 32]);
+    black_box(stream.set_state(&state).is_err());
     stream.reset();
     Ok(())
 }

@@ -210,6 +210,7 @@ fn text(report: &Comparison) -> Result<String, std::fmt::Error> {
         let kind = match layer.layer {
             LayerSpec::Gru { .. } => "GRU",
             LayerSpec::Embedding { .. } => "embedding",
+            LayerSpec::Pool { .. } => "pool",
             _ => "dense",
         };
         let name = format!("{index} ({kind}, {} outputs)", layer.layer.outputs());

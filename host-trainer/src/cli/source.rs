@@ -105,6 +105,7 @@ impl Source {
                 Some(LayerConfig::Gru { units: hidden, reset, gate, candidate })
             }
             LayerSpec::Embedding { vocabulary, outputs } => Some(LayerConfig::Embedding { vocabulary, units: outputs }),
+            LayerSpec::Pool { over, .. } => Some(LayerConfig::Pool { over }),
             LayerSpec::Dense { outputs, activation, .. } => Some(LayerConfig::Dense { units: outputs, activation }),
             _ => None,
         };

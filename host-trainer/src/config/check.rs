@@ -59,7 +59,7 @@ impl Config {
         let fix = "\"sequence\" is written by a decoder after an encoder; give the encoder's layers as `model.encoder`";
         ensure(!model.encoder.is_empty(), "model.output", fix)?;
         let grus = |layers: &[LayerConfig]| -> Vec<u16> {
-            layers.iter().filter(|layer| layer.is_gru()).map(LayerConfig::units).collect()
+            layers.iter().filter(|layer| layer.is_gru()).filter_map(LayerConfig::units).collect()
         };
         let (encoder, decoder) = (grus(&model.encoder), grus(&model.layers));
         let ends = model.encoder.last().is_some_and(LayerConfig::is_gru);
@@ -69,6 +69,8 @@ impl Config {
              give both the same, because the decoder starts from the encoder's states"
         );
         ensure(encoder == decoder, "model.layers", problem)?;
+        let pool = model.all_layers().any(|layer| matches!(layer, LayerConfig::Pool { .. }));
+        ensure(!pool, "model.layers", "a pool hands nothing to a decoder; leave pools out of an encoder-decoder")?;
         let embedding = matches!(model.layers.first(), Some(LayerConfig::Embedding { .. }));
         ensure(embedding, "model.layers", "a decoder takes tokens; let it begin with an embedding")?;
         ensure(
@@ -225,6 +227,9 @@ impl Config {
         ensure(self.model.output == Output::EveryStep, key, problem)?;
         let problem = "needs `data.window`, the steps after which gradients are cut off; set `data.window = 100`";
         ensure(data.window.is_some(), key, problem)?;
+        let pool = self.model.layers.iter().any(|layer| matches!(layer, LayerConfig::Pool { .. }));
+        let problem = "does not carry what a pool has seen from window to window; leave the pool out";
+        ensure(!pool, key, problem)?;
         ensure(
             data.stride.is_none() || data.stride == data.window,
             "data.stride",
@@ -246,8 +251,7 @@ impl Config {
         }
         if let Rates::Each(rates) = &train.recurrent_dropout {
             let at = rates.iter().zip(&layers).position(|(rate, layer)| *rate > 0.0 && !layer.is_gru());
-            let problem =
-                format!("drops state of layer {}, which is dense and has none; give it 0", at.unwrap_or(0) + 1);
+            let problem = format!("drops state of layer {}, which is no gru; give it 0", at.unwrap_or(0) + 1);
             ensure(at.is_none(), "train.recurrent_dropout", problem)?;
         }
         if self.takes_tokens() {
@@ -279,7 +283,7 @@ impl Config {
     }
 
     fn check_classes(&self) -> Result<(), Problem> {
-        let outputs = self.model.layers.last().map_or(0, |layer| usize::from(layer.units()));
+        let outputs = self.model.layers.iter().rev().find_map(LayerConfig::units).map_or(0, usize::from);
         let classes = match self.task() {
             // As many as the data have: how many, is seen there.
             Task::Classes if outputs == 0 => usize::MAX,
@@ -445,7 +449,7 @@ impl Config {
                 } else {
                     format!("layer {} has 0 units; give it at least 1", index + 1)
                 };
-                ensure(layer.units() > 0 || (dense && last), key, problem)?;
+                ensure(layer.units() != Some(0) || (dense && last), key, problem)?;
                 if let LayerConfig::Embedding { vocabulary, .. } = layer {
                     let problem = "an embedding needs `vocabulary`, the number of tokens";
                     ensure(*vocabulary > 0 || self.model.is_sequence(), key, problem)?;
@@ -454,6 +458,8 @@ impl Config {
                 }
             }
         }
+        let weights = layers.iter().any(|layer| !matches!(layer, LayerConfig::Pool { .. }));
+        ensure(weights, "model.layers", "has pools alone, which learn nothing; add a gru or a dense layer")?;
         let inner_softmax = layers[..layers.len() - 1].iter().position(is_softmax);
         ensure(
             inner_softmax.is_none(),
@@ -470,7 +476,11 @@ impl Config {
                     "model.layers",
                     "this loss needs `activation = \"softmax\"` in the last layer",
                 )?;
-                ensure(last.units() != 1, "model.layers", "a softmax of one unit is always 1; give it a unit per class")
+                ensure(
+                    last.units() != Some(1),
+                    "model.layers",
+                    "a softmax of one unit is always 1; give it a unit per class",
+                )
             }
             Loss::BinaryCrossentropy => {
                 let sigmoid = matches!(

@@ -59,6 +59,7 @@ pub const KEYS: &[&str] = &[
     "model.layers.gate",
     "model.layers.candidate",
     "model.layers.activation",
+    "model.layers.over",
     "train.loss",
     "train.epochs",
     "train.batch_size",

@@ -14,7 +14,7 @@ mod train;
 
 use std::path::PathBuf;
 
-use grulet::spec::{Activation, Candidate, Gate, LayerSpec, Output, Reset};
+use grulet::spec::{Activation, Candidate, Gate, LayerSpec, Output, Pooling, Reset};
 use serde::{Deserialize, Serialize};
 
 pub use error::{ConfigError, Place};
@@ -295,6 +295,11 @@ pub enum LayerConfig {
         /// Activation of the outputs.
         activation: Activation,
     },
+    /// `type = "pool"`: as many outputs as inputs.
+    Pool {
+        /// What it gives of all steps so far.
+        over: Pooling,
+    },
 }
 
 const fn default_seed() -> u64 {
@@ -322,8 +327,9 @@ impl Config {
                 LayerConfig::Dense { units, activation } => {
                     LayerSpec::Dense { inputs, outputs: given(units), activation }
                 }
+                LayerConfig::Pool { over } => LayerSpec::Pool { inputs, over },
             };
-            inputs = given(layer.units());
+            inputs = layer.units().map_or(inputs, given);
             specs.push(spec);
         }
         specs
@@ -341,17 +347,18 @@ impl Config {
 }
 
 impl LayerConfig {
-    /// Whether it has a state.
+    /// Whether it is a GRU.
     pub const fn is_gru(&self) -> bool {
         matches!(self, LayerConfig::Gru { .. })
     }
 
-    /// Outputs per step.
-    pub const fn units(&self) -> u16 {
+    /// Outputs per step; `None` where they are as many as the inputs.
+    pub const fn units(&self) -> Option<u16> {
         match *self {
             LayerConfig::Gru { units, .. }
             | LayerConfig::Embedding { units, .. }
-            | LayerConfig::Dense { units, .. } => units,
+            | LayerConfig::Dense { units, .. } => Some(units),
+            LayerConfig::Pool { .. } => None,
         }
     }
 }

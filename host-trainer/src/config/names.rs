@@ -1,7 +1,7 @@
 //! How the network's parts are spelled in TOML. The parts themselves belong to the runtime, whose own serde form is the
 //! binary blob.
 
-use grulet::spec::{Activation, Candidate, Decoding, Gate, Output, Reset};
+use grulet::spec::{Activation, Candidate, Decoding, Gate, Output, Pooling, Reset};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 use super::LayerConfig;
@@ -74,6 +74,16 @@ enum LayerType {
     Gru,
     Embedding,
     Dense,
+    Pool,
+}
+
+#[derive(Clone, Copy, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+enum Over {
+    Mean,
+    Max,
+    // Known only to say what to write instead.
+    Last,
 }
 
 // A remote form serves plain fields only; these carry it into an `Option`.
@@ -105,13 +115,53 @@ pub(super) struct LayerTable {
     candidate: Option<Candidate1>,
     #[serde(skip_serializing_if = "Option::is_none")]
     activation: Option<Activation1>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    over: Option<Over>,
+}
+
+impl LayerTable {
+    /// With nothing but its type.
+    const fn new(kind: LayerType) -> Self {
+        Self {
+            kind,
+            units: None,
+            vocabulary: None,
+            reset: None,
+            gate: None,
+            candidate: None,
+            activation: None,
+            over: None,
+        }
+    }
 }
 
 impl TryFrom<LayerTable> for LayerConfig {
     type Error = &'static str;
 
     fn try_from(table: LayerTable) -> Result<Self, Self::Error> {
-        let LayerTable { kind, units, vocabulary, reset, gate, candidate, activation } = table;
+        let LayerTable { kind, units, vocabulary, reset, gate, candidate, activation, over } = table;
+        if kind == LayerType::Pool {
+            let others = [
+                units.is_some(),
+                vocabulary.is_some(),
+                reset.is_some(),
+                gate.is_some(),
+                candidate.is_some(),
+                activation.is_some(),
+            ];
+            return match over {
+                _ if others.contains(&true) => Err("a pool layer has `over` alone, and as many outputs as inputs"),
+                Some(Over::Mean) => Ok(LayerConfig::Pool { over: Pooling::Mean }),
+                Some(Over::Max) => Ok(LayerConfig::Pool { over: Pooling::Max }),
+                Some(Over::Last) => {
+                    Err("the last step needs no pool layer: leave it out, and set `model.output = \"last_step\"`")
+                }
+                None => Err("a pool layer needs `over`: \"mean\" or \"max\""),
+            };
+        }
+        if over.is_some() {
+            return Err("only a pool layer has `over`");
+        }
         if vocabulary.is_some() && kind != LayerType::Embedding {
             return Err("only an embedding layer has a `vocabulary`");
         }
@@ -121,9 +171,11 @@ impl TryFrom<LayerTable> for LayerConfig {
             (Some(units), _) => units,
             (None, LayerType::Dense) => 0,
             (None, LayerType::Gru) => return Err("a gru layer needs `units`"),
+            (None, LayerType::Pool) => unreachable!("it was dealt with"),
             (None, LayerType::Embedding) => return Err("an embedding layer needs `units`, the elements of a vector"),
         };
         match kind {
+            LayerType::Pool => unreachable!("it was dealt with"),
             LayerType::Embedding
                 if [reset.is_some(), gate.is_some(), candidate.is_some(), activation.is_some()].contains(&true) =>
             {
@@ -156,27 +208,27 @@ impl TryFrom<LayerTable> for LayerConfig {
 impl From<LayerConfig> for LayerTable {
     fn from(layer: LayerConfig) -> Self {
         let given = |size: u16| (size > 0).then_some(size);
-        let empty = |kind, units| LayerTable {
-            kind,
-            units: given(units),
-            vocabulary: None,
-            reset: None,
-            gate: None,
-            candidate: None,
-            activation: None,
-        };
+        let units = layer.units().and_then(given);
         match layer {
-            LayerConfig::Gru { units, reset, gate, candidate } => LayerTable {
+            LayerConfig::Gru { reset, gate, candidate, .. } => LayerTable {
+                units,
                 reset: Some(Reset1(reset)),
                 gate: Some(Gate1(gate)),
                 candidate: Some(Candidate1(candidate)),
-                ..empty(LayerType::Gru, units)
+                ..LayerTable::new(LayerType::Gru)
             },
-            LayerConfig::Embedding { vocabulary, units } => {
-                LayerTable { vocabulary: given(vocabulary), ..empty(LayerType::Embedding, units) }
+            LayerConfig::Embedding { vocabulary, .. } => {
+                LayerTable { units, vocabulary: given(vocabulary), ..LayerTable::new(LayerType::Embedding) }
             }
-            LayerConfig::Dense { units, activation } => {
-                LayerTable { activation: Some(Activation1(activation)), ..empty(LayerType::Dense, units) }
+            LayerConfig::Dense { activation, .. } => {
+                LayerTable { units, activation: Some(Activation1(activation)), ..LayerTable::new(LayerType::Dense) }
+            }
+            LayerConfig::Pool { over } => {
+                let over = match over {
+                    Pooling::Mean => Over::Mean,
+                    Pooling::Max => Over::Max,
+                };
+                LayerTable { over: Some(over), ..LayerTable::new(LayerType::Pool) }
             }
         }
     }

@@ -25,7 +25,7 @@ pub struct Batch<R> {
     pub ignored: usize,
     /// The same for each series (B), in place of `ignored`; empty where that is for all.
     pub ignored_each: Vec<usize>,
-    /// State before the first step (B, S), S being the states of all layers one after the other; empty for zeros.
+    /// State before the first step (B, S), S being the states of all GRUs one after the other; empty for zeros.
     pub state: Vec<R>,
     /// What the decoder takes, of an encoder-decoder; the series above are its encoder's then, and T, in what is said of
     /// targets and weights, is the decoder's.

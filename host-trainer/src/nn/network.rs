@@ -19,7 +19,7 @@ use super::{Error, Real};
 /// | `dense.bias` | (O) |
 /// | `embedding.embeddings` | (V, D) |
 ///
-/// The second layer of a kind is `gru_1` or `dense_1`, and so on, through the layers of an encoder and then of its decoder.
+/// A pool has none. The second layer of a kind is `gru_1` or `dense_1`, and so on, through the layers of an encoder and then of its decoder.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Tensor {
     /// Its name.
@@ -101,9 +101,9 @@ impl<R: Real> Network<R> {
         self.layers[self.layers.len() - 1].outputs()
     }
 
-    /// Elements of state of all layers together.
+    /// Elements of state of all GRUs together. Pools begin with each series.
     pub fn state_len(&self) -> usize {
-        self.layers.iter().map(LayerSpec::state).sum()
+        self.layers.iter().map(carried).sum()
     }
 
     /// The table of tensors, in the order of the parameters.
@@ -136,12 +136,20 @@ impl<R: Real> Network<R> {
         Some(&self.params[tensor.range.clone()])
     }
 
-    /// Index of the first layer that runs on the last step of a series only: those after the last GRU.
+    /// Index of the first layer that runs on the last step of a series only: those after the last GRU or pool.
     pub(super) fn first_head_layer(&self) -> usize {
         match self.output {
             Output::EveryStep | Output::Sequence(_) => self.layers.len(),
             Output::LastStep => self.layers.iter().rposition(|layer| layer.state() > 0).map_or(0, |last| last + 1),
         }
+    }
+}
+
+/// Elements of state that a layer may take over from another series: a GRU's.
+pub(super) fn carried(layer: &LayerSpec) -> usize {
+    match *layer {
+        LayerSpec::Gru { hidden, .. } => hidden.into(),
+        _ => 0,
     }
 }
 
@@ -156,7 +164,7 @@ fn tensors(layers: &[LayerSpec], output: Output) -> Result<Vec<Tensor>, Error> {
     let encoder = output.encoder();
     if matches!(output, Output::Sequence(_)) {
         let (before, after) = layers.split_at_checked(encoder).unwrap_or((layers, &[]));
-        let states = |layers: &[LayerSpec]| layers.iter().map(LayerSpec::state).filter(|&h| h > 0).collect::<Vec<_>>();
+        let states = |layers: &[LayerSpec]| layers.iter().map(carried).filter(|&h| h > 0).collect::<Vec<_>>();
         if states(before).is_empty() || states(before) != states(after) {
             return Err(Error::HandOver { encoder: states(before), decoder: states(after) });
         }
@@ -165,7 +173,8 @@ fn tensors(layers: &[LayerSpec], output: Output) -> Result<Vec<Tensor>, Error> {
     let (mut grus, mut denses, mut embeddings) = (0, 0, 0);
     for (index, layer) in layers.iter().enumerate() {
         let (inputs, outputs) = (layer.inputs(), layer.outputs());
-        if inputs == 0 || layer.parameters() == 0 {
+        let pool = matches!(layer, LayerSpec::Pool { .. });
+        if inputs == 0 || (layer.parameters() == 0 && !pool) {
             return Err(Error::EmptyLayer { layer: index, inputs, outputs });
         }
         if index > 0 && index != encoder && layers[index - 1].outputs() != inputs {
@@ -191,6 +200,7 @@ fn tensors(layers: &[LayerSpec], output: Output) -> Result<Vec<Tensor>, Error> {
                 let shapes = vec![("embeddings", vec![usize::from(vocabulary), outputs])];
                 (numbered("embedding", &mut embeddings), shapes)
             }
+            LayerSpec::Pool { .. } => continue,
             _ => return Err(Error::UnknownLayer { layer: index }),
         };
         for (tensor, shape) in shapes {

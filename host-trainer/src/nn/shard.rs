@@ -7,6 +7,8 @@ use grulet::spec::{LayerSpec, Output};
 use super::dense::Dense;
 use super::embedding::Embedding;
 use super::gru::{Extent, Gru, GruTape, grow};
+use super::network::carried;
+use super::pool::Pool;
 use super::regularize::{self, Draw, Mask};
 use super::{Batch, Loss, Metrics, Network, Real};
 
@@ -27,6 +29,7 @@ enum Kind {
     Gru(Gru),
     Dense(Dense),
     Embedding(Embedding),
+    Pool(Pool),
 }
 
 impl Layer {
@@ -35,6 +38,7 @@ impl Layer {
             Kind::Gru(gru) => gru.inputs,
             Kind::Dense(dense) => dense.inputs,
             Kind::Embedding(_) => 1,
+            Kind::Pool(pool) => pool.width,
         }
     }
 
@@ -43,6 +47,7 @@ impl Layer {
             Kind::Gru(gru) => gru.hidden,
             Kind::Dense(dense) => dense.outputs,
             Kind::Embedding(embedding) => embedding.outputs,
+            Kind::Pool(pool) => pool.width,
         }
     }
 }
@@ -83,6 +88,7 @@ impl Plan {
                         let embedding = Embedding { vocabulary: vocabulary.into(), outputs: outputs.into() };
                         (Kind::Embedding(embedding), 0)
                     }
+                    LayerSpec::Pool { inputs, over } => (Kind::Pool(Pool { width: inputs.into(), over }), 0),
                     _ => unreachable!("a network is made of layers that it knows"),
                 };
                 let layer = Layer {
@@ -91,7 +97,7 @@ impl Plan {
                     packed: packed..packed + packed_len,
                     state,
                 };
-                (params, packed, state) = (layer.params.end, layer.packed.end, state + spec.state());
+                (params, packed, state) = (layer.params.end, layer.packed.end, state + carried(spec));
                 layer
             })
             .collect();
@@ -139,8 +145,8 @@ impl Plan {
             match &layer.kind {
                 Kind::Gru(gru) => gru.pack(params, packed),
                 Kind::Dense(dense) => dense.pack(params, packed),
-                // Its table is read as it is.
-                Kind::Embedding(_) => {}
+                // A table is read as it is, and a pool has no parameters.
+                Kind::Embedding(_) | Kind::Pool(_) => {}
             }
         }
     }
@@ -153,8 +159,8 @@ impl Plan {
 
 /// The layers from which those of a decoder start: its GRUs are the encoder's, in order.
 fn starts_from(layers: &[LayerSpec], encoder: usize) -> Vec<Option<usize>> {
-    let mut grus = (0..encoder).filter(|&index| layers[index].state() > 0);
-    let from = |index: usize| if index >= encoder && layers[index].state() > 0 { grus.next() } else { None };
+    let mut grus = (0..encoder).filter(|&index| carried(&layers[index]) > 0);
+    let from = |index: usize| if index >= encoder && carried(&layers[index]) > 0 { grus.next() } else { None };
     (0..layers.len()).map(from).collect()
 }
 
@@ -228,7 +234,7 @@ impl<R: Real> Shard<R> {
         plan.layers.iter().flat_map(move |layer| {
             let width = match &layer.kind {
                 Kind::Gru(gru) => gru.hidden,
-                Kind::Dense(_) | Kind::Embedding(_) => 0,
+                Kind::Dense(_) | Kind::Embedding(_) | Kind::Pool(_) => 0,
             };
             self.d_state[layer.state * rows + row * width..][..width].iter().copied()
         })
@@ -239,7 +245,7 @@ impl<R: Real> Shard<R> {
 #[derive(Debug)]
 enum Tape<R> {
     Gru(GruTape<R>),
-    /// Outputs (rows, O), of an embedding too.
+    /// Outputs (rows, O), of an embedding and a pool too.
     Dense(Vec<R>),
 }
 
@@ -269,7 +275,7 @@ impl<R: Real> Worker<R> {
     pub fn new(plan: &Plan) -> Self {
         let tapes = plan.layers.iter().map(|layer| match &layer.kind {
             Kind::Gru(_) => Tape::Gru(GruTape::default()),
-            Kind::Dense(_) | Kind::Embedding(_) => Tape::Dense(Vec::new()),
+            Kind::Dense(_) | Kind::Embedding(_) | Kind::Pool(_) => Tape::Dense(Vec::new()),
         });
         Self {
             input: Vec::new(),
@@ -297,7 +303,9 @@ impl<R: Real> Worker<R> {
             read_input(&decoder.x, width, lengths.len(), from, extent, &mut self.decoder_input);
         }
         self.draw_masks(job, from, extent.rows());
-        self.forward(job, from, 0..job.plan.encoder, source);
+        if job.plan.encoder > 0 {
+            self.forward(job, from, 0..job.plan.encoder, source);
+        }
         self.forward(job, from, job.plan.encoder..job.plan.layers.len(), extent);
         self.write_output(job.plan, extent, shard);
         self.write_states(job.plan, extent.rows(), shard);
@@ -396,6 +404,14 @@ impl<R: Real> Worker<R> {
                     embedding.forward(params, &input[..count], &mut out[..len]);
                     for (t, out) in out[..len].chunks_exact_mut(rows * embedding.outputs).enumerate() {
                         job.impose(index, from, embedding.outputs, out, |row| (t < extent.lengths[row]).then_some(t));
+                    }
+                }
+                (Kind::Pool(pool), Tape::Dense(out)) => {
+                    let len = count * pool.width;
+                    grow(out, len);
+                    pool.forward(extent, input, &mut out[..len]);
+                    for (t, out) in out[..len].chunks_exact_mut(rows * pool.width).enumerate() {
+                        job.impose(index, from, pool.width, out, |row| (t < extent.lengths[row]).then_some(t));
                     }
                 }
                 _ => unreachable!("tapes are made for their layers"),
@@ -565,6 +581,11 @@ impl<R: Real> Worker<R> {
                     // Tokens have no gradient.
                     self.d_next[..count].fill(R::ZERO);
                 }
+                (Kind::Pool(pool), Tape::Dense(out)) => {
+                    if let Some(d_input) = d_input {
+                        pool.backward(extent, input, out, &self.d, d_input);
+                    }
+                }
                 _ => unreachable!("tapes are made for their layers"),
             }
             if !mask.is_empty() {
@@ -636,11 +657,11 @@ fn last_states<R: Real>(tape: &Tape<R>, rows: usize, hidden: usize) -> &[R] {
     }
 }
 
-/// What the last of these layers, which is dense, gave.
+/// What the last of these layers, which runs on last steps, gave.
 fn dense_output<R>(tapes: &[Tape<R>]) -> &[R] {
     match tapes.last() {
         Some(Tape::Dense(out)) => out,
-        _ => unreachable!("only dense layers follow the last GRU"),
+        _ => unreachable!("only layers without a state follow the last one with a state"),
     }
 }
 

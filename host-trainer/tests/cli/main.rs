@@ -11,6 +11,7 @@ mod lock;
 mod monitor;
 mod npz;
 mod outputs;
+mod pool;
 mod quantize;
 mod resume;
 mod runs;

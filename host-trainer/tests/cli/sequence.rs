@@ -161,6 +161,12 @@ fn what_makes_no_encoder_decoder_is_refused() {
             &["`model.encoder`", "let it end in a gru"],
         ),
         (format!("model.layers=[{gru}, {softmax}]"), &["`model.layers`", "begin with an embedding"]),
+        (
+            format!(
+                r#"model.layers=[{{ type = "embedding", units = 6 }}, {{ type = "pool", over = "max" }}, {gru}, {softmax}]"#
+            ),
+            &["`model.layers`", "leave pools out"],
+        ),
         ("model.layers.2.units=7".to_owned(), &["7", "5", "tokens, with start and stop"]),
         ("model.layers.0.vocabulary=7".to_owned(), &["vocabulary of 7", "5 tokens"]),
         ("model.layers.2.activation=linear".to_owned(), &["`model.layers`", "softmax"]),

@@ -151,6 +151,10 @@ fn settings_that_do_not_go_with_it() {
         (&[][..], &["`train.stateful`", "`data.window = 100`"][..]),
         (&["data.window=4", "data.stride=2"], &["`data.stride`", "goes on from the one before"]),
         (&["data.window=4", "model.output=last_step"], &["`train.stateful`", "every_step"]),
+        (
+            &["data.window=4", r#"model.layers=[{ type = "gru", units = 3 }, { type = "pool", over = "max" }]"#],
+            &["`train.stateful`", "leave the pool out"],
+        ),
         (&["data.window=4", "train.oversample=true"], &["`train.oversample`"]),
         (&["data.window=4", "train.ignore_steps=14"], &["no series", "14 steps that are ignored"]),
     ] {
