@@ -149,9 +149,21 @@ fn add_product<I: Isa, R: Real, const M: usize>(
     left: [&[R]; M],
     right: &[[R; PANEL]],
 ) -> [[R; PANEL]; M] {
+    // Four at a time, because the checks of the indices would cost as much as the arithmetic.
+    let (right, right_rest) = right.as_chunks::<4>();
     for (k, b) in right.iter().enumerate() {
+        let a: [&[R; 4]; M] = array::from_fn(|m| &left[m].as_chunks().0[k]);
+        for q in 0..4 {
+            for m in 0..M {
+                for n in 0..PANEL {
+                    sums[m][n] = I::madd(a[m][q], b[q][n], sums[m][n]);
+                }
+            }
+        }
+    }
+    for (k, b) in right_rest.iter().enumerate() {
         for m in 0..M {
-            let a = left[m][k];
+            let a = left[m][4 * right.len() + k];
             for n in 0..PANEL {
                 sums[m][n] = I::madd(a, b[n], sums[m][n]);
             }
@@ -204,7 +216,8 @@ impl<R: Real> Kernel for Outer<'_, R> {
             let rows = OUTER_ROWS.min(self.rows - from);
             let mut n = 0;
             n = if R::TILE_ROWS == 4 {
-                self.columns::<I, 4, PANEL>(from, rows, n)
+                // Twelve sums in registers, more than the eight that hide the latency of a multiply-add.
+                self.columns::<I, 6, PANEL>(from, rows, n)
             } else {
                 self.columns::<I, 2, PANEL>(from, rows, n)
             };
@@ -220,51 +233,74 @@ impl<R: Real> Kernel for Outer<'_, R> {
 impl<R: Real> Outer<'_, R> {
     /// Covers as many of the output's columns, from `n` on, as tiles of `N` can; returns the first column left.
     #[inline(always)]
-    fn columns<I: Isa, const M: usize, const N: usize>(&mut self, from: usize, rows: usize, mut n: usize) -> usize {
-        while n + N <= self.right.columns {
-            let mut k = 0;
-            while k + M <= self.left.columns {
-                self.tile::<I, M, N>(from, rows, k, n);
-                k += M;
-            }
-            while k < self.left.columns {
-                self.tile::<I, 1, N>(from, rows, k, n);
-                k += 1;
-            }
-            n += N;
+    fn columns<I: Isa, const M: usize, const N: usize>(&mut self, from: usize, rows: usize, n: usize) -> usize {
+        if n + N > self.right.columns {
+            return n;
         }
-        n
+        let mut k = 0;
+        while k + M <= self.left.columns {
+            self.tiles::<I, M, N>(from, rows, k, n);
+            k += M;
+        }
+        while k + 2 <= self.left.columns {
+            self.tiles::<I, 2, N>(from, rows, k, n);
+            k += 2;
+        }
+        if k < self.left.columns {
+            self.tiles::<I, 1, N>(from, rows, k, n);
+        }
+        n + (self.right.columns - n) / N * N
     }
 
+    /// The tiles of `M` of the output's rows, from `k` on, and of its columns from `n` on.
     #[inline(always)]
-    fn tile<I: Isa, const M: usize, const N: usize>(&mut self, from: usize, rows: usize, k: usize, n: usize) {
-        let mut sums = [[R::ZERO; N]; M];
-        for (m, sum) in sums.iter_mut().enumerate() {
-            sum.copy_from_slice(&self.out[(k + m) * self.stride + n..][..N]);
+    fn tiles<I: Isa, const M: usize, const N: usize>(&mut self, from: usize, rows: usize, k: usize, mut n: usize) {
+        // Copied together: rows a power of two apart would push each other out of the cache.
+        let mut left = [[R::ZERO; M]; OUTER_ROWS];
+        for (row, a) in left[..rows].iter_mut().enumerate() {
+            a.copy_from_slice(&self.left.data[(from + row) * self.left.stride + k..][..M]);
         }
-        for row in from..from + rows {
-            let a: &[R; M] =
-                self.left.data[row * self.left.stride + k..][..M].try_into().expect("a slice of M has M elements");
-            let b: &[R; N] =
-                self.right.data[row * self.right.stride + n..][..N].try_into().expect("a slice of N has N elements");
-            for (sum, &a) in sums.iter_mut().zip(a) {
-                for (s, &b) in sum.iter_mut().zip(b) {
-                    *s = I::madd(a, b, *s);
+        while n + N <= self.right.columns {
+            let mut sums = [[R::ZERO; N]; M];
+            for (m, sum) in sums.iter_mut().enumerate() {
+                sum.copy_from_slice(&self.out[(k + m) * self.stride + n..][..N]);
+            }
+            let right = self.right.data[from * self.right.stride + n..].chunks(self.right.stride);
+            for (a, right) in left[..rows].iter().zip(right) {
+                let b: &[R; N] = right[..N].try_into().expect("a slice of N has N elements");
+                for (sum, &a) in sums.iter_mut().zip(a) {
+                    for (s, &b) in sum.iter_mut().zip(b) {
+                        *s = I::madd(a, b, *s);
+                    }
                 }
             }
-        }
-        for (m, sum) in sums.iter().enumerate() {
-            self.out[(k + m) * self.stride + n..][..N].copy_from_slice(sum);
+            for (m, sum) in sums.iter().enumerate() {
+                self.out[(k + m) * self.stride + n..][..N].copy_from_slice(sum);
+            }
+            n += N;
         }
     }
 }
 
 /// `out += Σ rows` for a matrix (rows, N) and `out` (N): the gradient of a bias.
 pub(super) fn accumulate_rows<R: Real>(rows: usize, matrix: Matrix<'_, R>, out: &mut [R]) {
-    for row in 0..rows {
-        let values = &matrix.data[row * matrix.stride..][..matrix.columns];
-        for (sum, &value) in out.iter_mut().zip(values) {
-            *sum += value;
+    dispatch(Rows { rows, matrix, out });
+}
+
+struct Rows<'a, R> {
+    rows: usize,
+    matrix: Matrix<'a, R>,
+    out: &'a mut [R],
+}
+
+impl<R: Real> Kernel for Rows<'_, R> {
+    #[inline(always)]
+    fn run<I: Isa>(self) {
+        for row in 0..self.rows {
+            let values = &self.matrix.data[row * self.matrix.stride..][..self.matrix.columns];
+            for (sum, &value) in self.out.iter_mut().zip(values) {
+                *sum += value;
+            }
         }
     }
 }
@@ -343,7 +379,7 @@ mod tests {
     }
 
     fn outer_products_are_the_textbook_loops<R: Real>() {
-        for (rows, k, n) in [(70, 5, 31), (1, 1, 1), (200, 18, 16), (9, 17, 1), (5, 9, 15)] {
+        for (rows, k, n) in [(70, 5, 31), (1, 1, 1), (200, 18, 16), (9, 17, 1), (5, 9, 15), (7, 8, 33), (3, 10, 16)] {
             let (left_stride, right_stride, stride) = (k + 1, n + 2, n + 3);
             let left: Vec<R> = matrix(rows * left_stride, 0.5);
             let right: Vec<R> = matrix(rows * right_stride, 0.6);

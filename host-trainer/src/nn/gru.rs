@@ -12,7 +12,7 @@ use grulet::spec::{Candidate, Gate, Reset};
 
 use super::Real;
 use super::gemm::{
-    Matrix, Start, Term, accumulate_outer, accumulate_rows, multiply, pack, pack_transposed, packed_len,
+    Matrix, PANEL, Start, Term, accumulate_outer, accumulate_rows, multiply, pack, pack_transposed, packed_len,
 };
 use super::shard::SHARD_ROWS;
 use super::simd::{Isa, Kernel, dispatch};
@@ -331,35 +331,28 @@ pub(super) fn grow<R: Real>(buffer: &mut Vec<R>, len: usize) {
     }
 }
 
-/// Derivative of a gate's activation by its sum, from its value.
+/// Derivative of the sigmoid by its sum, from its value.
 #[inline(always)]
-fn gate_slope<R: Real>(gate: Gate, y: R) -> R {
-    match gate {
-        Gate::Sigmoid => y * (R::ONE - y),
-        Gate::HardSigmoid => {
-            if y > R::ZERO && y < R::ONE {
-                R::from_f64(0.2)
-            } else {
-                R::ZERO
-            }
-        }
-    }
+fn sigmoid_slope<R: Real>(y: R) -> R {
+    y * (R::ONE - y)
 }
 
-/// Derivative of a candidate's activation by its sum, from its value.
+/// The same of the hard sigmoid.
 #[inline(always)]
-fn candidate_slope<R: Real>(candidate: Candidate, y: R) -> R {
-    match candidate {
-        Candidate::Tanh => R::ONE - y * y,
-        Candidate::Relu => {
-            if y > R::ZERO {
-                R::ONE
-            } else {
-                R::ZERO
-            }
-        }
-        Candidate::Linear => R::ONE,
-    }
+fn hard_sigmoid_slope<R: Real>(y: R) -> R {
+    if y > R::ZERO && y < R::ONE { R::from_f64(0.2) } else { R::ZERO }
+}
+
+/// The same of ReLU.
+#[inline(always)]
+fn relu_slope<R: Real>(y: R) -> R {
+    if y > R::ZERO { R::ONE } else { R::ZERO }
+}
+
+/// The values from `j` on.
+#[inline(always)]
+fn chunk<R: Real>(values: &[R], j: usize) -> [R; PANEL] {
+    values[j..][..PANEL].try_into().expect("a slice of 16 has 16 elements")
 }
 
 /// Activates z and r of one step and, for reset before, sets aside r⊙h.
@@ -449,7 +442,27 @@ struct StateGradient<'a, R> {
 impl<R: Real> Kernel for StateGradient<'_, R> {
     #[inline(always)]
     fn run<I: Isa>(self) {
-        let Gru { hidden: h, gate, candidate, reset, .. } = self.layer;
+        // The activations are chosen out here: a choice per element keeps the loops from being vectorised.
+        match self.layer.gate {
+            Gate::Sigmoid => self.choose_candidate(sigmoid_slope),
+            Gate::HardSigmoid => self.choose_candidate(hard_sigmoid_slope),
+        }
+    }
+}
+
+impl<R: Real> StateGradient<'_, R> {
+    #[inline(always)]
+    fn choose_candidate(self, gate_slope: impl Fn(R) -> R) {
+        match self.layer.candidate {
+            Candidate::Tanh => self.rows(gate_slope, |y| R::ONE - y * y),
+            Candidate::Relu => self.rows(gate_slope, relu_slope),
+            Candidate::Linear => self.rows(gate_slope, |_| R::ONE),
+        }
+    }
+
+    #[inline(always)]
+    fn rows(self, gate_slope: impl Fn(R) -> R, candidate_slope: impl Fn(R) -> R) {
+        let Gru { hidden: h, reset, .. } = self.layer;
         for (row, &length) in self.lengths.iter().enumerate() {
             let gates = &mut self.gates[row * 3 * h..][..3 * h];
             let aside = &mut self.aside[row * h..][..h];
@@ -463,16 +476,32 @@ impl<R: Real> Kernel for StateGradient<'_, R> {
             let state = &self.state[row * h..][..h];
             let d_output = &self.d_output[row * h..][..h];
             let d_state = &mut self.d_state[row * h..][..h];
-            for j in 0..h {
-                let d = d_state[j] + d_output[j];
-                d_state[j] = d * z[j];
-                let d_c = d * (R::ONE - z[j]) * candidate_slope(candidate, c[j]);
-                z[j] = d * (state[j] - c[j]) * gate_slope(gate, z[j]);
-                c[j] = d_c;
+            let element = |z: &mut R, c: &mut R, d_state: &mut R, state: R, d_output: R| {
+                let d = *d_state + d_output;
+                *d_state = d * *z;
+                let d_c = d * (R::ONE - *z) * candidate_slope(*c);
+                *z = d * (state - *c) * gate_slope(*z);
+                *c = d_c;
+            };
+            // Through arrays, because five slices may overlap for all that the compiler knows, and would not be vectorised.
+            let mut j = 0;
+            while j + PANEL <= h {
+                let (mut z_now, mut c_now, mut d_now) = (chunk(z, j), chunk(c, j), chunk(d_state, j));
+                let (state, d_output) = (chunk(state, j), chunk(d_output, j));
+                for n in 0..PANEL {
+                    element(&mut z_now[n], &mut c_now[n], &mut d_now[n], state[n], d_output[n]);
+                }
+                z[j..][..PANEL].copy_from_slice(&z_now);
+                c[j..][..PANEL].copy_from_slice(&c_now);
+                d_state[j..][..PANEL].copy_from_slice(&d_now);
+                j += PANEL;
+            }
+            for j in j..h {
+                element(&mut z[j], &mut c[j], &mut d_state[j], state[j], d_output[j]);
             }
             if reset == Reset::After {
                 for j in 0..h {
-                    let d_r = c[j] * aside[j] * gate_slope(gate, r[j]);
+                    let d_r = c[j] * aside[j] * gate_slope(r[j]);
                     aside[j] = c[j] * r[j];
                     r[j] = d_r;
                 }
@@ -493,7 +522,17 @@ struct ResetGradient<'a, R> {
 impl<R: Real> Kernel for ResetGradient<'_, R> {
     #[inline(always)]
     fn run<I: Isa>(self) {
-        let Gru { hidden: h, gate, .. } = self.layer;
+        match self.layer.gate {
+            Gate::Sigmoid => self.rows(sigmoid_slope),
+            Gate::HardSigmoid => self.rows(hard_sigmoid_slope),
+        }
+    }
+}
+
+impl<R: Real> ResetGradient<'_, R> {
+    #[inline(always)]
+    fn rows(self, gate_slope: impl Fn(R) -> R) {
+        let h = self.layer.hidden;
         for row in 0..self.seen.len() / h {
             let r = &mut self.gates[row * 3 * h + h..][..h];
             let seen = &self.seen[row * h..][..h];
@@ -501,7 +540,7 @@ impl<R: Real> Kernel for ResetGradient<'_, R> {
             let d_seen = &mut self.d_seen[row * h..][..h];
             for j in 0..h {
                 d_seen[j] += d_reset[j] * r[j];
-                r[j] = d_reset[j] * seen[j] * gate_slope(gate, r[j]);
+                r[j] = d_reset[j] * seen[j] * gate_slope(r[j]);
             }
         }
     }

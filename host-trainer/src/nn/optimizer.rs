@@ -3,6 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use super::Real;
+use super::simd::{Isa, Kernel, dispatch};
 
 /// A rule by which a gradient `g` changes a parameter `w`, at the learning rate `lr`.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
@@ -94,31 +95,8 @@ impl<R: Real> Optimizer<R> {
     }
 
     fn adam(&mut self, params: &mut [R], gradients: &[R], learning_rate: f64, epsilon: Epsilon) {
-        let (keep_mean, keep_square) = (R::from_f64(1.0 - BETA_1), R::from_f64(1.0 - BETA_2));
-        let all = params.iter_mut().zip(gradients).zip(&mut self.mean).zip(&mut self.square);
-        match epsilon {
-            Epsilon::Keras => {
-                let rate = keras_rate::<R>(learning_rate, self.steps);
-                let epsilon = R::from_f64(1e-7);
-                for (((w, &g), m), v) in all {
-                    *m += (g - *m) * keep_mean;
-                    *v += (g * g - *v) * keep_square;
-                    *w -= *m * rate / (v.sqrt() + epsilon);
-                }
-            }
-            Epsilon::PyTorch => {
-                let steps = self.steps as f64;
-                let rate = R::from_f64(learning_rate / (1.0 - libm::pow(BETA_1, steps)));
-                let root = R::from_f64(libm::sqrt(1.0 - libm::pow(BETA_2, steps)));
-                let epsilon = R::from_f64(1e-8);
-                let beta_2 = R::from_f64(BETA_2);
-                for (((w, &g), m), v) in all {
-                    *m += (g - *m) * keep_mean;
-                    *v = *v * beta_2 + g * g * keep_square;
-                    *w -= rate * (*m / (v.sqrt() / root + epsilon));
-                }
-            }
-        }
+        let (mean, square) = (&mut self.mean[..], &mut self.square[..]);
+        dispatch(Adam { params, gradients, mean, square, steps: self.steps, learning_rate, epsilon });
     }
 
     fn sgd(&mut self, params: &mut [R], gradients: &[R], learning_rate: f64, momentum: f64, nesterov: bool) {
@@ -140,6 +118,48 @@ impl<R: Real> Optimizer<R> {
         for ((w, &g), v) in params.iter_mut().zip(gradients).zip(&mut self.square) {
             *v = rho * *v + rest * (g * g);
             *w -= rate * g / (*v + epsilon).sqrt();
+        }
+    }
+}
+
+/// One step of Adam.
+struct Adam<'a, R> {
+    params: &'a mut [R],
+    gradients: &'a [R],
+    mean: &'a mut [R],
+    square: &'a mut [R],
+    steps: u64,
+    learning_rate: f64,
+    epsilon: Epsilon,
+}
+
+impl<R: Real> Kernel for Adam<'_, R> {
+    #[inline(always)]
+    fn run<I: Isa>(self) {
+        let (keep_mean, keep_square) = (R::from_f64(1.0 - BETA_1), R::from_f64(1.0 - BETA_2));
+        let all = self.params.iter_mut().zip(self.gradients).zip(self.mean).zip(self.square);
+        match self.epsilon {
+            Epsilon::Keras => {
+                let rate = keras_rate::<R>(self.learning_rate, self.steps);
+                let epsilon = R::from_f64(1e-7);
+                for (((w, &g), m), v) in all {
+                    *m += (g - *m) * keep_mean;
+                    *v += (g * g - *v) * keep_square;
+                    *w -= *m * rate / (v.sqrt() + epsilon);
+                }
+            }
+            Epsilon::PyTorch => {
+                let steps = self.steps as f64;
+                let rate = R::from_f64(self.learning_rate / (1.0 - libm::pow(BETA_1, steps)));
+                let root = R::from_f64(libm::sqrt(1.0 - libm::pow(BETA_2, steps)));
+                let epsilon = R::from_f64(1e-8);
+                let beta_2 = R::from_f64(BETA_2);
+                for (((w, &g), m), v) in all {
+                    *m += (g - *m) * keep_mean;
+                    *v = *v * beta_2 + g * g * keep_square;
+                    *w -= rate * (*m / (v.sqrt() / root + epsilon));
+                }
+            }
         }
     }
 }
