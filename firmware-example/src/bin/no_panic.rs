@@ -12,8 +12,8 @@ use core::panic::PanicInfo;
 use cortex_m_rt::entry;
 use grulet::layer::Frame;
 use grulet::{
-    AnyModel, Dense, Embedding, Error, Exact, Format, Gru, HardSigmoid, Int8, Max, Mean, Model, Network, Pool, Relu,
-    ResetAfter, Softmax, include_model,
+    AnyModel, AnySeq2Seq, Dense, Embedding, Error, Exact, Format, Gru, HardSigmoid, Int8, Max, Mean, Model, Network,
+    Pool, Relu, ResetAfter, Seq2Seq, Softmax, include_model,
 };
 use grulet_firmware::board;
 
@@ -23,6 +23,8 @@ type Tokens = (Embedding<9, 4>, Gru<4, 5>);
 type IntegerTokens = (Embedding<9, 4, Int8>, Gru<4, 5, Int8, ResetAfter>);
 type Pools = (Pool<2, Mean>, Pool<2, Max>);
 type IntegerPools = (Pool<2, Mean, Int8>, Pool<2, Max, Int8>);
+type Encoder<F> = (Embedding<9, 4, F>, Gru<4, 5, F>);
+type Decoder<F> = (Embedding<7, 3, F>, Gru<3, 5, F, ResetAfter>, Dense<5, 7, Softmax, F>);
 type Other = (Dense<2, 7, Relu>, Gru<7, 9, Exact, ResetAfter, HardSigmoid>, Dense<9, 3, Softmax>);
 
 #[entry]
@@ -37,6 +39,10 @@ fn main() -> ! {
     black_box(other::<Pools, 2>(bytes).is_err());
     black_box(other::<IntegerPools, 2>(bytes).is_err());
     black_box(any::<Int8>(bytes).is_err());
+    black_box(pair::<Exact, Encoder<Exact>, Decoder<Exact>>(bytes).is_err());
+    black_box(pair::<Int8, Encoder<Int8>, Decoder<Int8>>(bytes).is_err());
+    black_box(any_pair::<Exact>(bytes).is_err());
+    black_box(any_pair::<Int8>(bytes).is_err());
     board::exit(result.map_err(|_| ()))
 }
 
@@ -51,6 +57,34 @@ fn typed(bytes: &[u8]) -> Result<(), Error> {
     stream.reset();
     stream.set_state(black_box(state));
     black_box(stream.step(&samples[0]));
+    Ok(())
+}
+
+fn pair<F: Format, E, D>(bytes: &[u8]) -> Result<(), Error>
+where
+    E: Network<Format = F, Input: Frame<F, Real = [f32; 1]>>,
+    D: Network<Format = F>,
+{
+    let model = Seq2Seq::<E, D>::from_blob(bytes)?;
+    model.self_test()?;
+    let mut encoder = model.encoder();
+    encoder.step(&black_box([f32::NAN]));
+    let mut decoder = encoder.decoder();
+    black_box(decoder.decode::<4>());
+    black_box(decoder.step(black_box(u16::MAX)));
+    black_box(decoder.has_stopped());
+    encoder.reset();
+    Ok(())
+}
+
+fn any_pair<F: Format>(bytes: &[u8]) -> Result<(), Error> {
+    let model = AnySeq2Seq::<F>::from_blob(bytes)?;
+    model.self_test::<256>()?;
+    let mut encoder = model.encoder::<256>()?;
+    encoder.step(&black_box([f32::NAN]))?;
+    let mut decoder = model.decoder::<256>(&encoder)?;
+    black_box(decoder.step(black_box(u16::MAX))?.len());
+    black_box(decoder.next_token()?);
     Ok(())
 }
 
