@@ -10,8 +10,7 @@ use grulet_firmware::{board, println};
 static MODEL: &Aligned<[u8]> = include_model!("../../../tests/models/pool.gru");
 static MODEL_INT8: &Aligned<[u8]> = include_model!("../../../tests/models/pool_int8.gru");
 
-type Net<F = Exact> =
-    (Gru<3, 5, F>, Pool<5, Max, F>, Dense<5, 4, Relu, F>, Pool<4, Mean, F>, Dense<4, 2, Softmax, F>);
+type Net<F = Exact> = (Gru<3, 5, F>, Pool<5, Max, F>, Dense<5, 4, Relu, F>, Pool<4, Mean, F>, Dense<4, 2, Softmax, F>);
 
 #[entry]
 fn main() -> ! {
