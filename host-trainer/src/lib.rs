@@ -2,9 +2,10 @@
 //!
 //! In the order that things pass: [`config`] and [`data`] (files to examples) → [`nn`] (gradients and optimisers) → [`run`] (epochs,
 //! and the folder of a run) → [`checkpoint`] → [`export`] (a model for the chip) → [`evaluate`] (the runtime crate on it)
-//! → [`quantize`] (the same in integers), with [`baseline`] and [`cost`] beside it. [`sweep`] is many runs with other settings.
+//! → [`quantize`] (the same in integers), with [`baseline`], [`cost`] and [`anomaly`] beside it. [`sweep`] is many runs with other settings.
 //! [`cli`] is the command line over these.
 
+pub mod anomaly;
 pub mod baseline;
 pub mod checkpoint;
 pub mod cli;

@@ -2,6 +2,7 @@
 //!
 //! Exit codes: 0 done, 1 failed (one message on standard error), 2 wrong usage, 130 or 143 ended by Ctrl-C or SIGTERM.
 
+mod anomaly;
 mod evaluate;
 mod export;
 mod folds;
@@ -37,6 +38,7 @@ enum Command {
     Sweep(sweep::Sweep),
     Evaluate(evaluate::Evaluate),
     Predict(predict::Predict),
+    Anomaly(anomaly::Anomaly),
     Quantize(quantize::Quantize),
     Export(export::Export),
     Inspect(inspect::Inspect),
@@ -49,6 +51,7 @@ pub fn main() -> ExitCode {
         Command::Sweep(command) => command.run(),
         Command::Evaluate(command) => command.run(),
         Command::Predict(command) => command.run(),
+        Command::Anomaly(command) => command.run(),
         Command::Quantize(command) => command.run(),
         Command::Export(command) => command.run(),
         Command::Inspect(command) => command.run(),

@@ -71,7 +71,7 @@ impl Source {
     }
 
     /// The file of the configuration, if there is one.
-    fn config_path(&self) -> Option<PathBuf> {
+    pub(super) fn config_path(&self) -> Option<PathBuf> {
         let folder = if self.model.is_dir() { Some(self.model.as_path()) } else { self.model.parent() };
         let beside = || folder.map(|folder| folder.join("config.toml")).filter(|path| path.is_file());
         self.config.clone().or_else(beside)

@@ -65,7 +65,10 @@ pub(super) fn read(path: &Path, options: &ReadOptions) -> Result<Dataset, DataEr
 }
 
 /// The input columns that a file is read with, so that other files can be read with the same ones.
-pub(super) fn feature_columns(path: &Path, data: &DataConfig) -> Result<Vec<String>, DataError> {
+///
+/// # Errors
+/// If the file has no header, or not the columns that the configuration names.
+pub fn feature_columns(path: &Path, data: &DataConfig) -> Result<Vec<String>, DataError> {
     let table = Table::open(path)?;
     let features = find_features(&table, &data.csv)?;
     Ok(features.iter().map(|&column| table.header[column].to_owned()).collect())

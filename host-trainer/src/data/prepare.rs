@@ -8,7 +8,9 @@ use grulet::{Header, blob};
 use super::read::{Part, ReadOptions, TargetOptions, read};
 use super::split::{split_fold, split_fraction, split_groups};
 use super::{DataError, Dataset, Normalizer, Warning, csv, weights};
-use crate::config::{ClassWeights, Config, DataConfig, Names, Normalize, TargetTransform, Task};
+use crate::config::{
+    ClassWeights, Config, DataConfig, Loss, Names, Normalize, OneOrMany, TargetTransform, Task, Validation,
+};
 
 /// Data that are ready for training, and what was done to them.
 #[derive(Clone, Debug)]
@@ -61,15 +63,8 @@ pub fn prepare(config: &Config) -> Result<Prepared, DataError> {
             if let Some(path) = &validation.file {
                 let validation = ahead(read_alike(path, Part::Train)?, config, path)?;
                 (whole, Some(validation))
-            } else if let Some(groups) = &validation.groups {
-                let (train, validation) = split_groups(whole, path, groups)?;
-                (train, Some(ahead(validation, config, path)?))
-            } else if let Some(fold) = validation.fold {
-                let (train, validation) = split_fold(whole, path, fold, config.seed)?;
-                (train, Some(ahead(validation, config, path)?))
             } else {
-                let fraction = validation.fraction.unwrap_or(0.0);
-                let (train, validation) = split_fraction(whole, path, fraction, config.seed)?;
+                let (train, validation) = split(whole, path, validation, config.seed)?;
                 (train, Some(ahead(validation, config, path)?))
             }
         }
@@ -148,6 +143,62 @@ pub fn held_out(
     part: Part,
     targets: bool,
 ) -> Result<Dataset, DataError> {
+    let wanted = targets.then_some(TargetOptions { output: header.output, loss: config.train.loss, weights: false });
+    let data = read(path, &ReadOptions { data: &keys_for(config, header), part, targets: wanted })?;
+    for_model(data, config, header, path, targets)
+}
+
+/// The training part as [`held_out`] reads files: the training file without what was split off for validation.
+///
+/// # Errors
+/// As [`held_out`].
+pub fn training_part(config: &Config, header: &Header<'_>) -> Result<Dataset, DataError> {
+    let path = &config.data.train;
+    let targets = Some(TargetOptions { output: header.output, loss: config.train.loss, weights: false });
+    let mut data = read(path, &ReadOptions { data: &keys_for(config, header), part: Part::Train, targets })?;
+    if let Some(validation) = config.data.validation.as_ref().filter(|validation| validation.file.is_none()) {
+        data = split(data, path, validation, config.seed)?.0;
+    }
+    for_model(data, config, header, path, true)
+}
+
+/// The labels of steps in the column or array `key` of a file, as targets that are class indices. They lie beside the targets
+/// that [`held_out`] reads: those of the first `data.horizon` steps are dropped.
+///
+/// # Errors
+/// As [`held_out`], and if there is no such column or array.
+pub fn step_labels(
+    config: &Config,
+    header: &Header<'_>,
+    path: &Path,
+    part: Part,
+    key: &str,
+) -> Result<Dataset, DataError> {
+    let mut keys = keys_for(config, header);
+    keys.classes = None;
+    keys.csv.label = Some(OneOrMany::One(key.to_owned()));
+    for npz in [&mut keys.npz, &mut keys.npz_test] {
+        (npz.y, npz.y_scale) = (Some(key.to_owned()), None);
+    }
+    let loss = Loss::SparseCategoricalCrossentropy;
+    let targets = Some(TargetOptions { output: Output::EveryStep, loss, weights: false });
+    let mut data = read(path, &ReadOptions { data: &keys, part, targets }).map_err(|error| match error {
+        DataError::MissingColumn { path, column, columns, nearest, .. } if column == key => {
+            DataError::MissingColumn { path, column, setting: "--label", columns, nearest }
+        }
+        DataError::MissingKey { path, key: array, keys, nearest, .. } if array == key => {
+            DataError::MissingKey { path, key: array, setting: "--label", keys, nearest }
+        }
+        error => error,
+    })?;
+    if config.data.horizon > 0 {
+        data.look_ahead(config.data.horizon, path)?;
+    }
+    Ok(data)
+}
+
+/// How files are read for a model that is trained already.
+fn keys_for(config: &Config, header: &Header<'_>) -> DataConfig {
     let list = |names: blob::Names<'_>| Names::List(names.iter().map(str::to_owned).collect());
     let mut keys = config.data.clone();
     if config.task() == Task::Classes && !header.outputs.is_empty() {
@@ -157,8 +208,17 @@ pub fn held_out(
     if keys.channels.is_none() && keys.csv.features.is_none() && !header.channels.is_empty() {
         keys.csv.features = Some(header.channels.iter().map(str::to_owned).collect());
     }
-    let wanted = targets.then_some(TargetOptions { output: header.output, loss: config.train.loss, weights: false });
-    let mut data = read(path, &ReadOptions { data: &keys, part, targets: wanted })?;
+    keys
+}
+
+/// What was read, if it is for this model, with its targets moved and transformed.
+fn for_model(
+    mut data: Dataset,
+    config: &Config,
+    header: &Header<'_>,
+    path: &Path,
+    targets: bool,
+) -> Result<Dataset, DataError> {
     let mismatch = |problem| Err(DataError::Mismatch { path: path.to_owned(), problem });
     let (found, expected) = (data.inputs(), header.inputs());
     if found != expected {
@@ -188,6 +248,17 @@ pub fn held_out(
         data = data.windows(window, config.data.stride.unwrap_or(window)).0;
     }
     Ok(data)
+}
+
+/// Splits a part of the training file off, which is no file of its own. Returns training and validation.
+fn split(data: Dataset, path: &Path, how: &Validation, seed: u64) -> Result<(Dataset, Dataset), DataError> {
+    if let Some(groups) = &how.groups {
+        split_groups(data, path, groups)
+    } else if let Some(fold) = how.fold {
+        split_fold(data, path, fold, seed)
+    } else {
+        split_fraction(data, path, how.fraction.unwrap_or(0.0), seed)
+    }
 }
 
 /// The configuration with what the training file has decided: other files are read with the same columns, channel

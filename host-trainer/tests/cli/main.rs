@@ -1,5 +1,6 @@
 //! The command line, by the real binary: what it writes and prints, and how it refuses what cannot work.
 
+mod anomaly;
 mod bad_config;
 mod bad_data;
 mod bad_model;
