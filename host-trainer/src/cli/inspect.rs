@@ -82,9 +82,13 @@ fn print<F: Format>(
         "from {}: {}, seed {}, epoch {}, {} {}",
         from.tool, from.data, from.seed, from.epoch, from.metric, from.value
     )?;
+    let (step, any) = match header.output.encoder() {
+        0 => ("step", "AnyModel"),
+        _ => ("step of the encoder and one of the decoder", "AnySeq2Seq"),
+    };
     writeln!(
         out,
-        "needs {} bytes of flash, {} bytes of state per stream, {} multiply-accumulates per step (about {} instructions on a Cortex-M4F); AnyModel: CAP = {}",
+        "needs {} bytes of flash, {} bytes of state per stream, {} multiply-accumulates per {step} (about {} instructions on a Cortex-M4F); {any}: CAP = {}",
         thousands(blob.as_ref().len()),
         thousands(ram(model).0),
         thousands(header.macs()),

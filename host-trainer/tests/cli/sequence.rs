@@ -63,8 +63,14 @@ fn texts_are_read_and_written_in_both_formats() {
     let evaluated = bench.grulet(&["evaluate", "runs/config", "--json"]).ok().json();
     assert_eq!(evaluated["scores"], report["test"]);
     let inspected = bench.grulet(&["inspect", "runs/config"]).ok();
-    for part in ["encoder 1 (GRU", "decoder 4 (Dense)", "outputs: a, b, c, <start>, <stop>", "up to 3 tokens", "passed"]
-    {
+    for part in [
+        "encoder 1 (GRU",
+        "decoder 4 (Dense)",
+        "outputs: a, b, c, <start>, <stop>",
+        "up to 3 tokens",
+        "AnySeq2Seq: CAP",
+        "passed",
+    ] {
         assert!(inspected.stdout.contains(part), "{part} in {}", inspected.stdout);
     }
 
