@@ -1,12 +1,13 @@
 //! The project's own commands.
 //!
 //! `sh` runs programs; `arm` finds a way to build for the chip, `qemu` an emulator to run it in; `firmware` builds and runs
-//! the binaries of `firmware-example/`. Over these: `demo`, `test`, `ci`.
+//! the binaries of `firmware-example/`. Over these: `demo`, `test`, `examples`, `ci`.
 
 mod arm;
 mod ci;
 mod compare;
 mod demo;
+mod examples;
 mod firmware;
 mod icount;
 mod qemu;
@@ -29,6 +30,8 @@ struct Cli {
 enum Command {
     /// Train on real data, export, run on two emulated chips, and compare every bit.
     Demo(demo::Demo),
+    /// Train every example in full with several seeds, and print a table of what they reach.
+    Examples(examples::Examples),
     /// Run all tests, those on the emulated chips included.
     Test,
     /// Run the firmware's binaries in QEMU and compare what they print with the `.out` file beside each.
@@ -45,6 +48,7 @@ enum Command {
 fn main() -> ExitCode {
     let result = match Cli::parse().command {
         Command::Demo(command) => command.run(),
+        Command::Examples(command) => command.run(),
         Command::Test => test::run(),
         Command::Qemu(command) => command.run(),
         Command::Icount(command) => command.run(),
