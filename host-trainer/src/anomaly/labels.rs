@@ -92,19 +92,12 @@ impl LabelScores {
 
 #[cfg(test)]
 mod tests {
-    use super::super::tests::data;
+    use super::super::tests::{data, detector};
     use super::*;
 
     #[test]
     fn steps_and_events_are_counted_by_hand() {
-        let detector = Detector {
-            inverse_rms: vec![1.0],
-            limit: 1.0,
-            threshold: 1.0,
-            quantile: 0.5,
-            training_steps: 2,
-            training_flagged: 1,
-        };
+        let detector = detector(1.0);
         // 0 is a leak, 1 normal, 2 a spike. The leak at the end of the first series and that at the start of the second are two.
         let labels = [&[1.0, 2.0, 0.0, 0.0][..], &[0.0, 1.0, 1.0, 2.0]];
         let mut labels = data(1, &labels);
@@ -128,14 +121,7 @@ mod tests {
 
     #[test]
     fn labels_without_the_normal_word_ask_for_it() {
-        let detector = Detector {
-            inverse_rms: vec![1.0],
-            limit: 1.0,
-            threshold: 1.0,
-            quantile: 0.5,
-            training_steps: 2,
-            training_flagged: 1,
-        };
+        let detector = detector(1.0);
         let mut labels = data(1, &[&[0.0, 1.0]]);
         labels.classes = ["leak", "none"].map(str::to_owned).to_vec();
         let error = LabelScores::of(&detector, &[0.0, 0.0], &labels, "0").unwrap_err().to_string();

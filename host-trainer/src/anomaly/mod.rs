@@ -210,6 +210,18 @@ pub(crate) mod tests {
         Predictions { width, values: values.to_vec(), ..Predictions::default() }
     }
 
+    /// Of one output, with this threshold.
+    pub(super) fn detector(threshold: f32) -> Detector {
+        Detector {
+            inverse_rms: vec![1.0],
+            limit: threshold * threshold,
+            threshold,
+            quantile: 0.5,
+            training_steps: 2,
+            training_flagged: 1,
+        }
+    }
+
     fn header(width: u16) -> Header<'static> {
         let dense = LayerSpec::Dense { inputs: 1, outputs: width, activation: grulet::spec::Activation::Linear };
         Header {
@@ -255,14 +267,7 @@ pub(crate) mod tests {
 
     #[test]
     fn stretches_stay_in_their_series_and_the_longest_comes_first() {
-        let detector = Detector {
-            inverse_rms: vec![1.0],
-            limit: 4.0,
-            threshold: 2.0,
-            quantile: 0.5,
-            training_steps: 2,
-            training_flagged: 1,
-        };
+        let detector = detector(2.0);
         let data = data(1, &[&[0.0, 3.0, 2.0, 5.0], &[4.0, 3.0, 0.0, 6.0]]);
         let sums = detector.sums(&answers(1, &[0.0; 8]), &data);
         assert_eq!(sums, [0.0, 9.0, 4.0, 25.0, 16.0, 9.0, 0.0, 36.0]);

@@ -23,6 +23,7 @@ mod loss;
 mod metrics;
 mod network;
 mod optimizer;
+mod plan;
 mod pool;
 mod real;
 mod regularize;

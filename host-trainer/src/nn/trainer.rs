@@ -7,8 +7,9 @@ use rayon::iter::{IndexedParallelIterator, IntoParallelRefMutIterator, ParallelI
 
 use super::batch::check_len;
 use super::loss::sign;
+use super::plan::Plan;
 use super::regularize::Draw;
-use super::shard::{Job, Plan, SHARD_ROWS, Shard, Task, Worker};
+use super::shard::{Job, SHARD_ROWS, Shard, Task, Worker};
 use super::{Batch, Error, Loss, Metrics, Network, Real, Regularization};
 
 /// A network with what its training needs: a loss, gradients, buffers and threads.
