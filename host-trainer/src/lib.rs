@@ -15,6 +15,7 @@ pub mod data;
 pub mod evaluate;
 pub mod export;
 pub mod files;
+pub mod import;
 pub mod nn;
 pub mod quantize;
 pub mod run;

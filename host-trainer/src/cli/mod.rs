@@ -6,6 +6,7 @@ mod anomaly;
 mod evaluate;
 mod export;
 mod folds;
+mod import;
 mod inspect;
 mod outputs;
 mod predict;
@@ -41,6 +42,7 @@ enum Command {
     Anomaly(anomaly::Anomaly),
     Quantize(quantize::Quantize),
     Export(export::Export),
+    Import(import::Import),
     Inspect(inspect::Inspect),
 }
 
@@ -54,6 +56,7 @@ pub fn main() -> ExitCode {
         Command::Anomaly(command) => command.run(),
         Command::Quantize(command) => command.run(),
         Command::Export(command) => command.run(),
+        Command::Import(command) => command.run(),
         Command::Inspect(command) => command.run(),
     };
     match result {

@@ -1,0 +1,177 @@
+//! Keras: `.keras` archives, whole models in legacy `.h5`, and `.weights.h5` with a description of the network.
+//!
+//! The architecture is in a JSON document ([`config`]), the weights in HDF5 ([`weights`]); [`layers`] makes steps of both.
+
+mod config;
+mod layers;
+mod weights;
+
+use std::io::{Cursor, Read};
+
+use grulet::spec::{self, Output, Reset};
+use serde_json::Value;
+use zip::ZipArchive;
+
+use super::chain::{Activation, Chain, Graph, Op, Source, Step};
+use super::{ImportError, MAX_BYTES, Options, description};
+use crate::config::{LayerConfig, ModelConfig};
+use config::Model;
+use layers::{Version, dense_of, embedding_of, gru_of};
+use weights::Weights;
+
+/// The largest JSON document that is read, in bytes.
+const MAX_JSON: u64 = 16 << 20;
+
+/// Reads a `.keras` archive.
+pub(super) fn read_zip(bytes: Vec<u8>) -> Result<Source, ImportError> {
+    let damaged = |error: zip::result::ZipError| ImportError::Damaged(format!("the archive: {error}"));
+    let mut archive = ZipArchive::new(Cursor::new(bytes)).map_err(damaged)?;
+    if archive.index_for_name("config.json").is_none() || archive.index_for_name("model.weights.h5").is_none() {
+        return Err(ImportError::UnknownKind { advice: "this archive has no config.json and model.weights.h5" });
+    }
+    let mut entry = |name: &str, limit: u64| {
+        let entry = archive.by_name(name).map_err(damaged)?;
+        let size = entry.size();
+        let mut bytes = Vec::new();
+        let unreadable = |error| ImportError::Damaged(format!("{name}: {error}"));
+        entry.take(limit + 1).read_to_end(&mut bytes).map_err(unreadable)?;
+        if bytes.len() as u64 > limit {
+            return Err(ImportError::TooLarge { what: name.to_owned(), bytes: size.max(limit + 1), limit });
+        }
+        Ok(bytes)
+    };
+    let json = |name: &str, bytes: Vec<u8>| -> Result<Value, ImportError> {
+        serde_json::from_slice(&bytes).map_err(|error| ImportError::Damaged(format!("{name}: {error}")))
+    };
+    let config = json("config.json", entry("config.json", MAX_JSON)?)?;
+    let version = match entry("metadata.json", MAX_JSON) {
+        Ok(bytes) => json("metadata.json", bytes)?["keras_version"].as_str().map(str::to_owned),
+        Err(_) => None,
+    };
+    let weights = Weights::open(entry("model.weights.h5", MAX_BYTES)?)?;
+    whole(&config, version, &weights, "Keras archive")
+}
+
+/// Reads an `.h5`: a whole model, or weights alone.
+pub(super) fn read_hdf5(bytes: Vec<u8>, options: &Options) -> Result<Source, ImportError> {
+    let weights = Weights::open(bytes)?;
+    let version = weights.attribute("keras_version");
+    if let (Some(text), None) = (weights.attribute("model_config"), &options.like) {
+        let config = serde_json::from_str(&text)
+            .map_err(|error| ImportError::Damaged(format!("the attribute model_config: {error}")))?;
+        return whole(&config, version, &weights, "Keras model in HDF5");
+    }
+    let Some(path) = &options.like else {
+        return Err(ImportError::Unsaid {
+            what: "what its network is: it holds weights alone".to_owned(),
+            fix: "describe it with --like CONFIG.toml, whose [model] is that of a training, or give the .keras file"
+                .to_owned(),
+        });
+    };
+    described(&description::load(path)?, &weights)
+}
+
+/// A model that says what its network is.
+fn whole(config: &Value, version: Option<String>, weights: &Weights, format: &str) -> Result<Source, ImportError> {
+    let format = match &version {
+        Some(version) => format!("{format}, Keras {version}"),
+        None => format.to_owned(),
+    };
+    let model = Model::parse(config)?;
+    let mut source = Source {
+        format,
+        name: model.name.clone(),
+        graph: Graph::Chain(Chain::default()),
+        skipped: Vec::new(),
+        guesses: Vec::new(),
+    };
+    let version = match version.as_deref().and_then(|version| version.split('.').next()) {
+        Some("1" | "2") => Version::Two,
+        Some(_) => Version::Three,
+        None => Version::Unknown,
+    };
+    let paths = model.paths()?;
+    let mut chains = Vec::new();
+    for path in &paths {
+        chains.push(layers::chain(path, version, weights, &mut source)?);
+    }
+    let mut chains = chains.into_iter();
+    source.graph = match (chains.next(), chains.next()) {
+        (Some(encoder), Some(decoder)) => Graph::Pair { encoder, decoder },
+        (Some(chain), None) => Graph::Chain(chain),
+        _ => return Err(ImportError::Damaged("the model has no layers".to_owned())),
+    };
+    Ok(source)
+}
+
+/// Weights alone, with a description of their network.
+fn described(model: &ModelConfig, weights: &Weights) -> Result<Source, ImportError> {
+    let mut numbers = [0usize; 3];
+    let mut chain_of = |layers: &[LayerConfig], last: bool| -> Result<Chain, ImportError> {
+        let mut chain = Chain::default();
+        for layer in layers {
+            let (kind, class) = match layer {
+                LayerConfig::Gru { .. } => (0, "gru"),
+                LayerConfig::Dense { .. } => (1, "dense"),
+                LayerConfig::Embedding { .. } => (2, "embedding"),
+                LayerConfig::Pool { over } => {
+                    chain.steps.push(Step { name: "pool".to_owned(), op: Op::Pool(*over), tensors: Vec::new() });
+                    continue;
+                }
+            };
+            let name = match numbers[kind] {
+                0 => class.to_owned(),
+                number => format!("{class}_{number}"),
+            };
+            numbers[kind] += 1;
+            let tensors = weights.of_class(&name)?;
+            let step = match *layer {
+                LayerConfig::Gru { units, reset, gate, candidate } => {
+                    let gate = match gate {
+                        spec::Gate::Sigmoid => Activation::Sigmoid,
+                        spec::Gate::HardSigmoid => Activation::HardSigmoid { alpha: 0.2, beta: 0.5 },
+                    };
+                    let candidate = match candidate {
+                        spec::Candidate::Tanh => Activation::Tanh,
+                        spec::Candidate::Relu => Activation::Relu,
+                        spec::Candidate::Linear => Activation::Linear,
+                    };
+                    gru_of(&name, tensors, units.into(), Some(reset == Reset::After), gate, candidate)?
+                }
+                LayerConfig::Dense { units, activation } => {
+                    let activation = match activation {
+                        spec::Activation::Linear => Activation::Linear,
+                        spec::Activation::Sigmoid => Activation::Sigmoid,
+                        spec::Activation::HardSigmoid => Activation::HardSigmoid { alpha: 0.2, beta: 0.5 },
+                        spec::Activation::Tanh => Activation::Tanh,
+                        spec::Activation::Relu => Activation::Relu,
+                        spec::Activation::Softmax => Activation::Softmax,
+                    };
+                    dense_of(&name, tensors, (units > 0).then_some(units.into()), activation)?
+                }
+                _ => embedding_of(&name, tensors)?,
+            };
+            chain.steps.push(step);
+        }
+        if last && !chain.steps.iter().any(|step| matches!(step.op, Op::Pool(_))) {
+            // Dense layers after the last GRU see the last step alone.
+            let at = chain.steps.iter().rposition(|step| matches!(step.op, Op::Gru(_))).map_or(0, |at| at + 1);
+            chain.steps.insert(at, Step { name: "last step".to_owned(), op: Op::LastStep, tensors: Vec::new() });
+        }
+        chain.inputs = chain.first_inputs().unwrap_or(0);
+        Ok(chain)
+    };
+    let graph = match model.output {
+        Output::Sequence(_) => {
+            Graph::Pair { encoder: chain_of(&model.encoder, false)?, decoder: chain_of(&model.layers, false)? }
+        }
+        output => Graph::Chain(chain_of(&model.layers, output == Output::LastStep)?),
+    };
+    Ok(Source {
+        format: "Keras weights".to_owned(),
+        name: String::new(),
+        graph,
+        skipped: Vec::new(),
+        guesses: Vec::new(),
+    })
+}

@@ -1,0 +1,238 @@
+//! Models of other frameworks.
+//!
+//! In the order that things pass: a reader (`keras`) makes a [`chain`] of what a file holds → what the runtime has no
+//! layer for is folded into its neighbours → a checkpoint, from which everything else goes on as after a training →
+//! [`check`] holds the model to the source: to its graph computed in `f64`, and to outputs that the source has given.
+//!
+//! If a file holds anything that is not understood, then the import fails and names it. Nothing in a file is ever run.
+
+pub mod chain;
+pub mod check;
+mod description;
+mod error;
+mod fold;
+mod keras;
+mod reference;
+
+use std::fs::File;
+use std::io::Read;
+use std::path::{Path, PathBuf};
+
+use grulet::spec::{Decoding, Output};
+
+pub use error::ImportError;
+
+use crate::checkpoint::{Card, Checkpoint, Origin as RunOrigin};
+use crate::files::FileError;
+use crate::nn::{Network, Optimizer, Rng, Rule};
+use chain::{Chain, Graph, Op, Origin, Source, Step};
+
+/// The largest file that is read, in bytes: far above what a microcontroller's flash holds.
+pub const MAX_BYTES: u64 = 96 << 20;
+
+/// Steps of the self-test that an imported model carries.
+const GOLDEN_STEPS: usize = 16;
+
+/// What a file does not say.
+#[derive(Clone, Debug, Default)]
+pub struct Options {
+    /// The model's name; the file's own, else the file's name, unless given.
+    pub name: Option<String>,
+    /// A TOML file whose `[model]` describes the network, for files that hold weights alone.
+    pub like: Option<PathBuf>,
+    /// Of an encoder-decoder: the token that its decoder takes first.
+    pub start: Option<u16>,
+    /// Of an encoder-decoder: the token that ends a sequence.
+    pub stop: Option<u16>,
+    /// Of an encoder-decoder: tokens of the longest sequence.
+    pub longest: Option<u16>,
+}
+
+/// An imported model.
+#[derive(Clone, Debug)]
+pub struct Imported {
+    /// What kind of file it was.
+    pub format: String,
+    /// The model, as a training would leave it.
+    pub checkpoint: Checkpoint,
+    /// Where each tensor went.
+    pub rows: Vec<Row>,
+    /// What was left out, and why that changes nothing.
+    pub skipped: Vec<String>,
+    /// What the file does not say and was guessed.
+    pub guesses: Vec<String>,
+    /// The source's own graph.
+    pub(super) graph: Graph,
+}
+
+/// A tensor of the source, and where it went.
+#[derive(Clone, Debug, PartialEq, Eq, serde::Serialize)]
+pub struct Row {
+    /// The tensor in the source.
+    #[serde(flatten)]
+    pub origin: Origin,
+    /// The tensor here: `gru.kernel`, or the scale of the inputs.
+    pub target: String,
+}
+
+/// Imports the file at `path`.
+///
+/// # Errors
+/// If it cannot be read, is damaged, or holds anything that is not understood.
+pub fn import(path: &Path, options: &Options) -> Result<Imported, ImportError> {
+    build(read(path, options)?, path, options)
+}
+
+/// What the file at `path` holds.
+fn read(path: &Path, options: &Options) -> Result<Source, ImportError> {
+    let bytes = read_limited(path)?;
+    match &bytes[..] {
+        [0x89, b'H', b'D', b'F', ..] => keras::read_hdf5(bytes, options),
+        [b'P', b'K', 3, 4, ..] => keras::read_zip(bytes),
+        [_, _, _, _, b'T', b'F', b'L', b'3', ..] => Err(ImportError::unsupported(
+            "a .tflite file",
+            "it has no GRU any more: import the .keras file that it was converted from",
+        )),
+        _ => Err(ImportError::UnknownKind { advice: "give a .keras or .h5 file" }),
+    }
+}
+
+/// The bytes of a file that may be too large.
+fn read_limited(path: &Path) -> Result<Vec<u8>, ImportError> {
+    let failed = |source| FileError::new(path, "read", source);
+    let file = File::open(path).map_err(failed)?;
+    let length = file.metadata().map_err(failed)?.len();
+    let mut bytes = Vec::new();
+    file.take(MAX_BYTES + 1).read_to_end(&mut bytes).map_err(failed)?;
+    if bytes.len() as u64 > MAX_BYTES {
+        let (what, bytes) = ("the file".to_owned(), length.max(bytes.len() as u64));
+        return Err(ImportError::TooLarge { what, bytes, limit: MAX_BYTES });
+    }
+    Ok(bytes)
+}
+
+/// A model from what a reader has found.
+fn build(mut source: Source, path: &Path, options: &Options) -> Result<Imported, ImportError> {
+    let file = path.file_name().map_or_else(String::new, |name| name.to_string_lossy().into_owned());
+    let stem = path.file_stem().map_or_else(String::new, |name| name.to_string_lossy().into_owned());
+    let mut card = Card { data: file, metric: "imported".to_owned(), ..Card::default() };
+    card.name = match &options.name {
+        Some(name) => name.clone(),
+        None if source.name.is_empty() => stem,
+        None => source.name.clone(),
+    };
+    let (params, origins, scaling, channels) = match &mut source.graph {
+        Graph::Chain(chain) => {
+            let folded = fold::fold(chain.clone())?;
+            card.output = if folded.last { Output::LastStep } else { Output::EveryStep };
+            card.window = if folded.last { chain.window as u32 } else { 0 };
+            card.layers = folded.layers;
+            (card.mean, card.std) = (folded.mean, folded.std);
+            (card.target_mean, card.target_std) = (folded.target_mean, folded.target_std);
+            (folded.params, folded.origins, folded.scaling, chain.inputs)
+        }
+        Graph::Pair { encoder, decoder } => {
+            take_tokens(decoder);
+            let (mut before, after) = (fold::fold(encoder.clone())?, fold::fold(decoder.clone())?);
+            if after.last || !after.mean.is_empty() || !before.target_std.is_empty() || !after.target_std.is_empty() {
+                return Err(ImportError::unsupported(
+                    "an encoder-decoder whose decoder scales its inputs or answers at its last step only",
+                    "let it take tokens and return sequences",
+                ));
+            }
+            let said = |value: Option<u16>, what: &str, flag: &str| {
+                value.ok_or_else(|| ImportError::Unsaid {
+                    what: format!("{what} of its encoder-decoder"),
+                    fix: format!("give {flag}"),
+                })
+            };
+            card.output = Output::Sequence(Decoding {
+                encoder: before.layers.len() as u8,
+                start: said(options.start, "the start token", "--start TOKEN")?,
+                stop: said(options.stop, "the stop token", "--stop TOKEN")?,
+                longest: said(options.longest, "the longest sequence", "--longest TOKENS")?,
+            });
+            before.layers.extend(after.layers);
+            before.origins.extend(after.origins);
+            before.params.extend(after.params);
+            card.layers = before.layers;
+            (card.mean, card.std) = (before.mean, before.std);
+            (before.params, before.origins, before.scaling, encoder.inputs)
+        }
+    };
+    card.golden = golden(&card, channels, &source.graph);
+    let network = Network::from_params(&card.layers, card.output, params)?;
+    let rows = rows(&network, origins, scaling);
+    let checkpoint = Checkpoint {
+        epoch: 0,
+        value: 0.0,
+        params: network.params().to_vec(),
+        optimizer: Optimizer::new(network.params().len(), Rule::Sgd { momentum: 0.0, nesterov: false }),
+        origin: RunOrigin::default(),
+        card,
+    };
+    Ok(Imported {
+        format: source.format,
+        checkpoint,
+        rows,
+        skipped: source.skipped,
+        guesses: source.guesses,
+        graph: source.graph,
+    })
+}
+
+/// Puts a table of one-hot vectors before a decoder that takes such vectors: it is given tokens here.
+fn take_tokens(decoder: &mut Chain) {
+    if matches!(decoder.steps.first(), Some(Step { op: Op::Embedding { .. }, .. })) {
+        return;
+    }
+    let width = decoder.inputs;
+    let mut vectors = vec![0.0; width * width];
+    vectors.iter_mut().step_by(width + 1).for_each(|one| *one = 1.0);
+    let op = Op::Embedding { vocabulary: width, outputs: width, vectors };
+    decoder.steps.insert(0, Step { name: "tokens as one-hot vectors".to_owned(), op, tensors: Vec::new() });
+    decoder.inputs = 1;
+}
+
+/// Inputs for the self-test: normal around what the model takes for the middle, or random tokens.
+fn golden(card: &Card, channels: usize, graph: &Graph) -> Vec<f32> {
+    let (Graph::Chain(chain) | Graph::Pair { encoder: chain, .. }) = graph;
+    let mut rng = Rng::new(1, 0);
+    let steps = if chain.window > 0 { chain.window.min(GOLDEN_STEPS) } else { GOLDEN_STEPS };
+    samples(chain, card, steps * channels, &mut rng)
+}
+
+/// `count` inputs that `chain` takes.
+fn samples(chain: &Chain, card: &Card, count: usize, rng: &mut Rng) -> Vec<f32> {
+    let vocabulary = match chain.steps.first() {
+        Some(Step { op: Op::Embedding { vocabulary, .. }, .. }) => Some(*vocabulary),
+        _ => None,
+    };
+    let sample = |index: usize| match vocabulary {
+        Some(tokens) => (rng.uniform() * tokens as f64).floor() as f32,
+        None => {
+            let of = |values: &[f32], default| values.get(index % chain.inputs).copied().unwrap_or(default);
+            of(&card.mean, 0.0) + of(&card.std, 1.0) * rng.normal() as f32
+        }
+    };
+    (0..count).map(sample).collect()
+}
+
+/// The table of what went where.
+fn rows(network: &Network<f32>, origins: Vec<Vec<Origin>>, scaling: Vec<Origin>) -> Vec<Row> {
+    let mut rows: Vec<Row> =
+        scaling.into_iter().map(|origin| Row { origin, target: "the scale of inputs or outputs".to_owned() }).collect();
+    for (layer, origins) in origins.into_iter().enumerate() {
+        let tensors = || network.tensors().iter().filter(|tensor| tensor.layer == layer);
+        for origin in origins {
+            let named = tensors().find(|tensor| tensor.name.rsplit('.').next() == Some(origin.part));
+            let target = match named.or_else(|| tensors().next()) {
+                Some(tensor) if origin.part.is_empty() => format!("folded into {}", tensor.name),
+                Some(tensor) => tensor.name.clone(),
+                None => format!("layer {layer}"),
+            };
+            rows.push(Row { origin, target });
+        }
+    }
+    rows
+}
