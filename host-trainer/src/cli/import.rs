@@ -15,7 +15,7 @@ use crate::data::{NpyArray, Npz};
 use crate::evaluate::Loaded;
 use crate::export::export;
 use crate::files;
-use crate::import::check::{self, Difference};
+use crate::import::check::{self, Difference, Given};
 use crate::import::{self, Options, Row};
 use crate::summary::{net_type_of, summary_of, thousands};
 
@@ -50,7 +50,7 @@ pub struct Import {
     /// Inputs and the outputs that the source gave for them: one .npz, or two .npy.
     #[arg(long, value_name = "FILE", num_args = 1..=2)]
     check: Vec<PathBuf>,
-    /// The arrays of the .npz of `--check`.
+    /// The arrays of the .npz of `--check`; of an encoder-decoder three, with what its decoder was given in the middle.
     #[arg(long, value_name = "X,Y", default_value = "x,out", requires = "check")]
     keys: String,
     /// The arrays of `--check` have the steps first, (T, N, …), as PyTorch without `batch_first`.
@@ -104,8 +104,9 @@ impl Import {
         let checked = match self.check.is_empty() {
             true => None,
             false => {
-                let (x, y) = self.arrays()?;
-                Some(check::against_outputs(&blob, &x, &y, self.time_major, self.tolerance).with_context(named)?)
+                let (x, tokens, y) = self.arrays()?;
+                let given = Given { x: &x, tokens: tokens.as_ref(), y: &y, time_major: self.time_major };
+                Some(check::against_outputs(&blob, given, self.tolerance).with_context(named)?)
             }
         };
         let loaded = Loaded::<Exact>::from_blob(&blob)?;
@@ -144,15 +145,17 @@ impl Import {
     }
 
     /// The arrays of `--check`.
-    fn arrays(&self) -> anyhow::Result<(NpyArray, NpyArray)> {
+    fn arrays(&self) -> anyhow::Result<(NpyArray, Option<NpyArray>, NpyArray)> {
         if let [x, y] = &self.check[..] {
-            return Ok((npy(x)?, npy(y)?));
+            return Ok((npy(x)?, None, npy(y)?));
         }
-        let Some((x, y)) = self.keys.split_once(',') else {
-            bail!("--keys is {:?}, but must name two arrays: X,Y", self.keys);
-        };
         let mut npz = Npz::open(&self.check[0])?;
-        Ok((npz.array(x.trim(), "--keys")?, npz.array(y.trim(), "--keys")?))
+        let mut array = |key: &str| npz.array(key.trim(), "--keys");
+        match self.keys.split(',').collect::<Vec<_>>()[..] {
+            [x, y] => Ok((array(x)?, None, array(y)?)),
+            [x, tokens, y] => Ok((array(x)?, Some(array(tokens)?), array(y)?)),
+            _ => bail!("--keys is {:?}, but must name two arrays, X,Y, or three: X,TOKENS,Y", self.keys),
+        }
     }
 
     fn text(&self, report: &Report, summary: &str) -> Result<String, std::fmt::Error> {

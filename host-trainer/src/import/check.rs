@@ -65,6 +65,21 @@ pub enum CheckError {
         /// What would fit.
         expected: String,
     },
+    /// An encoder-decoder without what its decoder was given.
+    #[error(
+        "an encoder-decoder needs what its decoder was given too: name three arrays, --keys X,TOKENS,Y, of one .npz"
+    )]
+    NoTokens,
+    /// A decoder's tokens that do not begin with its start token.
+    #[error(
+        "the decoder's tokens of series {series} do not begin with {start}, or are no one-hot vectors; give the right --start"
+    )]
+    Start {
+        /// The series, from 0.
+        series: usize,
+        /// The start token.
+        start: u16,
+    },
 }
 
 /// Compares the model in `blob` with the source's own graph, computed in `f64` on inputs that are made here.
@@ -102,22 +117,31 @@ pub fn against_graph(imported: &Imported, blob: &AlignedBytes, tolerance: f64) -
     compare(blob, series, &expected, tolerance)
 }
 
-/// Compares the model in `blob` with what its source gave: inputs `x`, `(N, T, I)` or `(N, T)`, and outputs `y`, `(N, T, O)` or
-/// `(N, O)`; without N for a single series. With `time_major` the first two are `(T, N, …)`.
+/// What a source gave: inputs `x`, `(N, T, I)` or `(N, T)`, and outputs `y`, `(N, T, O)` or `(N, O)`; without N for a single
+/// series.
+#[derive(Clone, Copy, Debug)]
+pub struct Given<'a> {
+    /// The inputs.
+    pub x: &'a NpyArray,
+    /// What the decoder of an encoder-decoder was given: tokens `(N, U)` with the start token first, or such one-hot vectors
+    /// `(N, U, V)`. Nothing for a chain.
+    pub tokens: Option<&'a NpyArray>,
+    /// The outputs.
+    pub y: &'a NpyArray,
+    /// Whether the first two dimensions are `(T, N, …)`.
+    pub time_major: bool,
+}
+
+/// Compares the model in `blob` with what its source gave.
 ///
 /// # Errors
 /// If the shapes do not fit the model.
-pub fn against_outputs(
-    blob: &AlignedBytes,
-    x: &NpyArray,
-    y: &NpyArray,
-    time_major: bool,
-    tolerance: f64,
-) -> Result<Difference, CheckError> {
+pub fn against_outputs(blob: &AlignedBytes, given: Given<'_>, tolerance: f64) -> Result<Difference, CheckError> {
+    let Given { x, y, time_major, .. } = given;
     let model = Loaded::<Exact>::from_blob(blob)?;
-    let (inputs, outputs) = (model.header().inputs(), model.header().outputs());
-    let every_step = model.header().output == Output::EveryStep;
-    let wrong = |what, array: &NpyArray, expected| CheckError::Shape { what, found: array.shape().to_vec(), expected };
+    let header = model.header();
+    let (inputs, outputs) = (header.inputs(), header.outputs());
+    let every_step = header.output == Output::EveryStep;
     let (n, steps) = match *x.shape() {
         [a, b, c] if c == inputs => (a, b),
         // A single series, or series of single numbers: the outputs tell which.
@@ -127,9 +151,21 @@ pub fn against_outputs(
         _ => return Err(wrong("the inputs", x, format!("(N, T, {inputs})"))),
     };
     let (n, steps) = if time_major && x.shape().len() == 3 { (steps, n) } else { (n, steps) };
-    let answers = if every_step { steps } else { 1 };
+    let sequences = match (header.output, given.tokens) {
+        (Output::Sequence(decoding), Some(tokens)) => decoder_tokens(tokens, n, decoding.start)?,
+        (Output::Sequence(_), None) => return Err(CheckError::NoTokens),
+        _ => vec![Vec::new(); n],
+    };
+    let answers = match header.output {
+        Output::EveryStep => steps,
+        Output::LastStep => 1,
+        Output::Sequence(_) => sequences.first().map_or(0, Vec::len),
+    };
     if y.len() != n * answers * outputs || n * steps == 0 {
-        let expected = if every_step { format!("({n}, {steps}, {outputs})") } else { format!("({n}, {outputs})") };
+        let expected = match header.output {
+            Output::LastStep => format!("({n}, {outputs})"),
+            _ => format!("({n}, {answers}, {outputs})"),
+        };
         return Err(wrong("the outputs", y, expected));
     }
     // Where series `s` has the frame of step `t`, of arrays with so many steps.
@@ -138,12 +174,42 @@ pub fn against_outputs(
         let frames = (0..steps).flat_map(|t| (0..width).map(move |i| (t, i)));
         frames.map(|(t, i)| array.number(at(s, t, steps) * width + i)).collect()
     };
-    let series = (0..n).map(|s| {
+    let series = sequences.into_iter().enumerate().map(|(s, targets)| {
         let x = values(x, s, steps, inputs).into_iter().map(|value| value as f32).collect();
-        one(s, x, Vec::new())
+        one(s, x, targets)
     });
     let expected: Vec<Vec<f64>> = (0..n).map(|s| values(y, s, answers, outputs)).collect();
     compare(blob, series.collect(), &expected, tolerance)
+}
+
+fn wrong(what: &'static str, array: &NpyArray, expected: String) -> CheckError {
+    CheckError::Shape { what, found: array.shape().to_vec(), expected }
+}
+
+/// What the decoder takes after the start token, of each series; the last one is of no account.
+fn decoder_tokens(array: &NpyArray, n: usize, start: u16) -> Result<Vec<Vec<f32>>, CheckError> {
+    let (count, width) = match *array.shape() {
+        [rows, count] if rows == n => (count, 1),
+        [rows, count, width] if rows == n => (count, width),
+        _ => return Err(wrong("the decoder's tokens", array, format!("({n}, U)"))),
+    };
+    let token = |index: usize| {
+        let frame: Vec<f64> = (0..width).map(|i| array.number(index * width + i)).collect();
+        match width {
+            1 => frame.first().map(|&token| token as f32),
+            _ => frame.iter().position(|&value| value == 1.0).map(|token| token as f32),
+        }
+    };
+    let mut sequences = Vec::new();
+    for series in 0..n {
+        let tokens: Option<Vec<f32>> = (0..count).map(|u| token(series * count + u)).collect();
+        let Some(mut tokens) = tokens.filter(|tokens| tokens.first() == Some(&f32::from(start))) else {
+            return Err(CheckError::Start { series, start });
+        };
+        tokens.rotate_left(1);
+        sequences.push(tokens);
+    }
+    Ok(sequences)
 }
 
 fn one(number: usize, x: Vec<f32>, targets: Vec<f32>) -> Series {

@@ -107,6 +107,9 @@ fn whole(config: &Value, version: Option<String>, weights: &Weights, format: &st
 /// Weights alone, with a description of their network.
 fn described(model: &ModelConfig, weights: &Weights) -> Result<Source, ImportError> {
     let mut numbers = [0usize; 3];
+    // Keras 2 lists its layers; the layout of Keras 3 has come with its hard sigmoid.
+    let alpha = if weights.lists_layers() { 0.2 } else { 1.0 / 6.0 };
+    let hard_sigmoid = Activation::HardSigmoid { alpha, beta: 0.5 };
     let mut chain_of = |layers: &[LayerConfig], last: bool| -> Result<Chain, ImportError> {
         let mut chain = Chain::default();
         for layer in layers {
@@ -129,7 +132,7 @@ fn described(model: &ModelConfig, weights: &Weights) -> Result<Source, ImportErr
                 LayerConfig::Gru { units, reset, gate, candidate } => {
                     let gate = match gate {
                         spec::Gate::Sigmoid => Activation::Sigmoid,
-                        spec::Gate::HardSigmoid => Activation::HardSigmoid { alpha: 0.2, beta: 0.5 },
+                        spec::Gate::HardSigmoid => hard_sigmoid,
                     };
                     let candidate = match candidate {
                         spec::Candidate::Tanh => Activation::Tanh,
@@ -142,7 +145,7 @@ fn described(model: &ModelConfig, weights: &Weights) -> Result<Source, ImportErr
                     let activation = match activation {
                         spec::Activation::Linear => Activation::Linear,
                         spec::Activation::Sigmoid => Activation::Sigmoid,
-                        spec::Activation::HardSigmoid => Activation::HardSigmoid { alpha: 0.2, beta: 0.5 },
+                        spec::Activation::HardSigmoid => hard_sigmoid,
                         spec::Activation::Tanh => Activation::Tanh,
                         spec::Activation::Relu => Activation::Relu,
                         spec::Activation::Softmax => Activation::Softmax,
@@ -167,11 +170,22 @@ fn described(model: &ModelConfig, weights: &Weights) -> Result<Source, ImportErr
         }
         output => Graph::Chain(chain_of(&model.layers, output == Output::LastStep)?),
     };
+    let is_hard = |layer: &LayerConfig| {
+        matches!(
+            layer,
+            LayerConfig::Gru { gate: spec::Gate::HardSigmoid, .. }
+                | LayerConfig::Dense { activation: spec::Activation::HardSigmoid, .. }
+        )
+    };
+    let guess = format!(
+        "hard sigmoid is taken for that of Keras {}, as the file is laid out so",
+        if alpha == 0.2 { "2" } else { "3" }
+    );
     Ok(Source {
         format: "Keras weights".to_owned(),
         name: String::new(),
         graph,
         skipped: Vec::new(),
-        guesses: Vec::new(),
+        guesses: model.all_layers().any(is_hard).then_some(guess).into_iter().collect(),
     })
 }

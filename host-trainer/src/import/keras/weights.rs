@@ -41,6 +41,11 @@ impl Weights {
         self.file.root_group().ok()?.attribute(name).ok()?.read_string().ok()
     }
 
+    /// Whether the file lists its layers in an attribute, as Keras 2 does.
+    pub fn lists_layers(&self) -> bool {
+        self.file.root_group().is_ok_and(|root| self.legacy(&root).is_some())
+    }
+
     /// The variables of the layer `name`, the `number`-th of its class, in Keras's order.
     pub fn of_layer(&self, name: &str, class: &str, number: usize) -> Result<Vec<Tensor>, ImportError> {
         let root = self.file.root_group().map_err(damaged)?;
@@ -48,22 +53,16 @@ impl Weights {
             return self.listed(&group, name);
         }
         let layers = self.container(&root)?;
-        let mut by_number = None;
         let numbered = match number {
             0 => class.to_owned(),
             number => format!("{class}_{number}"),
         };
-        for group in children(&layers)? {
-            let short = group.name().rsplit('/').next().unwrap_or("").to_owned();
-            if named(&group).is_some_and(|found| found == name) {
-                return variables(&group);
-            }
-            if short == numbered || short == name {
-                by_number = Some(group);
-            }
-        }
-        match by_number {
-            Some(group) => variables(&group),
+        let groups = children(&layers)?;
+        let noted = groups.iter().find(|group| named(group).is_some_and(|found| found == name));
+        // Before Keras noted names, the number among the layers of its class was all that told them apart.
+        let by = |wanted: &str| groups.iter().find(|group| short(group) == wanted);
+        match noted.or_else(|| by(&numbered)).or_else(|| by(name)) {
+            Some(group) => variables(group),
             None => Err(self.missing(&layers, name)),
         }
     }
@@ -77,8 +76,7 @@ impl Weights {
         let layers = self.container(&root)?;
         let distributed = name.replacen("dense", "time_distributed", 1);
         for group in children(&layers)? {
-            let short = group.name().rsplit('/').next().unwrap_or("");
-            if short == name || short == distributed {
+            if [name, &distributed].contains(&short(&group)) {
                 return variables(&group);
             }
         }
@@ -86,10 +84,8 @@ impl Weights {
     }
 
     fn missing(&self, layers: &Group, name: &str) -> ImportError {
-        let found: Vec<String> = children(layers).map_or_else(
-            |_| Vec::new(),
-            |groups| groups.iter().map(|group| group.name().rsplit('/').next().unwrap_or("").to_owned()).collect(),
-        );
+        let found: Vec<String> = children(layers)
+            .map_or_else(|_| Vec::new(), |groups| groups.iter().map(|group| short(group).to_owned()).collect());
         let found = if found.is_empty() { "no layers".to_owned() } else { found.join(", ") };
         ImportError::Missing { tensor: format!("weights of {name}"), found }
     }
@@ -143,6 +139,11 @@ impl Weights {
     }
 }
 
+/// The last part of a group's path.
+fn short(group: &Group) -> &str {
+    group.name().rsplit('/').next().unwrap_or("")
+}
+
 /// The layer's name that Keras 3 notes beside its variables.
 fn named(group: &Group) -> Option<String> {
     PARTS.iter().find_map(|part| {
@@ -163,9 +164,8 @@ fn variables(group: &Group) -> Result<Vec<Tensor>, ImportError> {
         let Some(vars) = walk(group, part).and_then(|group| group.group("vars").ok()) else { continue };
         for number in 0..MAX_ENTRIES {
             let Ok(dataset) = vars.dataset(&number.to_string()) else { break };
-            let layer = group.name().rsplit('/').next().unwrap_or("").to_owned();
             let part = if part.is_empty() { String::new() } else { format!("{part}/") };
-            tensors.push(tensor(&dataset, &format!("{layer}/{part}vars/{number}"))?);
+            tensors.push(tensor(&dataset, &format!("{}/{part}vars/{number}", short(group)))?);
         }
     }
     Ok(tensors)
