@@ -10,7 +10,15 @@ fn main() {
     let board = board(&root.join("boards"));
     fs::copy(board.join("memory.x"), out.join("memory.x")).expect("a board has a memory.x");
     println!("cargo:rustc-link-search={}", out.display());
+    let target = env::var("CARGO_CFG_TARGET_ARCH").expect("cargo sets CARGO_CFG_TARGET_ARCH");
+    if target.starts_with("riscv") {
+        // The linker script of Cortex-M includes it, that of RISC-V does not.
+        println!("cargo:rustc-link-arg-bins=-Tmemory.x");
+    }
     println!("cargo:rustc-link-arg-bins=-Tlink.x");
+    if env::var_os("CARGO_FEATURE_DEFMT").is_some() {
+        println!("cargo:rustc-link-arg-bins=-Tdefmt.x");
+    }
     println!("cargo:rustc-link-arg-bins=--nmagic");
     println!("cargo:rustc-env=GRULET_BOARD_RS={}", board.join("board.rs").display());
     println!("cargo:rerun-if-changed={}", board.display());

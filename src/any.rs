@@ -161,12 +161,72 @@ impl<M: AsMut<[u32]>, F: Format> AnyStream<'_, '_, M, F> {
     pub fn step_observed(
         &mut self,
         sample: &[f32],
-        mut observe: impl FnMut(usize, &[F::Unit], &[F::Unit]),
+        observe: impl FnMut(usize, &[F::Unit], &[F::Unit]),
     ) -> Result<&[f32], Error> {
+        let affine = self.affine;
+        let fill = |x: &mut [F::Unit]| {
+            for (((unit, &sample), &mean), &scale) in x.iter_mut().zip(sample).zip(affine.mean).zip(affine.scale) {
+                *unit = F::from_real(sample, mean, scale);
+            }
+        };
+        let (units, reals) = self.step_units(sample.len(), fill, observe)?;
+        let scales = affine.output_scale.iter().zip(affine.output_offset);
+        for ((real, &unit), (&scale, &offset)) in reals.iter_mut().zip(units).zip(scales) {
+            *real = F::to_real(unit, scale, offset);
+        }
+        Ok(reals)
+    }
+
+    /// One step in native units, without normalisation: for a front end that delivers what the network computes in.
+    /// NaN becomes 0, infinities ±2⁶⁴.
+    ///
+    /// # Errors
+    /// If `x` has another length than the model has inputs.
+    pub fn step_raw(&mut self, x: &[F::Unit]) -> Result<&[F::Unit], Error> {
+        let fill = |own: &mut [F::Unit]| {
+            for (own, &given) in own.iter_mut().zip(x) {
+                *own = F::sanitize(given);
+            }
+        };
+        Ok(self.step_units(x.len(), fill, |_, _, _| {})?.0)
+    }
+
+    /// A step for each of the `samples`, an array `(steps, inputs)`, into `outputs`, `(steps, outputs)`, with the same bits as
+    /// [`step`](Self::step).
+    ///
+    /// # Errors
+    /// If the samples are no whole number of steps, or there are not as many outputs; no step is then taken.
+    pub fn run(&mut self, samples: &[f32], outputs: &mut [f32]) -> Result<(), Error> {
+        // Never 0, but the compiler does not know.
+        let inputs = self.layers.first().map_or(1, LayerSpec::inputs).max(1);
+        let width = self.layers.last().map_or(1, LayerSpec::outputs).max(1);
+        let steps = samples.len() / inputs;
+        if !samples.len().is_multiple_of(inputs) {
+            return Err(Error::Length { what: "samples of `run`", expected: steps * inputs, found: samples.len() });
+        }
+        if !outputs.len().is_multiple_of(width) || outputs.len() / width != steps {
+            let expected = steps.saturating_mul(width);
+            return Err(Error::Length { what: "outputs of `run`", expected, found: outputs.len() });
+        }
+        for (sample, output) in samples.chunks(inputs).zip(outputs.chunks_mut(width)) {
+            copy(output, self.step(sample)?);
+        }
+        Ok(())
+    }
+
+    /// One step in native units: `fill` writes the `length` inputs. What comes of it: outputs in native units, and room for
+    /// them in real ones.
+    #[inline(always)]
+    fn step_units(
+        &mut self,
+        length: usize,
+        fill: impl FnOnce(&mut [F::Unit]),
+        mut observe: impl FnMut(usize, &[F::Unit], &[F::Unit]),
+    ) -> Result<(&[F::Unit], &mut [f32]), Error> {
         let layers = self.layers;
         let inputs = layers.first().map_or(0, LayerSpec::inputs);
-        if sample.len() != inputs {
-            return Err(Error::Length { what: "sample", expected: inputs, found: sample.len() });
+        if length != inputs {
+            return Err(Error::Length { what: "sample", expected: inputs, found: length });
         }
         let sizes = Sizes::of::<F>(layers);
         let Sizes { state, frame, operands, sums, outputs } = sizes;
@@ -177,11 +237,9 @@ impl<M: AsMut<[u32]>, F: Format> AnyStream<'_, '_, M, F> {
         let (mut x, mut y) = (part::<F::Unit>(&mut memory, frame), part::<F::Unit>(&mut memory, frame));
         let (operands, sums) = (part::<F::Unit>(&mut memory, operands), part::<F::Sum>(&mut memory, sums));
         let reals = numbers_mut::<f32>(memory);
-        let (affine, mut tensors) = (self.affine, self.tensors);
+        let mut tensors = self.tensors;
 
-        for (((unit, &sample), &mean), &scale) in x.iter_mut().zip(sample).zip(affine.mean).zip(affine.scale) {
-            *unit = F::from_real(sample, mean, scale);
-        }
+        fill(x.get_mut(..inputs).unwrap_or_default());
         for (index, layer) in layers.iter().enumerate() {
             let weights = take(&mut tensors, layer.lines(F::STORAGE) as usize);
             let (Some(inputs), Some(outputs)) = (x.get(..layer.inputs()), y.get_mut(..layer.outputs())) else {
@@ -220,12 +278,7 @@ impl<M: AsMut<[u32]>, F: Format> AnyStream<'_, '_, M, F> {
             observe(index, inputs, outputs);
             core::mem::swap(&mut x, &mut y);
         }
-        let outputs = reals.get_mut(..outputs).unwrap_or_default();
-        let scales = affine.output_scale.iter().zip(affine.output_offset);
-        for ((real, &unit), (&scale, &offset)) in outputs.iter_mut().zip(&*x).zip(scales) {
-            *real = F::to_real(unit, scale, offset);
-        }
-        Ok(outputs)
+        Ok((x.get(..outputs).unwrap_or_default(), reals.get_mut(..outputs).unwrap_or_default()))
     }
 
     /// Forgets all samples.

@@ -1,14 +1,29 @@
 //! What the binaries share: the board, printing, and the samples that they stream.
 //!
-//! A board is a folder of `boards/` with its memory map (`memory.x`) and a `board.rs` of a few lines: a name, `print`,
-//! `exit` and a counter. Everything else is the same source for every board.
+//! A board is a folder of `boards/` with its memory map (`memory.x`), what the build must know of it (`board.toml`), and a
+//! `board.rs` of a few lines: a name, `print`, `exit` and a counter. Everything else is the same source for every board.
 #![no_std]
 
+#[cfg(feature = "defmt")]
+pub mod defmt;
+#[cfg(feature = "dwt")]
+pub mod dwt;
+#[cfg(target_arch = "riscv32")]
+pub mod minstret;
+#[cfg(feature = "microbit-v1")]
+pub mod nrf51_timer;
 mod samples;
-mod semihosting;
+pub mod semihosting;
 pub mod stack;
 pub mod stream;
-mod systick;
+#[cfg(target_arch = "arm")]
+pub mod systick;
+
+/// What marks the function that a program starts with.
+#[cfg(target_arch = "arm")]
+pub use cortex_m_rt::entry;
+#[cfg(target_arch = "riscv32")]
+pub use riscv_rt::entry;
 
 /// The board that this was built for.
 pub mod board {
@@ -17,9 +32,10 @@ pub mod board {
 
 pub use samples::Samples;
 
-/// Instructions in so many ticks of the board's counter, where QEMU counts them.
-pub fn instructions(ticks: u64) -> u64 {
-    ticks * 1000 / board::TICKS_PER_MICROSECOND
+/// Instructions in so many ticks of the board's counter, where QEMU counts them; cycles, where a chip does
+/// ([`board::UNIT`]).
+pub fn counted(ticks: u64) -> u64 {
+    ticks * 1000 / board::TICKS_PER_1000
 }
 
 /// Prints a line to whoever watches the board.

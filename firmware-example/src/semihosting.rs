@@ -2,23 +2,21 @@
 
 use core::fmt::{Arguments, Write};
 
-use cortex_m_semihosting::{debug, hio};
+use semihosting::io::{self, Write as _};
+use semihosting::process::ExitCode;
 
 /// Prints to the standard output of the emulator or debugger.
 pub fn print(text: Arguments<'_>) {
     // One call for a line: each one stops the processor. A line longer than the buffer is cut.
     let mut line = heapless::String::<256>::new();
     let _ = line.write_fmt(text);
-    if let Ok(mut out) = hio::hstdout() {
+    if let Ok(mut out) = io::stdout() {
         let _ = out.write_all(line.as_bytes());
     }
 }
 
-/// Ends the program; QEMU ends with exit code 0 or 1.
+/// Ends the program, and QEMU or `probe-rs run` with exit code 0 or 1.
 pub fn exit(result: Result<(), ()>) -> ! {
-    debug::exit(if result.is_ok() { debug::EXIT_SUCCESS } else { debug::EXIT_FAILURE });
-    // A debugger may continue after the exit.
-    loop {
-        cortex_m::asm::wfi();
-    }
+    let code = if result.is_ok() { ExitCode::SUCCESS } else { ExitCode::FAILURE };
+    code.exit_process()
 }

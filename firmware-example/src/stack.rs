@@ -18,7 +18,7 @@ pub struct Paint {
 #[inline(never)]
 pub fn paint<const BYTES: usize>() -> Paint {
     let words = BYTES / 4;
-    let pointer = cortex_m::register::msp::read() as usize;
+    let pointer = stack_pointer();
     let paint = Paint { bottom: (pointer - 4 * (MARGIN + words)) as *mut u32, words };
     for i in 0..words {
         // SAFETY: boards have far more free RAM below the stack pointer than is painted, nothing else uses it, and the
@@ -26,6 +26,21 @@ pub fn paint<const BYTES: usize>() -> Paint {
         unsafe { write_volatile(paint.bottom.add(i), PAINT) };
     }
     paint
+}
+
+#[cfg(target_arch = "arm")]
+#[inline(always)]
+fn stack_pointer() -> usize {
+    cortex_m::register::msp::read() as usize
+}
+
+#[cfg(target_arch = "riscv32")]
+#[inline(always)]
+fn stack_pointer() -> usize {
+    let pointer;
+    // SAFETY: copies a register.
+    unsafe { core::arch::asm!("mv {}, sp", out(reg) pointer, options(nomem, nostack, preserves_flags)) };
+    pointer
 }
 
 impl Paint {

@@ -6,7 +6,7 @@ use grulet::layer::Frame;
 use grulet::{BitHash, Error, Model, Network, Stream};
 
 use crate::board::Counter;
-use crate::{Samples, instructions, println};
+use crate::{Samples, board, counted, println};
 
 /// Streams `samples` through the model in `blob` and prints what comes of it.
 ///
@@ -40,6 +40,6 @@ where
     println!("mse: {:.6}", squares / f64::from(steps * O as u32));
     println!("hash of all output bits: {:016x}", hash.finish());
     println!("RAM of the stream: {} bytes", size_of::<Stream<'_, N>>());
-    println!("instructions per step: {}", instructions(ticks) / u64::from(steps));
+    println!("{} per step: {}", board::UNIT, counted(ticks) / u64::from(steps));
     Ok(())
 }

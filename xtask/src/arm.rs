@@ -1,4 +1,4 @@
-//! Ways to build for an Arm target: the toolchain's own target, `rustup target add`, or a distribution's rustc that builds
+//! Ways to build for an Arm or RISC-V target: the toolchain's own target, `rustup target add`, or a distribution's rustc that builds
 //! the core library from source.
 
 use std::env;
@@ -40,6 +40,11 @@ impl Way {
         distribution().with_context(|| {
             format!("cannot build for {target}; the easiest way to be able to: rustup target add {target}")
         })
+    }
+
+    /// The way that is there already, with nothing installed for it; rustup's if there is none.
+    pub fn present(target: &str) -> Self {
+        if installed(target) || !ready() { Way::Rustup } else { distribution().unwrap_or(Way::Rustup) }
     }
 
     /// The compiler, asked for its version.

@@ -3,7 +3,10 @@
 use anyhow::{Result, bail};
 use clap::Args;
 
+use crate::boards::Board;
+use crate::cores::Cores;
 use crate::demo::Demo;
+use crate::firmware::Build;
 use crate::icount::Icount;
 use crate::{sh, test};
 
@@ -33,6 +36,13 @@ impl Ci {
         sh::run(sh::command("cargo").args(doc).env("RUSTDOCFLAGS", "-D warnings"))?;
         sh::say("the package as crates.io would get it");
         sh::run(sh::command("cargo").args(["package", "--package", "grulet", "--allow-dirty", "--quiet"]))?;
+        for board in Board::real()? {
+            sh::say(&format!("the firmware for {} ({})", board.name, board.core));
+            for binary in ["selftest", "bench"] {
+                board.build(binary, &Build::default())?;
+            }
+        }
+        Cores::COMPARE.run()?;
         Icount::COMPARE.run()?;
         Demo::default().run()?;
         sh::say("the demo again, with a fault that it must find");

@@ -8,8 +8,9 @@ use anyhow::{Context, Result, bail};
 use clap::Args;
 use grulet::blob::{CHECKSUM, checksum};
 
+use crate::boards::Board;
 use crate::compare::{Outputs, Samples, macs};
-use crate::firmware::{Board, Build, large_boards};
+use crate::firmware::Build;
 use crate::{qemu, sh};
 
 /// Arguments of `cargo xtask demo`.
@@ -41,7 +42,8 @@ impl Demo {
     /// Runs the command.
     pub fn run(self) -> Result<()> {
         let start = Instant::now();
-        qemu::ensure()?;
+        let large = Board::large()?;
+        qemu::ensure(&large)?;
         sh::say("building the trainer: a minute or two the first time");
         sh::run(sh::command("cargo").args(["build", "--release", "--quiet", "--package", "grulet-trainer"]))?;
 
@@ -92,7 +94,7 @@ impl Demo {
                 instructions: String::new(),
                 per_mac: String::new(),
             });
-            for board in large_boards() {
+            for board in &large {
                 rows.push(flashed.stream(board, &samples, &host, &hash, self.fault)?);
             }
             equal.push(format!("{} hash {hash}", flashed.format));

@@ -8,32 +8,8 @@ use clap::Args;
 use similar::TextDiff;
 
 use crate::arm::Way;
+use crate::boards::Board;
 use crate::{qemu, sh};
-
-/// A board of `firmware-example/boards/` that QEMU emulates.
-pub struct Board {
-    /// Name of its folder, of its cargo feature and of QEMU's machine.
-    pub name: &'static str,
-    /// Its processor.
-    pub core: &'static str,
-    /// The processor's Rust target.
-    pub target: &'static str,
-    /// Whether it has megabytes of memory, and not what a real chip has.
-    pub large: bool,
-}
-
-/// The boards, the default one first.
-pub const BOARDS: [Board; 4] = [
-    Board { name: "mps2-an386", core: "Cortex-M4F", target: "thumbv7em-none-eabihf", large: true },
-    Board { name: "mps2-an505", core: "Cortex-M33", target: "thumbv8m.main-none-eabihf", large: true },
-    Board { name: "mps2-an385", core: "Cortex-M3", target: "thumbv7m-none-eabi", large: true },
-    Board { name: "microbit", core: "Cortex-M0", target: "thumbv6m-none-eabi", large: false },
-];
-
-/// Those with room for a whole recording in flash, and for painting their stack.
-pub fn large_boards() -> impl Iterator<Item = &'static Board> {
-    BOARDS.iter().filter(|board| board.large)
-}
 
 /// The binary whose link proves that nothing panics, and the feature that it needs.
 const NO_PANIC: (&str, &str) = ("no_panic", "no-panic");
@@ -45,15 +21,22 @@ pub struct Build {
     pub environment: Vec<(&'static str, String)>,
 }
 
-fn package() -> PathBuf {
+/// The folder of the firmware's package.
+pub fn package() -> PathBuf {
     sh::root().join("firmware-example")
 }
 
 impl Board {
+    /// Where a binary's program will be. Builds and installs nothing.
+    pub fn program(&self, binary: &str) -> PathBuf {
+        let (_, folder) = Way::present(&self.target).cargo("build", &package(), &self.target);
+        folder.join("release").join(binary)
+    }
+
     /// Builds one binary, and returns the program.
     pub fn build(&self, binary: &str, build: &Build) -> Result<PathBuf> {
-        let way = Way::find(self.target)?;
-        let (mut cargo, folder) = way.cargo("build", &package(), self.target);
+        let way = Way::find(&self.target)?;
+        let (mut cargo, folder) = way.cargo("build", &package(), &self.target);
         let proof = if binary == NO_PANIC.0 { NO_PANIC.1 } else { "" };
         cargo.args(["--release", "--quiet", "--locked", "--no-default-features", "--bin", binary]);
         cargo.args(["--features", &format!("{},{proof}", self.name)]);
@@ -65,7 +48,7 @@ impl Board {
     /// Builds one binary, runs it, and returns what it printed.
     pub fn run(&self, binary: &str, build: &Build) -> Result<String> {
         let program = self.build(binary, build)?;
-        qemu::run(self.name, &program)
+        qemu::run(self, &program)
     }
 }
 
@@ -85,17 +68,15 @@ impl Qemu {
 
     /// Runs the command.
     pub fn run(self) -> Result<()> {
-        qemu::ensure()?;
+        let boards = Board::full()?;
+        qemu::ensure(&boards)?;
         let binaries = match &self.name {
             Some(name) => vec![name.clone()],
             None => with_snapshot()?,
         };
         for binary in &binaries {
-            let source = package().join("src/bin").join(binary).with_extension("rs");
-            if !source.is_file() {
-                bail!("there is no {}; firmware-example/src/bin has the binaries", source.display());
-            }
-            for (index, board) in BOARDS.iter().enumerate() {
+            let source = source(binary)?;
+            for (index, board) in boards.iter().enumerate() {
                 sh::say(&format!("{binary} on {} ({})", board.name, board.core));
                 let printed = board.run(binary, &Build::default())?;
                 eprint!("{printed}");
@@ -115,11 +96,20 @@ impl Qemu {
             .with_context(|| format!("cannot read {}; --overwrite makes one", path.display()))?;
         if expected != printed {
             let diff = TextDiff::from_lines(&expected, &printed);
-            let diff = diff.unified_diff().header("expected", board.name).to_string();
+            let diff = diff.unified_diff().header("expected", &board.name).to_string();
             bail!("the output differs from {}; if it should, renew it with --overwrite\n{diff}", path.display());
         }
         Ok(())
     }
+}
+
+/// The source of a binary; an error if there is no such binary.
+pub fn source(binary: &str) -> Result<PathBuf> {
+    let source = package().join("src/bin").join(binary).with_extension("rs");
+    if !source.is_file() {
+        bail!("there is no {}; firmware-example/src/bin has the binaries", source.display());
+    }
+    Ok(source)
 }
 
 /// The binaries that have a snapshot beside them.

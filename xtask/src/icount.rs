@@ -11,7 +11,8 @@ use grulet::spec::{Candidate, Gate, LayerSpec, Output, Reset, Storage};
 use object::{Object, ObjectSection, ObjectSymbol};
 
 use crate::arm::Way;
-use crate::firmware::{BOARDS, Board, Build};
+use crate::boards::Board;
+use crate::firmware::Build;
 use crate::{qemu, sh};
 
 /// Arguments of `cargo xtask icount`.
@@ -70,7 +71,8 @@ impl Icount {
 
     /// Runs the command.
     pub fn run(self) -> Result<()> {
-        qemu::ensure()?;
+        let boards = Board::full()?;
+        qemu::ensure(&boards)?;
         if !sh::succeeds(Command::new(VALGRIND).arg("--version")) {
             sh::apt_install(&[VALGRIND])?;
         }
@@ -78,7 +80,7 @@ impl Icount {
         let folder = sh::root().join("target/icount");
         fs::create_dir_all(&folder).with_context(|| format!("cannot make {}", folder.display()))?;
         let mut rows = Vec::new();
-        for board in &BOARDS {
+        for board in &boards {
             for (inputs, hidden) in SHAPES {
                 for storage in [Storage::F32, Storage::Int8] {
                     for reset in [Reset::Before, Reset::After] {
@@ -141,9 +143,9 @@ fn model_file(layer: LayerSpec, storage: Storage, folder: &Path) -> Result<PathB
 }
 
 fn measure(board: &Board, storage: Storage, inputs: u16, hidden: u16, reset: Reset, folder: &Path) -> Result<Row> {
-    let (layer, name) = subject(board.core, storage, inputs, hidden, reset);
+    let (layer, name) = subject(&board.core, storage, inputs, hidden, reset);
     let model = model_file(layer, storage, folder)?;
-    let soft_float = !board.target.ends_with("eabihf") && storage == Storage::F32;
+    let soft_float = !board.has_fpu() && storage == Storage::F32;
     let (inputs_measured, repeats) = if soft_float { ("20", "1") } else { ("1000", "8") };
     let build = Build {
         environment: vec![
@@ -191,7 +193,7 @@ fn measure_host(storage: Storage, inputs: u16, hidden: u16, reset: Reset, folder
 }
 
 /// Bytes of code and constants of a program, and how many of them are tables; the empty program holds the model too.
-fn size(program: &Path) -> Result<(u64, u64)> {
+pub fn size(program: &Path) -> Result<(u64, u64)> {
     let bytes = fs::read(program).with_context(|| format!("cannot read {}", program.display()))?;
     let elf = object::File::parse(&*bytes).with_context(|| program.display().to_string())?;
     let sections = elf.sections().filter(|section| matches!(section.name(), Ok(".text" | ".rodata" | ".data")));
@@ -247,10 +249,13 @@ struct Compilers {
     host: String,
 }
 
+/// All targets have the same compiler.
+const FIRMWARE_TARGET: &str = "thumbv7em-none-eabihf";
+
 impl Compilers {
     fn find() -> Result<Self> {
         let version = |rustc: &mut Command| Ok(sh::output(rustc)?.lines().next().unwrap_or_default().to_owned());
-        let firmware: Result<String> = version(&mut Way::find(BOARDS[0].target)?.rustc());
+        let firmware: Result<String> = version(&mut Way::find(FIRMWARE_TARGET)?.rustc());
         let host: Result<String> = version(sh::command("rustc").arg("--version"));
         Ok(Self { firmware: firmware?, host: host? })
     }

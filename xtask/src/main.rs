@@ -1,14 +1,17 @@
 //! The project's own commands.
 //!
 //! `sh` runs programs; `arm` finds a way to build for the chip, `qemu` an emulator to run it in; `firmware` builds and runs
-//! the binaries of `firmware-example/`. Over these: `demo`, `test`, `examples`, `ci`.
+//! the binaries of `firmware-example/` for its `boards`. Over these: `flash`, `cores`, `demo`, `test`, `examples`, `ci`.
 
 mod arm;
+mod boards;
 mod ci;
 mod compare;
+mod cores;
 mod demo;
 mod examples;
 mod firmware;
+mod flash;
 mod icount;
 mod qemu;
 mod sh;
@@ -36,6 +39,10 @@ enum Command {
     Test,
     /// Run the firmware's binaries in QEMU and compare what they print with the `.out` file beside each.
     Qemu(firmware::Qemu),
+    /// Build a firmware binary for a board on the desk, flash it and show what it prints.
+    Flash(flash::Flash),
+    /// Run the same models on every emulated core and compare bits and costs with benches/cores.md.
+    Cores(cores::Cores),
     /// Count the instructions of a GRU step on every core and compare with benches/icount.md.
     Icount(icount::Icount),
     /// Run steps of a model on this machine, for `icount` to count.
@@ -51,6 +58,8 @@ fn main() -> ExitCode {
         Command::Examples(command) => command.run(),
         Command::Test => test::run(),
         Command::Qemu(command) => command.run(),
+        Command::Flash(command) => command.run(),
+        Command::Cores(command) => command.run(),
         Command::Icount(command) => command.run(),
         Command::Steps(command) => command.run(),
         Command::Ci(command) => command.run(),

@@ -54,7 +54,7 @@ pub fn succeeds(command: &mut Command) -> bool {
 }
 
 /// A command as it would be typed.
-fn shown(command: &Command) -> String {
+pub fn shown(command: &Command) -> String {
     let words = std::iter::once(command.get_program()).chain(command.get_args());
     format!("`{}`", words.map(|word| word.to_string_lossy()).collect::<Vec<_>>().join(" "))
 }

@@ -2,8 +2,10 @@
 
 /// The board's name.
 pub const NAME: &str = "mps2-an505";
-/// Ticks of the counter in a microsecond, in which QEMU executes 1000 instructions under `-icount shift=0`.
-pub const TICKS_PER_MICROSECOND: u64 = 20;
+/// What the counter's ticks are turned into.
+pub const UNIT: &str = "instructions";
+/// Ticks of the counter in 1000 instructions, which take QEMU a microsecond under `-icount shift=0`.
+pub const TICKS_PER_1000: u64 = 20;
 /// The largest product that `kernels` compares: its matrix must fit the stack.
 pub const LARGEST_PRODUCT: usize = 64;
 /// Bytes below the stack that may be painted.

@@ -4,9 +4,8 @@
 
 use core::hint::black_box;
 
-use cortex_m_rt::entry;
 use grulet::include_model;
-use grulet_firmware::board;
+use grulet_firmware::{board, entry};
 
 #[entry]
 fn main() -> ! {

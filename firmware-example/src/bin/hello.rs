@@ -2,9 +2,8 @@
 #![no_std]
 #![no_main]
 
-use cortex_m_rt::entry;
 use grulet::{Aligned, Dense, Gru, Model, include_model};
-use grulet_firmware::{board, println};
+use grulet_firmware::{board, entry, println};
 
 // The line to edit: the network that the model was trained as; `grulet inspect` prints it.
 type Net = (Gru<2, 16>, Dense<16, 2>);

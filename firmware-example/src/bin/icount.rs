@@ -4,10 +4,9 @@
 
 use core::hint::black_box;
 
-use cortex_m_rt::entry;
 use grulet::*;
 use grulet_firmware::board::{self, Counter};
-use grulet_firmware::{instructions, println, stack};
+use grulet_firmware::{counted, entry, println, stack};
 use oorandom::Rand32;
 
 // `type Net = …;`, a single GRU, and how often to measure: chosen by the build.
@@ -54,7 +53,7 @@ fn count(model: Model<'static, Net>) -> ! {
         let ticks = with_restore.saturating_sub(counter.since(start));
         (least, most) = (least.min(ticks), most.max(ticks));
     }
-    let of_step = |ticks: u32| instructions(u64::from(ticks)) / u64::from(REPEATS);
+    let of_step = |ticks: u32| counted(u64::from(ticks)) / u64::from(REPEATS);
     println!("instructions min: {}", of_step(least));
     println!("instructions max: {}", of_step(most));
     // Two ticks, rounded up.

@@ -2,9 +2,8 @@
 #![no_std]
 #![no_main]
 
-use cortex_m_rt::entry;
 use grulet::kernel::suite::{self, Difference};
-use grulet_firmware::{board, println};
+use grulet_firmware::{board, entry, println};
 
 const N: usize = board::LARGEST_PRODUCT;
 

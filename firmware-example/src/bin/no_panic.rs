@@ -9,13 +9,12 @@
 use core::hint::black_box;
 use core::panic::PanicInfo;
 
-use cortex_m_rt::entry;
 use grulet::layer::Frame;
 use grulet::{
     AnyModel, AnySeq2Seq, Dense, Embedding, Error, Exact, Format, Gru, HardSigmoid, Int8, Max, Mean, Model, Network,
     Pool, Relu, ResetAfter, Seq2Seq, Softmax, include_model,
 };
-use grulet_firmware::board;
+use grulet_firmware::{board, entry};
 
 type Net = (Gru<2, 16>, Dense<16, 2>);
 type Integers = (Gru<2, 16, Int8>, Dense<16, 2, Softmax, Int8>);
@@ -103,6 +102,10 @@ fn any<F: Format>(bytes: &[u8]) -> Result<(), Error> {
     model.self_test::<256>()?;
     let mut stream = model.stream::<256>()?;
     black_box(stream.step(&black_box([0.5, -0.5]))?);
+    black_box(stream.step_raw(&black_box([F::Unit::default(); 2]))?);
+    let mut outputs = [0.0; 4];
+    stream.run(&black_box([0.5, f32::NAN, f32::INFINITY, -1.0]), &mut outputs)?;
+    black_box(outputs);
     let state = black_box([F::Unit::default(); 32]);
     black_box(stream.set_state(&state).is_err());
     stream.reset();

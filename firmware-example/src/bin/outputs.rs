@@ -4,9 +4,8 @@
 
 use core::fmt::Write;
 
-use cortex_m_rt::entry;
 use grulet::*;
-use grulet_firmware::{Samples, board, println};
+use grulet_firmware::{Samples, board, entry, println};
 
 // `type Net = …;`, chosen by the build.
 include!(concat!(env!("OUT_DIR"), "/net.rs"));

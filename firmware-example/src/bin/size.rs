@@ -4,9 +4,8 @@
 
 use core::hint::black_box;
 
-use cortex_m_rt::entry;
 use grulet::*;
-use grulet_firmware::board;
+use grulet_firmware::{board, entry};
 
 // `type Net = …;`, chosen by the build.
 include!(concat!(env!("OUT_DIR"), "/net.rs"));

@@ -2,9 +2,8 @@
 #![no_std]
 #![no_main]
 
-use cortex_m_rt::entry;
 use grulet::{Aligned, Dense, Gru, fits, include_model};
-use grulet_firmware::{Samples, board, println, stream};
+use grulet_firmware::{Samples, board, entry, println, stream};
 
 // The line to edit: the network that the model was trained as; `grulet inspect` prints it.
 type Net = (Gru<2, 16>, Dense<16, 2>);
