@@ -9,7 +9,8 @@ use crate::error::Error;
 use crate::format::{Exact, Format};
 use crate::hash::BitHash;
 use crate::layer::{copy, dense, embedding, gru, pool, take};
-use crate::spec::LayerSpec;
+use crate::spec::{LayerSpec, Output};
+use crate::window::AnyWindow;
 
 /// A checked model of any chain of layers, borrowed from the bytes of its blob.
 #[derive(Clone, Debug)]
@@ -37,12 +38,16 @@ impl<'a, F: Format> AnyModel<'a, F> {
         capacity::<F>(&self.header().layers)
     }
 
-    /// A stream that has seen nothing; an error that names the capacity needed if `CAP` is too small.
+    /// A stream that has seen nothing; an error that names the capacity needed if `CAP` is too small, and of a model with a
+    /// bidirectional layer, which needs a [`window`](Self::window).
     pub fn stream<const CAP: usize>(&self) -> Result<AnyStream<'_, 'a, heapless::Vec<u32, CAP>, F>, Error> {
+        if let Some(layer) = self.header().layers.iter().position(|layer| layer.direction().is_some()) {
+            return Err(Error::Bidirectional { layer });
+        }
         Ok(self.stream_in(memory(self.capacity())?))
     }
 
-    /// A stream with memory from the heap: any model fits.
+    /// A stream with memory from the heap: any model fits. With a bidirectional layer its steps are errors.
     #[cfg(feature = "alloc")]
     pub fn heap_stream(&self) -> AnyStream<'_, 'a, alloc::vec::Vec<u32>, F> {
         self.stream_in(alloc::vec![0; self.capacity()])
@@ -54,15 +59,77 @@ impl<'a, F: Format> AnyModel<'a, F> {
         AnyStream { layers: &self.header().layers, affine, tensors: layers, memory, format: PhantomData }
     }
 
-    /// Runs the inputs that the blob brings, and compares the bits of the outputs with those that the exporter saw.
+    /// Whether it has a bidirectional layer, so that it runs in a window alone.
+    pub fn is_bidirectional(&self) -> bool {
+        self.header().is_bidirectional()
+    }
+
+    /// The capacity that a window of up to `steps` steps needs, in words of 4 bytes.
+    pub fn window_capacity(&self, steps: usize) -> usize {
+        Sizes::of_window::<F>(&self.header().layers, steps).all()
+    }
+
+    /// A window that is empty, for series of up to `steps` steps; an error that names the capacity needed if `CAP` is too
+    /// small.
+    pub fn window<const CAP: usize>(
+        &self,
+        steps: usize,
+    ) -> Result<AnyWindow<'_, 'a, heapless::Vec<u32, CAP>, F>, Error> {
+        Ok(self.window_in(memory(self.window_capacity(steps))?, steps))
+    }
+
+    /// A window with memory from the heap.
+    #[cfg(feature = "alloc")]
+    pub fn heap_window(&self, steps: usize) -> AnyWindow<'_, 'a, alloc::vec::Vec<u32>, F> {
+        self.window_in(alloc::vec![0; self.window_capacity(steps)], steps)
+    }
+
+    /// `memory` holds [`window_capacity`](Self::window_capacity) words.
+    fn window_in<M>(&self, memory: M, steps: usize) -> AnyWindow<'_, 'a, M, F> {
+        AnyWindow::new(self.stream_in(memory), steps, self.header().output == Output::LastStep)
+    }
+
+    /// The outputs in real units of a whole series of samples `(steps, inputs)`: of every step or of the last, as the model was
+    /// trained. `observe` is shown what [`AnyStream::step_observed`] says, and where the model has a bidirectional layer what
+    /// [`AnyWindow::finish_observed`] says. Memory comes from the heap.
+    ///
+    /// # Errors
+    /// If the samples are no whole number of steps.
+    #[cfg(feature = "alloc")]
+    pub fn run_series(
+        &self,
+        samples: &[f32],
+        mut observe: impl FnMut(usize, &[F::Unit], &[F::Unit]),
+    ) -> Result<alloc::vec::Vec<f32>, Error> {
+        let inputs = self.header().inputs();
+        if self.is_bidirectional() {
+            let mut window = self.heap_window(samples.len().div_ceil(inputs));
+            for sample in samples.chunks(inputs) {
+                window.push(sample)?;
+            }
+            return Ok(window.finish_observed(observe)?.to_vec());
+        }
+        let (mut stream, mut outputs) = (self.heap_stream(), alloc::vec::Vec::new());
+        for sample in samples.chunks(inputs) {
+            let last = stream.step_observed(sample, &mut observe)?;
+            if self.header().output != Output::EveryStep {
+                outputs.clear();
+            }
+            outputs.extend_from_slice(last);
+        }
+        Ok(outputs)
+    }
+
+    /// Runs the inputs that the blob brings, and compares the bits of the outputs with those that the exporter saw. With a
+    /// bidirectional layer that takes the [`window_capacity`](Self::window_capacity) of their steps.
     pub fn self_test<const CAP: usize>(&self) -> Result<(), Error> {
-        self.compare(self.golden_hash(self.stream::<CAP>()?)?)
+        self.compare(self.golden_hash(memory::<CAP>(self.golden_capacity())?)?)
     }
 
     /// [`self_test`](Self::self_test) in memory from the heap.
     #[cfg(feature = "alloc")]
     pub fn self_test_on_heap(&self) -> Result<(), Error> {
-        self.compare(self.golden_hash(self.heap_stream())?)
+        self.compare(self.golden_hash(alloc::vec![0; self.golden_capacity()])?)
     }
 
     fn compare(&self, found: u64) -> Result<(), Error> {
@@ -70,9 +137,30 @@ impl<'a, F: Format> AnyModel<'a, F> {
         if expected == found { Ok(()) } else { Err(Error::SelfTest { expected, found }) }
     }
 
-    /// The hash of the outputs' bits over the inputs that the blob brings, in a fresh stream.
-    pub(crate) fn golden_hash<M: AsMut<[u32]>>(&self, mut stream: AnyStream<'_, 'a, M, F>) -> Result<u64, Error> {
+    /// Words that [`golden_hash`](Self::golden_hash) needs.
+    pub(crate) fn golden_capacity(&self) -> usize {
+        if self.is_bidirectional() {
+            self.window_capacity(self.header().golden.steps as usize)
+        } else {
+            self.capacity()
+        }
+    }
+
+    /// The hash of the outputs' bits over the inputs that the blob brings: of all steps in a fresh stream; with a bidirectional
+    /// layer, of what a window gives. `memory` holds as many zeros as [`golden_capacity`](Self::golden_capacity) says.
+    pub(crate) fn golden_hash<M: AsMut<[u32]>>(&self, memory: M) -> Result<u64, Error> {
         let mut hash = BitHash::new();
+        if self.is_bidirectional() {
+            let mut window = self.window_in(memory, self.header().golden.steps as usize);
+            let mut inputs = self.blob.golden_inputs();
+            while let Some((x, rest)) = inputs.split_at_checked(self.header().inputs()).filter(|(x, _)| !x.is_empty()) {
+                window.push(x)?;
+                inputs = rest;
+            }
+            hash.update(window.finish()?);
+            return Ok(hash.finish());
+        }
+        let mut stream = self.stream_in(memory);
         let mut inputs = self.blob.golden_inputs();
         // Not `chunks_exact`, which panics for a width of 0: the compiler does not know that there is none.
         while let Some((x, rest)) = inputs.split_at_checked(self.header().inputs()).filter(|(x, _)| !x.is_empty()) {
@@ -84,27 +172,30 @@ impl<'a, F: Format> AnyModel<'a, F> {
 }
 
 /// How a stream's memory is divided, in words: all states, two frames (a layer's inputs and outputs), a layer's scratch,
-/// and the real outputs.
-struct Sizes {
-    state: usize,
-    frame: usize,
-    operands: usize,
-    sums: usize,
-    outputs: usize,
+/// and the real outputs. A window's has one layer's state, and frames and outputs of all its steps.
+pub(crate) struct Sizes {
+    pub state: usize,
+    pub frame: usize,
+    pub operands: usize,
+    pub sums: usize,
+    pub outputs: usize,
 }
 
 impl Sizes {
-    fn of<F: Format>(layers: &[LayerSpec]) -> Self {
+    pub fn of<F: Format>(layers: &[LayerSpec]) -> Self {
         let largest = |size: fn(&LayerSpec) -> usize| layers.iter().map(size).max().unwrap_or(0);
         Sizes {
             state: words::<F::Unit>(elements_of_state(layers)),
             frame: words::<F::Unit>(largest(|layer| layer.inputs().max(layer.outputs()))),
             operands: words::<F::Unit>(largest(|layer| match layer {
                 LayerSpec::Pool { .. } => 0,
+                LayerSpec::Bidirectional { inputs, hidden, .. } => {
+                    usize::from(*inputs).next_multiple_of(F::GROUP) + usize::from(*hidden).next_multiple_of(F::GROUP)
+                }
                 _ => layer.inputs().next_multiple_of(F::GROUP) + layer.state().next_multiple_of(F::GROUP),
             })),
             sums: words::<F::Sum>(largest(|layer| match layer {
-                LayerSpec::Gru { hidden, .. } => 3 * usize::from(*hidden),
+                LayerSpec::Gru { hidden, .. } | LayerSpec::Bidirectional { hidden, .. } => 3 * usize::from(*hidden),
                 LayerSpec::Dense { outputs, .. } => usize::from(*outputs),
                 LayerSpec::Embedding { .. } | LayerSpec::Pool { .. } => 0,
             })),
@@ -112,7 +203,22 @@ impl Sizes {
         }
     }
 
-    fn all(&self) -> usize {
+    /// Of a window of so many steps.
+    pub fn of_window<F: Format>(layers: &[LayerSpec], steps: usize) -> Self {
+        // Far more than there can be, and little enough that the sum of all parts does not overflow.
+        let all = |elements: usize| steps.saturating_mul(elements).min(usize::MAX / 16);
+        let largest = |size: fn(&LayerSpec) -> usize| layers.iter().map(size).max().unwrap_or(0);
+        let Sizes { operands, sums, outputs, .. } = Self::of::<F>(layers);
+        Sizes {
+            state: words::<F::Unit>(largest(LayerSpec::state)),
+            frame: words::<F::Unit>(all(largest(|layer| layer.inputs().max(layer.observed())))),
+            operands,
+            sums,
+            outputs: all(outputs),
+        }
+    }
+
+    pub fn all(&self) -> usize {
         let Sizes { state, frame, operands, sums, outputs } = self;
         state + 2 * frame + operands + sums + outputs
     }
@@ -157,6 +263,9 @@ impl<M: AsMut<[u32]>, F: Format> AnyStream<'_, '_, M, F> {
 
     /// [`step`](Self::step) that shows `observe` each layer's number, its inputs and its outputs, in units: for calibration
     /// and for counting saturations.
+    ///
+    /// # Errors
+    /// If the sample has another length than the model has inputs, or the model has a bidirectional layer.
     #[inline(always)]
     pub fn step_observed(
         &mut self,
@@ -245,36 +354,16 @@ impl<M: AsMut<[u32]>, F: Format> AnyStream<'_, '_, M, F> {
             let (Some(inputs), Some(outputs)) = (x.get(..layer.inputs()), y.get_mut(..layer.outputs())) else {
                 return Err(short);
             };
-            match *layer {
-                LayerSpec::Gru { reset, gate, candidate, .. } => {
-                    let kind = gru::Kind { reset, gate, candidate };
-                    let Some((h, rest)) = states.split_at_mut_checked(outputs.len()) else {
-                        return Err(short);
-                    };
-                    let Some(sums) = sums.get_mut(..3 * h.len()) else {
-                        return Err(short);
-                    };
-                    gru::step::<F>(weights, kind, h, inputs, operands, sums);
-                    copy(outputs, h);
-                    states = rest;
-                }
-                LayerSpec::Dense { activation, .. } => {
-                    let Some(sums) = sums.get_mut(..outputs.len()) else {
-                        return Err(short);
-                    };
-                    dense::step::<F>(weights, activation, inputs, operands, sums, outputs);
-                }
-                LayerSpec::Embedding { vocabulary, .. } => {
-                    embedding::step::<F>(weights, vocabulary.into(), inputs, outputs);
-                }
-                LayerSpec::Pool { over, .. } => {
-                    let Some((state, rest)) = states.split_at_mut_checked(layer.state()) else {
-                        return Err(short);
-                    };
-                    pool::step::<F>(over, state, inputs, outputs);
-                    states = rest;
-                }
+            if layer.direction().is_some() {
+                return Err(Error::Bidirectional { layer: index });
             }
+            let Some((state, rest)) = states.split_at_mut_checked(layer.state()) else {
+                return Err(short);
+            };
+            if step::<F>(layer, weights, state, inputs, outputs, operands, sums).is_none() {
+                return Err(short);
+            }
+            states = rest;
             observe(index, inputs, outputs);
             core::mem::swap(&mut x, &mut y);
         }
@@ -317,8 +406,37 @@ impl<M: AsMut<[u32]>, F: Format> AnyStream<'_, '_, M, F> {
     }
 }
 
+/// One step of a layer that answers at each step, from its `state`, in units. `operands` and `sums` are scratch; `None` if there
+/// is too little of it.
+#[inline(always)]
+pub(crate) fn step<F: Format>(
+    layer: &LayerSpec,
+    weights: &[Line],
+    state: &mut [F::Unit],
+    x: &[F::Unit],
+    y: &mut [F::Unit],
+    operands: &mut [F::Unit],
+    sums: &mut [F::Sum],
+) -> Option<()> {
+    match *layer {
+        LayerSpec::Gru { reset, gate, candidate, .. } => {
+            let kind = gru::Kind { reset, gate, candidate };
+            gru::step::<F>(weights, kind, state, x, operands, sums.get_mut(..3 * state.len())?);
+            copy(y, state);
+        }
+        LayerSpec::Dense { activation, .. } => {
+            dense::step::<F>(weights, activation, x, operands, sums.get_mut(..y.len())?, y);
+        }
+        LayerSpec::Embedding { vocabulary, .. } => embedding::step::<F>(weights, vocabulary.into(), x, y),
+        LayerSpec::Pool { over, .. } => pool::step::<F>(over, state, x, y),
+        // Its callers run its directions, which are GRUs.
+        LayerSpec::Bidirectional { .. } => {}
+    }
+    Some(())
+}
+
 /// The first so many words of `memory` as numbers; `memory` moves on past them.
-fn part<'a, T: Plain>(memory: &mut &'a mut [u32], words: usize) -> &'a mut [T] {
+pub(crate) fn part<'a, T: Plain>(memory: &mut &'a mut [u32], words: usize) -> &'a mut [T] {
     let (part, rest) = core::mem::take(memory).split_at_mut_checked(words).unwrap_or_default();
     *memory = rest;
     numbers_mut(part)

@@ -101,7 +101,17 @@ pub enum Error {
         /// Elements found.
         found: usize,
     },
-    /// The model does not fit into a stream of this capacity.
+    /// A layer reads series from their end too, so that there is no answer at each step.
+    Bidirectional {
+        /// The layer, counted from 0.
+        layer: usize,
+    },
+    /// A window has no room for another step.
+    Full {
+        /// The steps that it has room for.
+        steps: usize,
+    },
+    /// The model does not fit into a stream or window of this capacity.
     Capacity {
         /// The capacity needed.
         needed: usize,
@@ -184,8 +194,19 @@ impl fmt::Display for Error {
             Error::Length { what, expected, found } => {
                 write!(f, "{what}: expected {expected} elements, found {found}: pass a slice of the model's size")
             }
+            Error::Bidirectional { layer } => write!(
+                f,
+                "layer {layer} is bidirectional, so that the model answers when a series is complete: run it in a window"
+            ),
+            Error::Full { steps } => write!(
+                f,
+                "the window is full after {steps} steps: finish it first, or give it room for as many steps as the series has"
+            ),
             Error::Capacity { needed, found } => {
-                write!(f, "the model needs a capacity of {needed}, the stream has {found}: raise its CAP to {needed}")
+                write!(
+                    f,
+                    "the model needs a capacity of {needed}, the stream or window has {found}: raise its CAP to {needed}"
+                )
             }
         }
     }

@@ -28,6 +28,7 @@ pub mod network;
 pub mod saturations;
 pub mod seq2seq;
 pub mod spec;
+pub mod window;
 
 pub use any::{AnyModel, AnyStream};
 pub use blob::{Blob, Header, fits};
@@ -40,13 +41,14 @@ pub use hash::BitHash;
 /// The crate whose `Vec` holds an [`AnyStream`] and a [`Header`]'s layers.
 pub use heapless;
 pub use layer::{
-    Dense, Embedding, Gru, HardSigmoid, Layer, Linear, Max, Mean, Pool, Relu, ResetAfter, ResetBefore, Sigmoid,
-    Softmax, Tanh, Weights,
+    Ave, Bidirectional, Concat, Dense, Embedding, Gru, HardSigmoid, Layer, Linear, Max, Mean, Mul, Pool, Relu,
+    ResetAfter, ResetBefore, Sigmoid, Softmax, Sum, Tanh, Weights,
 };
 pub use model::{Model, Stream};
-pub use network::Network;
+pub use network::{Network, WindowNetwork};
 pub use seq2seq::{AnySeq2Seq, Seq2Seq};
 pub use spec::LayerSpec;
+pub use window::{AnyWindow, Window};
 
 /// The bytes of a model file, aligned as [`Model::from_blob`] wants them, in the flash of the program.
 ///

@@ -13,30 +13,31 @@ use crate::error::Error;
 use crate::format::Format;
 use crate::hash::BitHash;
 use crate::layer::{Frame, State};
-use crate::network::{Network, RealInput, RealOutput};
+use crate::network::{Network, RealInput, RealOutput, WindowNetwork};
+use crate::window::Window;
 
 /// A checked model of network `N`, borrowed from the bytes of its blob.
-pub struct Model<'a, N: Network> {
+pub struct Model<'a, N: WindowNetwork> {
     header: &'a [u8],
     tensors: &'a [Line],
     network: PhantomData<N>,
 }
 
-impl<N: Network> Clone for Model<'_, N> {
+impl<N: WindowNetwork> Clone for Model<'_, N> {
     fn clone(&self) -> Self {
         *self
     }
 }
 
-impl<N: Network> Copy for Model<'_, N> {}
+impl<N: WindowNetwork> Copy for Model<'_, N> {}
 
-impl<N: Network> fmt::Debug for Model<'_, N> {
+impl<N: WindowNetwork> fmt::Debug for Model<'_, N> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Model").field("layers", &N::SPECS).finish_non_exhaustive()
     }
 }
 
-impl<'a, N: Network> Model<'a, N> {
+impl<'a, N: WindowNetwork> Model<'a, N> {
     /// Checks the bytes of a blob, from end to end, against the network. No part of them is copied. What does not matter to
     /// running it, names and provenance, is checked by [`header`](Self::header).
     pub fn from_blob<B: AsRef<[u8]> + ?Sized>(blob: &'a B) -> Result<Self, Error> {
@@ -49,6 +50,16 @@ impl<'a, N: Network> Model<'a, N> {
         blob::decode(self.header)
     }
 
+    /// A window that is empty, for series of up to `W` steps.
+    ///
+    /// # Errors
+    /// If the header cannot be read, although the tensors can.
+    pub fn window<const W: usize>(&self) -> Result<Window<'a, N, W>, Error> {
+        Ok(Window::new(self.header, self.tensors, blob::only_last(self.header)?))
+    }
+}
+
+impl<'a, N: Network> Model<'a, N> {
     /// A stream that has seen nothing. As many as wanted share one model.
     pub fn stream(&self) -> Stream<'a, N> {
         Stream { tensors: self.tensors, state: N::State::ZERO }
@@ -139,16 +150,16 @@ impl<N: Network> Stream<'_, N> {
     }
 }
 
-const fn expected<N: Network>() -> Expected {
+const fn expected<N: WindowNetwork>() -> Expected {
     let (storage, layers) = (N::Format::STORAGE, N::SPECS);
     Expected { storage, layers, lines: N::LINES as u64, fingerprint: N::FINGERPRINT }
 }
 
-const fn inputs<N: Network>() -> usize {
+pub(crate) const fn inputs<N: WindowNetwork>() -> usize {
     <N::Input as Frame<N::Format>>::LEN
 }
 
 #[inline(always)]
-fn regions<N: Network>(tensors: &[Line]) -> Regions<'_> {
+pub(crate) fn regions<N: WindowNetwork>(tensors: &[Line]) -> Regions<'_> {
     Regions::cut(tensors, inputs::<N>(), <N::Output as Frame<N::Format>>::LEN, N::LINES)
 }

@@ -2,24 +2,25 @@
 
 use crate::cast::Line;
 use crate::format::Format;
-use crate::layer::{Frame, Layer, State, sealed::Sealed, take};
-use crate::spec::{LayerSpec, fingerprint};
+use crate::layer::{Frame, Layer, State, WindowLayer, sealed::Sealed, take};
+use crate::spec::{LayerSpec, fingerprint, is_bidirectional, last_with_state};
 
-/// A tuple of 1 to 8 [layers](Layer) of one format, in which each layer takes what the one before it gives.
+/// A tuple of 1 to 8 layers of one format that can run over a [window](crate::Window), in which each layer takes what the one
+/// before it gives: every [`Network`], and those with [`Bidirectional`](crate::Bidirectional) layers.
 #[diagnostic::on_unimplemented(
     message = "`{Self}` is not a network",
     note = "a network is a tuple of 1 to 8 layers, such as `(Gru<6, 32>, Dense<32, 4, Softmax>)`; a single layer is `(Gru<6, 32>,)`",
     note = "all its layers have one format, and each takes as many inputs as the one before it gives outputs"
 )]
-pub trait Network: Sealed + 'static {
+pub trait WindowNetwork: Sealed + 'static {
     /// The numbers that all its layers compute in.
     type Format: Format;
     /// The first layer's inputs.
     type Input: Frame<Self::Format>;
     /// The last layer's outputs.
     type Output: Frame<Self::Format>;
-    /// All layers' states, a tuple with one element for each layer: all the RAM that a stream needs.
-    type State: State<Self::Format>;
+    /// Room for the outputs of all layers at `W` steps, a tuple with one array for each layer.
+    type Frames<const W: usize>: Copy;
     /// The layers as data.
     const SPECS: &'static [LayerSpec];
     /// The 16-byte lines that the layers' tensors take.
@@ -28,15 +29,40 @@ pub trait Network: Sealed + 'static {
     const SCRATCH: usize;
     /// What a blob for this network carries in its preamble.
     const FINGERPRINT: u64 = fingerprint(Self::Format::STORAGE, Self::SPECS);
+    /// Whether it has a bidirectional layer, and so no answer at each step.
+    const BIDIRECTIONAL: bool = is_bidirectional(Self::SPECS);
+
+    /// Room that holds zeros.
+    fn frames<const W: usize>() -> Self::Frames<W>;
+
+    /// Runs the series `xs` through all layers, and returns the outputs: of every step, or of the whole series alone.
+    fn run<'f, const W: usize>(
+        tensors: &[Line],
+        only_last: bool,
+        xs: &[Self::Input],
+        frames: &'f mut Self::Frames<W>,
+    ) -> &'f [Self::Output];
+}
+
+/// A tuple of 1 to 8 [layers](Layer) of one format that answers at each step: what a [`Stream`](crate::Stream) runs.
+#[diagnostic::on_unimplemented(
+    message = "`{Self}` is not a network that answers at each step",
+    note = "a network is a tuple of 1 to 8 layers, such as `(Gru<6, 32>, Dense<32, 4, Softmax>)`; a single layer is `(Gru<6, 32>,)`",
+    note = "all its layers have one format, and each takes as many inputs as the one before it gives outputs",
+    note = "a network with a `Bidirectional` layer answers when a series is complete: use `Model::window`"
+)]
+pub trait Network: WindowNetwork {
+    /// All layers' states, a tuple with one element for each layer: all the RAM that a stream needs.
+    type State: State<Self::Format>;
 
     /// One step through all layers. `tensors` holds the layers' lines one after the other.
     fn step(tensors: &[Line], state: &mut Self::State, x: &Self::Input) -> Self::Output;
 }
 
 /// One step in real units.
-pub(crate) type RealInput<N> = <<N as Network>::Input as Frame<<N as Network>::Format>>::Real;
+pub(crate) type RealInput<N> = <<N as WindowNetwork>::Input as Frame<<N as WindowNetwork>::Format>>::Real;
 /// One step's outputs in real units.
-pub(crate) type RealOutput<N> = <<N as Network>::Output as Frame<<N as Network>::Format>>::Real;
+pub(crate) type RealOutput<N> = <<N as WindowNetwork>::Output as Frame<<N as WindowNetwork>::Format>>::Real;
 
 const fn largest(sizes: &[usize]) -> usize {
     let (mut largest, mut i) = (0, 0);
@@ -49,25 +75,69 @@ const fn largest(sizes: &[usize]) -> usize {
     largest
 }
 
+/// One layer over the series `xs`: its outputs at every step, or the last one alone.
+fn over<'f, L: WindowLayer>(
+    tensors: &[Line],
+    only_last: bool,
+    xs: &[L::Input],
+    ys: &'f mut [L::Output],
+) -> &'f [L::Output] {
+    let ys = ys.get_mut(..if only_last { xs.len().min(1) } else { xs.len() }).unwrap_or_default();
+    if !only_last {
+        L::run(tensors, xs, ys);
+    } else if let Some(y) = ys.first_mut() {
+        *y = L::last(tensors, xs);
+    }
+    ys
+}
+
 macro_rules! network {
     ($First:ident $first:tt $(, $Layer:ident $layer:tt after $Before:ident)*; last $Last:ident) => {
-        impl<$First: Layer $(, $Layer: Layer<Format = $First::Format, Input = $Before::Output>)*> Sealed
+        impl<$First: WindowLayer $(, $Layer: WindowLayer<Format = $First::Format, Input = $Before::Output>)*> Sealed
             for ($First, $($Layer,)*) {}
+
+        impl<$First: WindowLayer $(, $Layer: WindowLayer<Format = $First::Format, Input = $Before::Output>)*>
+            WindowNetwork for ($First, $($Layer,)*)
+        {
+            type Format = $First::Format;
+            type Input = $First::Input;
+            type Output = $Last::Output;
+            type Frames<const W: usize> = ([$First::Output; W], $([$Layer::Output; W],)*);
+            const SPECS: &'static [LayerSpec] = &[$First::SPEC, $($Layer::SPEC,)*];
+            const LINES: usize = (
+                $First::SPEC.lines($First::Format::STORAGE) $(+ $Layer::SPEC.lines($First::Format::STORAGE))*
+            ) as usize;
+            const SCRATCH: usize = largest(&[$First::SCRATCH, $($Layer::SCRATCH,)*]);
+
+            fn frames<const W: usize>() -> Self::Frames<W> {
+                ([$First::Output::ZERO; W], $([$Layer::Output::ZERO; W],)*)
+            }
+
+            #[allow(unused_mut)]
+            fn run<'f, const W: usize>(
+                mut tensors: &[Line],
+                only_last: bool,
+                xs: &[Self::Input],
+                frames: &'f mut Self::Frames<W>,
+            ) -> &'f [Self::Output] {
+                let lines = const { $First::SPEC.lines($First::Format::STORAGE) as usize };
+                let only_here = only_last && const { last_with_state(Self::SPECS) == $first };
+                let ys = over::<$First>(take(&mut tensors, lines), only_here, xs, &mut frames.$first);
+                $(
+                    let lines = const { $Layer::SPEC.lines($First::Format::STORAGE) as usize };
+                    let only_here = only_last && const { last_with_state(Self::SPECS) == $layer };
+                    let ys = over::<$Layer>(take(&mut tensors, lines), only_here, ys, &mut frames.$layer);
+                )*
+                ys
+            }
+        }
 
         impl<$First: Layer $(, $Layer: Layer<Format = $First::Format, Input = $Before::Output>)*> Network
             for ($First, $($Layer,)*)
         where
             ($First::State, $($Layer::State,)*): State<$First::Format>,
         {
-            type Format = $First::Format;
-            type Input = $First::Input;
-            type Output = $Last::Output;
             type State = ($First::State, $($Layer::State,)*);
-            const SPECS: &'static [LayerSpec] = &[$First::SPEC, $($Layer::SPEC,)*];
-            const LINES: usize = (
-                $First::SPEC.lines($First::Format::STORAGE) $(+ $Layer::SPEC.lines($First::Format::STORAGE))*
-            ) as usize;
-            const SCRATCH: usize = largest(&[$First::SCRATCH, $($Layer::SCRATCH,)*]);
 
             #[inline]
             #[allow(unused_mut)]

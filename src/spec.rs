@@ -69,6 +69,19 @@ pub enum Pooling {
     Max,
 }
 
+/// What a bidirectional layer makes of its two directions' states, the forward one's first: Keras's `merge_mode`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub enum Merge {
+    /// One after the other: twice as many outputs as units.
+    Concat,
+    /// Their sum.
+    Sum,
+    /// Their product.
+    Mul,
+    /// Their mean.
+    Ave,
+}
+
 /// One layer of a network.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[non_exhaustive]
@@ -109,6 +122,22 @@ pub enum LayerSpec {
         /// What it gives.
         over: Pooling,
     },
+    /// Two GRUs of one shape, one of which reads a series from its end: Keras's `Bidirectional(GRU(H))`. It answers when the
+    /// series is complete.
+    Bidirectional {
+        /// Inputs per step.
+        inputs: u16,
+        /// Hidden units of each direction.
+        hidden: u16,
+        /// Where the reset gate acts.
+        reset: Reset,
+        /// Activation of the gates.
+        gate: Gate,
+        /// Activation of the candidate.
+        candidate: Candidate,
+        /// How the directions' states become outputs.
+        merge: Merge,
+    },
 }
 
 impl LayerSpec {
@@ -116,9 +145,10 @@ impl LayerSpec {
     pub const fn inputs(&self) -> usize {
         match *self {
             LayerSpec::Embedding { .. } => 1,
-            LayerSpec::Gru { inputs, .. } | LayerSpec::Dense { inputs, .. } | LayerSpec::Pool { inputs, .. } => {
-                inputs as usize
-            }
+            LayerSpec::Gru { inputs, .. }
+            | LayerSpec::Dense { inputs, .. }
+            | LayerSpec::Pool { inputs, .. }
+            | LayerSpec::Bidirectional { inputs, .. } => inputs as usize,
         }
     }
 
@@ -129,10 +159,39 @@ impl LayerSpec {
             | LayerSpec::Dense { outputs, .. }
             | LayerSpec::Embedding { outputs, .. }
             | LayerSpec::Pool { inputs: outputs, .. } => outputs as usize,
+            LayerSpec::Bidirectional { hidden, merge: Merge::Concat, .. } => 2 * hidden as usize,
+            LayerSpec::Bidirectional { hidden, .. } => hidden as usize,
         }
     }
 
-    /// Elements of state that the layer keeps between steps.
+    /// What an observer of a run sees of the layer per step: its outputs; of a bidirectional layer the states of both
+    /// directions, the forward one's first, which its outputs are made of.
+    pub const fn observed(&self) -> usize {
+        match *self {
+            LayerSpec::Bidirectional { hidden, .. } => 2 * hidden as usize,
+            _ => self.outputs(),
+        }
+    }
+
+    /// The GRU that each direction of a bidirectional layer is; `None` of other layers.
+    pub const fn direction(&self) -> Option<LayerSpec> {
+        match *self {
+            LayerSpec::Bidirectional { inputs, hidden, reset, gate, candidate, .. } => {
+                Some(LayerSpec::Gru { inputs, hidden, reset, gate, candidate })
+            }
+            _ => None,
+        }
+    }
+
+    /// Units of each direction of a bidirectional layer; of other layers the outputs.
+    const fn units(&self) -> usize {
+        match *self {
+            LayerSpec::Bidirectional { hidden, .. } => hidden as usize,
+            _ => self.outputs(),
+        }
+    }
+
+    /// Elements of state that the layer keeps between steps; of a bidirectional layer, those of both directions.
     pub const fn state(&self) -> usize {
         match *self {
             LayerSpec::Gru { hidden, .. } => hidden as usize,
@@ -140,6 +199,7 @@ impl LayerSpec {
             // See `layer::pool`: the mean in two parts, and a count.
             LayerSpec::Pool { inputs, over: Pooling::Mean } => 2 * inputs as usize + 1,
             LayerSpec::Pool { inputs, over: Pooling::Max } => inputs as usize + 1,
+            LayerSpec::Bidirectional { hidden, .. } => 2 * hidden as usize,
         }
     }
 
@@ -152,6 +212,8 @@ impl LayerSpec {
             LayerSpec::Dense { .. } => o * (i + 1),
             LayerSpec::Embedding { vocabulary, .. } => *vocabulary as usize * o,
             LayerSpec::Pool { .. } => 0,
+            LayerSpec::Bidirectional { reset: Reset::Before, .. } => 6 * self.units() * (i + self.units() + 1),
+            LayerSpec::Bidirectional { reset: Reset::After, .. } => 6 * self.units() * (i + self.units() + 2),
         }
     }
 
@@ -162,6 +224,7 @@ impl LayerSpec {
             LayerSpec::Gru { .. } => 3 * o * (i + o),
             LayerSpec::Dense { .. } => i * o,
             LayerSpec::Embedding { .. } | LayerSpec::Pool { .. } => 0,
+            LayerSpec::Bidirectional { .. } => 6 * self.units() * (i + self.units()),
         }
     }
 }
@@ -220,11 +283,37 @@ const fn state_of(layers: &[LayerSpec], number: usize) -> usize {
     0
 }
 
-/// Whether `layers` pool over time.
-const fn pools(layers: &[LayerSpec]) -> bool {
+/// Whether any of `layers` is bidirectional, so that they run over a whole series only.
+pub(crate) const fn is_bidirectional(layers: &[LayerSpec]) -> bool {
     let mut i = 0;
     while i < layers.len() {
-        if matches!(layers[i], LayerSpec::Pool { .. }) {
+        if matches!(layers[i], LayerSpec::Bidirectional { .. }) {
+            return true;
+        }
+        i += 1;
+    }
+    false
+}
+
+/// The layer that gives a series' last output where only that is wanted, after which layers run once: the last one with a
+/// state, or the first.
+pub(crate) const fn last_with_state(layers: &[LayerSpec]) -> usize {
+    // Not by index, in which the compiler leaves a panic.
+    let mut rest = layers;
+    while let Some((layer, before)) = rest.split_last() {
+        if layer.state() > 0 {
+            return before.len();
+        }
+        rest = before;
+    }
+    0
+}
+
+/// Whether `layers` have a state that cannot be handed over.
+const fn keeps_its_state(layers: &[LayerSpec]) -> bool {
+    let mut i = 0;
+    while i < layers.len() {
+        if matches!(layers[i], LayerSpec::Pool { .. } | LayerSpec::Bidirectional { .. }) {
             return true;
         }
         i += 1;
@@ -234,7 +323,7 @@ const fn pools(layers: &[LayerSpec]) -> bool {
 
 /// Whether a decoder's GRUs can start from an encoder's states, and nothing else has a state.
 pub(crate) const fn hands_over(encoder: &[LayerSpec], decoder: &[LayerSpec]) -> bool {
-    if pools(encoder) || pools(decoder) {
+    if keeps_its_state(encoder) || keeps_its_state(decoder) {
         return false;
     }
     let mut number = 0;
@@ -286,16 +375,20 @@ impl LayerSpec {
     /// none.
     ///
     /// A GRU has `[z; r]` on `[x; h]` and then its candidate: `c` on `[x; r⊙h]` ([`Reset::Before`]), or `U` on `h` and `W`
-    /// on `x` apart ([`Reset::After`]).
+    /// on `x` apart ([`Reset::After`]). Those of a bidirectional layer are each direction's.
     #[inline(always)]
     pub const fn matrices(&self) -> [Matrix; 3] {
         const fn matrix(outputs: usize, inputs: usize, state: usize) -> Matrix {
             Matrix { outputs, inputs, state }
         }
-        let (i, o) = (self.inputs(), self.outputs());
+        let (i, o) = (self.inputs(), self.units());
         match self {
-            LayerSpec::Gru { reset: Reset::Before, .. } => [matrix(2 * o, i, o), matrix(o, i, o), matrix(0, 0, 0)],
-            LayerSpec::Gru { reset: Reset::After, .. } => [matrix(2 * o, i, o), matrix(o, 0, o), matrix(o, i, 0)],
+            LayerSpec::Gru { reset: Reset::Before, .. } | LayerSpec::Bidirectional { reset: Reset::Before, .. } => {
+                [matrix(2 * o, i, o), matrix(o, i, o), matrix(0, 0, 0)]
+            }
+            LayerSpec::Gru { reset: Reset::After, .. } | LayerSpec::Bidirectional { reset: Reset::After, .. } => {
+                [matrix(2 * o, i, o), matrix(o, 0, o), matrix(o, i, 0)]
+            }
             LayerSpec::Dense { .. } => [matrix(o, i, 0), matrix(0, 0, 0), matrix(0, 0, 0)],
             LayerSpec::Embedding { .. } | LayerSpec::Pool { .. } => [matrix(0, 0, 0); 3],
         }
@@ -318,7 +411,8 @@ impl LayerSpec {
             Storage::F32 => 0,
             Storage::Int8 => 1,
         };
-        parameters + a.lines(storage) + b.lines(storage) + c.lines(storage)
+        let directions = if let LayerSpec::Bidirectional { .. } = self { 2 } else { 1 };
+        directions * (parameters + a.lines(storage) + b.lines(storage) + c.lines(storage))
     }
 }
 
@@ -343,6 +437,9 @@ const fn hash_layers(mut hash: BitHash, layers: &[LayerSpec]) -> BitHash {
             LayerSpec::Dense { activation, .. } => (1, activation as u32),
             LayerSpec::Embedding { vocabulary, .. } => (2, vocabulary as u32),
             LayerSpec::Pool { over, .. } => (3, over as u32),
+            LayerSpec::Bidirectional { reset, gate, candidate, merge, .. } => {
+                (4, (reset as u32) | (gate as u32) << 8 | (candidate as u32) << 16 | (merge as u32) << 24)
+            }
         };
         let sizes = layers[i].inputs() as u32 | (layers[i].outputs() as u32) << 16;
         hash = hash.word(kind).word(sizes).word(variant);
@@ -360,6 +457,11 @@ impl fmt::Display for LayerSpec {
             LayerSpec::Dense { inputs, outputs, activation } => write!(f, "Dense<{inputs}, {outputs}, {activation:?}>"),
             LayerSpec::Embedding { vocabulary, outputs } => write!(f, "Embedding<{vocabulary}, {outputs}>"),
             LayerSpec::Pool { inputs, over } => write!(f, "Pool<{inputs}, {over:?}>"),
+            LayerSpec::Bidirectional { inputs, hidden, reset, gate, candidate, merge } => write!(
+                f,
+                "Bidirectional<{inputs}, {hidden}, {}, {merge:?}> (reset {reset:?}, gates {gate:?}, candidate {candidate:?})",
+                self.outputs()
+            ),
         }
     }
 }

@@ -12,7 +12,7 @@ use grulet::layer::State;
 use grulet::spec::{Activation, Candidate, Gate, LayerSpec, Reset};
 use grulet::{
     AnyModel, Dense, Error, Exact, Fast, Format, Gru, HardSigmoid, Linear, Model, Network, Relu, ResetAfter, Sigmoid,
-    Softmax, Tanh, math,
+    Softmax, Tanh, WindowNetwork, math,
 };
 
 /// The three functions in which the two formats differ.

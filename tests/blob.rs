@@ -6,7 +6,8 @@ use common::{Net, RESETS, Random, assert_helpful, dense, header, plain_gru};
 use grulet::blob::{AlignedBytes, Blob, CHECKSUM, Golden, MAGIC, Names, PREAMBLE, Provenance, VERSION, checksum};
 use grulet::spec::{Activation, Candidate, Gate, LayerSpec, Output, Reset, fingerprint};
 use grulet::{
-    Aligned, AnyModel, Dense, Error, Exact, Fast, Gru, HardSigmoid, Header, Model, Network, ResetAfter, Softmax, fits,
+    Aligned, AnyModel, Dense, Error, Exact, Fast, Gru, HardSigmoid, Header, Model, ResetAfter, Softmax, WindowNetwork,
+    fits,
 };
 use proptest::prelude::*;
 
@@ -207,7 +208,7 @@ fn every_misalignment_is_named() {
 #[test]
 fn another_network_is_an_error_with_layer_expected_and_found() {
     let blob = real();
-    fn error<N: Network>(blob: &AlignedBytes) -> Error {
+    fn error<N: WindowNetwork>(blob: &AlignedBytes) -> Error {
         let error = Model::<N>::from_blob(blob).unwrap_err();
         assert_helpful(&error);
         error

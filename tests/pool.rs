@@ -191,8 +191,8 @@ fn a_saved_state_goes_on_alike() {
     fn check<F: Format>(blob: &AlignedBytes)
     where
         Typed<F>: Network<Format = F>,
-        <Typed<F> as Network>::Input: grulet::layer::Frame<F, Real = [f32; 3]>,
-        <Typed<F> as Network>::Output: grulet::layer::Frame<F, Real = [f32; 2]>,
+        <Typed<F> as WindowNetwork>::Input: grulet::layer::Frame<F, Real = [f32; 3]>,
+        <Typed<F> as WindowNetwork>::Output: grulet::layer::Frame<F, Real = [f32; 2]>,
     {
         let (model, typed) = (AnyModel::<F>::from_blob(blob).unwrap(), Model::<Typed<F>>::from_blob(blob).unwrap());
         let (mut any, mut stream) = (model.heap_stream(), typed.stream());

@@ -1,5 +1,6 @@
 //! What a step costs on the chip, before anything is flashed.
 
+use grulet::Header;
 use grulet::spec::{LayerSpec, Pooling, Reset, Storage};
 
 /// About how many instructions a step through `layers` takes on a Cortex-M4F.
@@ -10,6 +11,9 @@ use grulet::spec::{LayerSpec, Pooling, Reset, Storage};
 pub fn instructions(layers: &[LayerSpec], storage: Storage) -> usize {
     let int8 = storage == Storage::Int8;
     let of_layer = |layer: &LayerSpec| {
+        if let Some(gru) = layer.direction() {
+            return 2.0 * instructions(&[gru], storage) as f64;
+        }
         let (each, per_output, per_mac) = match (layer, int8) {
             (LayerSpec::Gru { reset: Reset::Before, .. }, false) => (600.0, 100.0, 2.18),
             (LayerSpec::Gru { .. }, false) => (720.0, 96.5, 2.19),
@@ -26,6 +30,21 @@ pub fn instructions(layers: &[LayerSpec], storage: Storage) -> usize {
         each + per_output * layer.outputs() as f64 + per_mac * layer.macs() as f64
     };
     layers.iter().map(of_layer).sum::<f64>() as usize
+}
+
+/// Steps of the window that a model with a bidirectional layer is costed for: those that it was trained on, or of its self-test
+/// where that is unknown or longer. None of other models.
+pub fn window_steps(header: &Header<'_>) -> Option<usize> {
+    header.is_bidirectional().then(|| header.window.max(header.golden.steps) as usize)
+}
+
+/// Bytes that a typed run keeps, in units of so many bytes: the states of a stream; with a bidirectional layer the inputs and
+/// all layers' outputs over a window of [`window_steps`].
+pub fn state_bytes(header: &Header<'_>, unit: usize) -> usize {
+    match window_steps(header) {
+        Some(steps) => steps * (header.inputs() + header.layers.iter().map(LayerSpec::outputs).sum::<usize>()) * unit,
+        None => header.layers.iter().map(LayerSpec::state).sum::<usize>() * unit,
+    }
 }
 
 #[cfg(test)]

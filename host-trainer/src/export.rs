@@ -1,5 +1,7 @@
 //! From a checkpoint to a model for the chip.
 
+use std::borrow::Cow;
+
 use grulet::blob::{AlignedBytes, Contents, LayerWeights, Names, Provenance, WriteError, write};
 use grulet::spec::{LayerSpec, Storage};
 use grulet::{Error, Header};
@@ -43,20 +45,27 @@ pub fn with_contents<T>(
 ) -> Result<T, ExportError> {
     let network = checkpoint.network()?;
     let card = &checkpoint.card;
+    // The tensor of that kind; of a bidirectional layer both of them, one after the other.
     let tensor = |layer: usize, kind: &str| {
-        let suffix = network.tensors().iter().find(|t| t.layer == layer && t.name.ends_with(kind));
-        suffix.map_or(&[][..], |tensor| &network.params()[tensor.range.clone()])
+        let found = network.tensors().iter().filter(|t| t.layer == layer && t.name.ends_with(kind));
+        let values: Vec<&[f32]> = found.map(|tensor| &network.params()[tensor.range.clone()]).collect();
+        match values[..] {
+            [] => Cow::Borrowed(&[][..]),
+            [one] => Cow::Borrowed(one),
+            _ => Cow::Owned(values.concat()),
+        }
     };
-    let layers: Vec<LayerWeights<'_>> = (0..card.layers.len())
-        .map(|layer| LayerWeights {
-            kernel: match card.layers[layer] {
-                LayerSpec::Embedding { .. } => tensor(layer, ".embeddings"),
-                _ => tensor(layer, ".kernel"),
-            },
-            recurrent: tensor(layer, ".recurrent_kernel"),
-            bias: tensor(layer, ".bias"),
+    let tensors: Vec<[Cow<'_, [f32]>; 3]> = (0..card.layers.len())
+        .map(|layer| {
+            let kernel = match card.layers[layer] {
+                LayerSpec::Embedding { .. } => ".embeddings",
+                _ => ".kernel",
+            };
+            [kernel, ".recurrent_kernel", ".bias"].map(|kind| tensor(layer, kind))
         })
         .collect();
+    let layers: Vec<LayerWeights<'_>> =
+        tensors.iter().map(|[kernel, recurrent, bias]| LayerWeights { kernel, recurrent, bias }).collect();
 
     let lines = |names: &[String]| names.iter().map(|name| name.replace('\n', " ") + "\n").collect::<String>();
     let (outputs, channels, units) = (lines(&card.outputs), lines(&card.channels), lines(&card.units));

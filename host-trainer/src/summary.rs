@@ -22,6 +22,8 @@ fn summary_in(storage: Storage, name: &str, layers: &[LayerSpec], output: Output
             LayerSpec::Gru { reset: Reset::Before, .. } => "GRU, reset before",
             LayerSpec::Gru { reset: Reset::After, .. } => "GRU, reset after",
             LayerSpec::Embedding { .. } => "Embedding",
+            LayerSpec::Bidirectional { reset: Reset::Before, .. } => "Bidirectional GRU, reset before",
+            LayerSpec::Bidirectional { .. } => "Bidirectional GRU, reset after",
             LayerSpec::Pool { over: Pooling::Mean, .. } => "Mean over time",
             LayerSpec::Pool { over: Pooling::Max, .. } => "Max over time",
             _ => "Dense",
@@ -115,6 +117,17 @@ fn net_type_in(storage: Storage, layers: &[LayerSpec], encoder: usize) -> String
                 let types = arguments(vec![format()], &["Exact"]);
                 format!("Pool<{inputs}, {over:?}{types}>")
             }
+            LayerSpec::Bidirectional { inputs, hidden, reset, gate, candidate, merge } => {
+                let types = vec![
+                    format!("{merge:?}"),
+                    format(),
+                    format!("Reset{reset:?}"),
+                    format!("{gate:?}"),
+                    format!("{candidate:?}"),
+                ];
+                let types = arguments(types, &["Tanh", "Sigmoid", "ResetBefore", "Exact", "Concat"]);
+                format!("Bidirectional<{inputs}, {hidden}, {}{types}>", layer.outputs())
+            }
             // Kinds that this crate does not know cannot come out of its own reader.
             _ => unreachable!("a kind of layer without a type"),
         })
@@ -141,7 +154,7 @@ pub fn bytes(n: usize) -> String {
 
 #[cfg(test)]
 mod tests {
-    use grulet::spec::{Activation, Candidate, Decoding, Gate};
+    use grulet::spec::{Activation, Candidate, Decoding, Gate, Merge};
 
     use super::*;
 
@@ -223,6 +236,26 @@ mod tests {
         }
         assert!(text.ends_with("(Dense<2, 3, Relu>, Pool<3, Mean>, Pool<3, Max>, Dense<3, 1, Relu>);"), "{text}");
         assert_eq!(net_type_in(Storage::Int8, &layers[1..2], 0), "(Pool<3, Mean, Int8>,)");
+    }
+
+    #[test]
+    fn a_bidirectional_layer_has_the_parameters_of_two_grus() {
+        let layer = |reset, merge| LayerSpec::Bidirectional {
+            inputs: 3,
+            hidden: 4,
+            reset,
+            gate: Gate::Sigmoid,
+            candidate: Candidate::Tanh,
+            merge,
+        };
+        let layers = [layer(Reset::Before, Merge::Concat)];
+        let text = summary("a", &layers, Output::LastStep);
+        for part in ["0 (Bidirectional GRU, reset before)  (None, 8)", "192", "(Bidirectional<3, 4, 8>,);"] {
+            assert!(text.contains(part), "{part} in\n{text}");
+        }
+        let after = [layer(Reset::After, Merge::Sum)];
+        assert_eq!(net_type_in(Storage::F32, &after, 0), "(Bidirectional<3, 4, 4, Sum, Exact, ResetAfter>,)");
+        assert_eq!(net_type_in(Storage::Int8, &layers, 0), "(Bidirectional<3, 4, 8, Concat, Int8>,)");
     }
 
     #[test]

@@ -2,7 +2,7 @@
 
 use grulet::blob::quantize::scales;
 use grulet::blob::{AlignedBytes, Range};
-use grulet::spec::{Activation, Candidate, Gate, LayerSpec, Output, Reset};
+use grulet::spec::{Activation, Candidate, Gate, LayerSpec, Merge, Output, Reset};
 use grulet::{AnyModel, Int8};
 use grulet_trainer::checkpoint::{Card, Checkpoint, Origin};
 use grulet_trainer::nn::{Batch, Epsilon, Loss, Network, Optimizer, Rng, Rule, Trainer};
@@ -142,5 +142,70 @@ fn imposed_outputs_are_those_of_the_exported_model() {
         let own = own_outputs(&layers, network.params(), &batch);
         let largest = imposed[4].iter().zip(&own[4]).fold(0f32, |max, (a, b)| max.max((a - b).abs()));
         assert!(largest > 0.0 && largest < 0.1, "{largest}");
+    }
+}
+
+/// Bidirectional layers impose the states of both directions, which are merged by the trainer.
+#[test]
+fn imposed_states_of_both_directions_are_those_of_the_exported_model() {
+    let layer = |inputs, hidden, reset, candidate, merge| LayerSpec::Bidirectional {
+        inputs,
+        hidden,
+        reset,
+        gate: Gate::Sigmoid,
+        candidate,
+        merge,
+    };
+    let dense = |inputs, outputs, activation| LayerSpec::Dense { inputs, outputs, activation };
+    let layers = [
+        layer(3, 4, Reset::Before, Candidate::Tanh, Merge::Concat),
+        dense(8, 3, Activation::Tanh),
+        layer(3, 3, Reset::After, Candidate::Relu, Merge::Sum),
+        dense(3, 2, Activation::Linear),
+    ];
+    let ranges = [Range { input: 4.0, output: 6.0 }; 4];
+    for output in [Output::EveryStep, Output::LastStep] {
+        let batch = batch(output);
+        let network = network(&layers, output);
+        let checkpoint = Checkpoint {
+            card: Card { layers: layers.to_vec(), output, ..Card::default() },
+            epoch: 1,
+            value: 0.0,
+            params: network.params().to_vec(),
+            optimizer: Optimizer::new(network.params().len(), Rule::Adam(Epsilon::Keras)),
+            origin: Origin::default(),
+        };
+        let imposed = integer_outputs(&checkpoint, &ranges, &batch).unwrap();
+        let mut trainer = Trainer::new(network.clone(), Loss::MeanSquaredError, 2).unwrap();
+        let plain = trainer.gradient(&batch).unwrap().loss();
+        let loss = trainer.gradient_with(&batch, &imposed).unwrap().loss();
+
+        // The loss of what the chip answers, series by series.
+        let float: AlignedBytes = grulet_trainer::export::export(&checkpoint).unwrap();
+        let blob = Float::new(&float).unwrap().quantize(&ranges).unwrap();
+        let model = AnyModel::<Int8>::from_blob(&blob).unwrap();
+        let (mut sum, mut count) = (0.0, 0);
+        for (row, &length) in LENGTHS.iter().enumerate() {
+            let series: Vec<f32> =
+                (0..length).flat_map(|t| batch.x[(t * LENGTHS.len() + row) * 3..][..3].to_vec()).collect();
+            let answers = model.run_series(&series, |_, _, _| {}).unwrap();
+            for (t, answer) in answers.chunks_exact(2).enumerate() {
+                let targets = &batch.targets[(t * LENGTHS.len() + row) * 2..][..2];
+                sum += answer.iter().zip(targets).map(|(y, t)| f64::from(y - t) * f64::from(y - t)).sum::<f64>();
+                count += 2;
+            }
+        }
+        let expected = sum / f64::from(count);
+        assert!((loss - expected).abs() < 1e-6 * expected && loss != plain, "{output:?}: {loss} {expected} {plain}");
+
+        // Its own states imposed change nothing: one whose first element is another does, in either direction.
+        let gradients = trainer.gradients().to_vec();
+        for element in [0, 4] {
+            let mut other = imposed.clone();
+            // The step that both directions of the third layer come through.
+            other[0][(STEPS - 1) * LENGTHS.len() * 8 + element] += 0.25;
+            trainer.gradient_with(&batch, &other).unwrap();
+            assert_ne!(trainer.gradients(), gradients, "{output:?}, element {element}");
+        }
     }
 }

@@ -77,6 +77,8 @@ const IN_WORDS: &[&str] = &[
     "model.encoder.activation",
     "model.layers.units",
     "model.layers.vocabulary",
+    "model.layers.bidirectional",
+    "model.layers.merge",
     "train.weight_decay",
     "train.schedule_factor",
     "train.schedule_every",
@@ -91,6 +93,7 @@ const PLATEAU: &[&str] = &["train.schedule=plateau", "data.validation.fraction=0
 const NEEDS: &[(&str, &[&str])] = &[
     ("model.encoder.units", &["model.layers.1.units=128"]),
     ("model.layers.vocabulary", &["model.layers.0.type=embedding"]),
+    ("model.layers.merge", &["model.layers.0.bidirectional=true"]),
     ("model.layers.over", &["model.layers=[{type=\"pool\"},{type=\"dense\",units=2,activation=\"softmax\"}]"]),
     ("train.weight_decay", &["train.optimizer=adamw"]),
     ("train.momentum", &["train.optimizer=sgd"]),
@@ -212,6 +215,15 @@ fn the_defaults_in_words_are_true() {
     assert_eq!(["constant", "cosine"].map(schedule), [(None, None, None); 2]);
     assert_eq!(schedule("step"), (Some(0.1), Some(10), None));
     assert_eq!(schedule("plateau"), (Some(0.1), None, Some(10)));
+}
+
+#[test]
+fn a_gru_of_both_directions_concatenates_by_default() {
+    let with = |sets: &[&str]| load(CLASSES, sets).unwrap().model.layers[0];
+    assert!(with(&[]).is_gru() && with(&["model.layers.0.bidirectional=false"]).is_gru());
+    let both = ["model.layers.0.bidirectional=true", "model.layers.0.merge=concat"];
+    assert_eq!(with(&both[..1]), with(&both));
+    assert_eq!(with(&both).units(), Some(8));
 }
 
 #[test]

@@ -6,7 +6,7 @@
 mod common;
 
 use common::tolerances::{CHECKED, GRADIENT_F64, KINK_F64, STEP};
-use grulet::spec::{Activation, Candidate, Gate, LayerSpec, Output, Pooling, Reset};
+use grulet::spec::{Activation, Candidate, Gate, LayerSpec, Merge, Output, Pooling, Reset};
 use grulet_trainer::nn::{Batch, Loss, Network, Regularization, Rng, Trainer};
 use proptest::prelude::*;
 
@@ -48,6 +48,7 @@ fn has_kinks(case: &Case) -> bool {
         LayerSpec::Gru { gate, candidate, .. } => gate == Gate::HardSigmoid || candidate == Candidate::Relu,
         LayerSpec::Dense { activation, .. } => matches!(activation, Activation::HardSigmoid | Activation::Relu),
         LayerSpec::Embedding { .. } => false,
+        LayerSpec::Bidirectional { gate, candidate, .. } => gate == Gate::HardSigmoid || candidate == Candidate::Relu,
         LayerSpec::Pool { over, .. } => over == Pooling::Max,
         _ => true,
     };
@@ -334,6 +335,42 @@ fn pools() {
     }
 }
 
+fn bidirectional(inputs: u16, hidden: u16, reset: Reset, candidate: Candidate, merge: Merge) -> LayerSpec {
+    LayerSpec::Bidirectional { inputs, hidden, reset, gate: Gate::Sigmoid, candidate, merge }
+}
+
+#[test]
+fn bidirectional_layers() {
+    for (merge, outputs) in [(Merge::Concat, 2), (Merge::Sum, 1), (Merge::Mul, 1), (Merge::Ave, 1)] {
+        for (reset, candidate) in [
+            (Reset::Before, Candidate::Tanh),
+            (Reset::After, Candidate::Tanh),
+            (Reset::Before, Candidate::Linear),
+            (Reset::After, Candidate::Relu),
+        ] {
+            let layer = |inputs, hidden| bidirectional(inputs, hidden, reset, candidate, merge);
+            for (output, objective) in
+                OUTPUTS.into_iter().zip([Objective::Loss(Loss::MeanSquaredError), Objective::Outputs])
+            {
+                // Alone, under a head, stacked, between GRUs, and under a pool, which sees every step.
+                for layers in [
+                    vec![layer(3, 3)],
+                    vec![layer(3, 2), dense(2 * outputs, 2, Activation::Tanh)],
+                    vec![layer(2, 2), layer(2 * outputs, 3), dense(3 * outputs, 2, Activation::Linear)],
+                    vec![
+                        gru(2, 3, reset, Gate::Sigmoid, Candidate::Tanh),
+                        layer(3, 2),
+                        gru(2 * outputs, 2, reset, Gate::Sigmoid, Candidate::Tanh),
+                    ],
+                    vec![layer(2, 2), LayerSpec::Pool { inputs: 2 * outputs, over: Pooling::Mean }],
+                ] {
+                    must_agree(&Case { layers, output, objective, lengths: LENGTHS.to_vec(), seed: 7 });
+                }
+            }
+        }
+    }
+}
+
 #[test]
 fn every_regularization() {
     let all = Regularization {
@@ -361,6 +398,24 @@ fn every_regularization() {
                 assert!(count.checked > 100 && count.skipped == 0, "{count:?} in {case:?}");
             }
         }
+    }
+}
+
+#[test]
+fn regularization_of_bidirectional_layers() {
+    for (reset, output) in RESETS.into_iter().zip(OUTPUTS) {
+        let layer = |inputs, hidden, merge| bidirectional(inputs, hidden, reset, Candidate::Tanh, merge);
+        let layers = vec![layer(3, 4, Merge::Concat), layer(8, 3, Merge::Sum), dense(3, 2, Activation::Linear)];
+        let rates = Regularization {
+            seed: 5,
+            dropout: vec![0.2, 0.4, 0.5],
+            recurrent_dropout: vec![0.5, 0.3],
+            ..Regularization::default()
+        };
+        let objective = Objective::Loss(Loss::MeanSquaredError);
+        let case = Case { layers, output, objective, lengths: LENGTHS.to_vec(), seed: 6 };
+        let count = check_with(&case, Some(rates)).unwrap_or_else(|problem| panic!("{problem}\nin {case:?}"));
+        assert!(count.checked > 100 && count.skipped == 0, "{count:?} in {case:?}");
     }
 }
 

@@ -4,8 +4,8 @@ use serde::{Deserialize, Serialize};
 
 use crate::error::Error;
 use crate::spec::{
-    Activation, Candidate, Decoding, Gate, LayerSpec, MAX_LAYERS, Output, Pooling, Reset, Storage, fingerprint,
-    fingerprint_of_pair, hands_over,
+    Activation, Candidate, Decoding, Gate, LayerSpec, MAX_LAYERS, Merge, Output, Pooling, Reset, Storage, fingerprint,
+    fingerprint_of_pair, hands_over, is_bidirectional,
 };
 
 /// What a model says of itself. Fields are encoded in this order; see `docs/FORMAT.md`.
@@ -125,14 +125,25 @@ impl Core {
     /// The fields at the start of an `encoded` header. They are numbers but for the self-test, and read as such: what serde
     /// derives for the same takes 500 bytes more of flash.
     pub fn decode(encoded: &[u8]) -> Option<Self> {
+        Self::take(encoded).map(|(core, _)| core)
+    }
+
+    /// The same with what follows.
+    fn take(encoded: &[u8]) -> Option<(Self, &[u8])> {
         let mut rest = encoded;
         let storage = *[Storage::F32, Storage::Int8].get(usize::from(number(&mut rest)?))?;
         let mut layers = heapless::Vec::new();
         for _ in 0..number(&mut rest)? {
             layers.push(layer(&mut rest)?).ok()?;
         }
-        let golden = postcard::take_from_bytes(rest).ok()?.0;
-        Some(Self { storage, layers, golden })
+        let (golden, rest) = postcard::take_from_bytes(rest).ok()?;
+        Some((Self { storage, layers, golden }, rest))
+    }
+
+    /// Whether the outputs that count are those of the last step, of an encoded header of a chain.
+    pub fn only_last(encoded: &[u8]) -> Option<bool> {
+        let (_, mut rest) = Self::take(encoded)?;
+        variant(&[false, true], number(&mut rest)?)
     }
 
     /// What postcard cannot know: there are layers, and their sizes are not 0.
@@ -161,21 +172,26 @@ fn number(encoded: &mut &[u8]) -> Option<u16> {
 /// The next layer of an encoded header, which moves on past it.
 fn layer(encoded: &mut &[u8]) -> Option<LayerSpec> {
     // Of each kind of layer, in the order of [`LayerSpec`].
-    const FIELDS: [u8; 4] = [5, 3, 2, 2];
+    const FIELDS: [u8; 5] = [5, 3, 2, 2, 6];
     let kind = usize::from(number(encoded)?);
-    let mut fields = [0; 5];
+    let mut fields = [0; 6];
     for field in fields.iter_mut().take(usize::from(*FIELDS.get(kind)?)) {
         *field = number(encoded)?;
     }
-    let [first, second, third, fourth, fifth] = fields;
+    let [first, second, third, fourth, fifth, sixth] = fields;
     Some(match kind {
-        0 => LayerSpec::Gru {
-            inputs: first,
-            hidden: second,
-            reset: variant(&[Reset::Before, Reset::After], third)?,
-            gate: variant(&[Gate::Sigmoid, Gate::HardSigmoid], fourth)?,
-            candidate: variant(&[Candidate::Tanh, Candidate::Relu, Candidate::Linear], fifth)?,
-        },
+        0 | 4 => {
+            let (inputs, hidden) = (first, second);
+            let reset = variant(&[Reset::Before, Reset::After], third)?;
+            let gate = variant(&[Gate::Sigmoid, Gate::HardSigmoid], fourth)?;
+            let candidate = variant(&[Candidate::Tanh, Candidate::Relu, Candidate::Linear], fifth)?;
+            if kind == 0 {
+                LayerSpec::Gru { inputs, hidden, reset, gate, candidate }
+            } else {
+                let merge = variant(&[Merge::Concat, Merge::Sum, Merge::Mul, Merge::Ave], sixth)?;
+                LayerSpec::Bidirectional { inputs, hidden, reset, gate, candidate, merge }
+            }
+        }
         1 => LayerSpec::Dense {
             inputs: first,
             outputs: second,
@@ -220,6 +236,11 @@ impl Header<'_> {
     /// Multiply-accumulates per step.
     pub fn macs(&self) -> usize {
         self.layers.iter().map(LayerSpec::macs).sum()
+    }
+
+    /// Whether a layer is bidirectional, so that the model runs in a [`Window`](crate::Window) alone.
+    pub fn is_bidirectional(&self) -> bool {
+        is_bidirectional(&self.layers)
     }
 
     /// What postcard cannot know: there are as many names as things to name, and a rate is a rate.
@@ -271,7 +292,7 @@ impl Header<'_> {
         self.expect_links(decoder, encoder.len())?;
         decoding.check(self.outputs())?;
         let what = if !hands_over(encoder, decoder) {
-            "its decoder does not have the GRUs of its encoder, or it has pools"
+            "its decoder does not have the GRUs of its encoder, or it has pools or bidirectional layers"
         } else if decoder.first().map_or(0, LayerSpec::inputs) != 1 {
             "its decoder does not take tokens"
         } else {
@@ -321,7 +342,7 @@ mod tests {
             random = random.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
             (random >> 33) % below
         };
-        let mut read = [0; 4];
+        let mut read = [0; 5];
         for round in 0..100_000 {
             // Mostly numbers that mean something, and some of more than one byte.
             let mut bytes = [0u8; 48];
@@ -355,6 +376,7 @@ mod tests {
             LayerSpec::Dense { .. } => 1,
             LayerSpec::Embedding { .. } => 2,
             LayerSpec::Pool { .. } => 3,
+            LayerSpec::Bidirectional { .. } => 4,
         }
     }
 }

@@ -28,7 +28,7 @@ use crate::error::Error;
 use crate::format::Format;
 use crate::layer::{Layer, Weights, take};
 use crate::math::WEIGHT_LIMIT;
-use crate::network::Network;
+use crate::network::WindowNetwork;
 use crate::spec::{Decoding, LayerSpec, Output, Storage, fingerprint};
 
 /// The first eight bytes of every model; not text, so that a transfer in text mode is noticed.
@@ -111,7 +111,7 @@ const fn field(bytes: &[u8], at: usize) -> u32 {
 
 /// Whether `blob` is of this format's version, complete, and made for network `N`. For use in a `const` assertion; what
 /// else may be wrong with it, [`Model::from_blob`](crate::Model::from_blob) finds at start-up.
-pub const fn fits<N: Network>(blob: &Aligned<[u8]>) -> bool {
+pub const fn fits<N: WindowNetwork>(blob: &Aligned<[u8]>) -> bool {
     has_fingerprint(blob, N::FINGERPRINT)
 }
 
@@ -362,6 +362,12 @@ pub(crate) fn decode(encoded: &[u8]) -> Result<Header<'_>, Error> {
 #[inline(never)]
 fn core(encoded: &[u8]) -> Result<Core, Error> {
     Core::decode(encoded).ok_or(NOT_POSTCARD)
+}
+
+/// Whether the outputs that count are those of the last step, in a header that [`load`] gave.
+#[inline(never)]
+pub(crate) fn only_last(encoded: &[u8]) -> Result<bool, Error> {
+    Core::only_last(encoded).ok_or(NOT_POSTCARD)
 }
 
 /// The self-test in a header that [`load`] gave.

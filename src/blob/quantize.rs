@@ -7,7 +7,7 @@ use super::write::WriteError;
 use super::{Header, LayerWeights};
 use crate::fixed::{ARGUMENT, EXPONENT};
 use crate::kernel::int8::{ROWS, block_words};
-use crate::spec::{Activation, Candidate, Gate, LayerSpec, Matrix, Reset, Storage};
+use crate::spec::{Activation, Candidate, Gate, LayerSpec, Matrix, Merge, Reset, Storage};
 
 /// The largest power of two that operands of state are divided by: 12 bits are left of 16.
 const MAX_SHIFT: u32 = 4;
@@ -18,7 +18,8 @@ const MAX_SHIFT: u32 = 4;
 pub struct Range {
     /// Of the inputs. Not used where the layer's inputs are the outputs of another.
     pub input: f32,
-    /// Of the outputs, and so of a GRU's state. Not used where the activation is bounded.
+    /// Of the outputs, and so of a GRU's state; of a bidirectional layer's states, whatever they merge into. Not used where the
+    /// activation is bounded.
     pub output: f32,
 }
 
@@ -27,7 +28,7 @@ pub struct Range {
 pub struct Scales {
     /// Of the inputs.
     pub input: f64,
-    /// Of the outputs, and so of a GRU's state.
+    /// Of the outputs, and so of a GRU's state. A bidirectional layer's is what its states merge into: see [`Scales::state`].
     pub output: f64,
 }
 
@@ -40,7 +41,7 @@ const VECTOR_UNITS: f64 = 256.0;
 /// Whether a layer's outputs need no calibration: they lie in ±1 whatever its inputs, or have the range of its inputs.
 pub fn is_bounded(spec: &LayerSpec) -> bool {
     match spec {
-        LayerSpec::Gru { candidate, .. } => *candidate == Candidate::Tanh,
+        LayerSpec::Gru { candidate, .. } | LayerSpec::Bidirectional { candidate, .. } => *candidate == Candidate::Tanh,
         LayerSpec::Dense { activation, .. } => !matches!(activation, Activation::Linear | Activation::Relu),
         LayerSpec::Embedding { .. } => false,
         LayerSpec::Pool { .. } => true,
@@ -70,15 +71,29 @@ impl Scales {
             None if embedding => 1.0,
             None => of("input", range.input, 32_767.0)?,
         };
+        let output = match spec {
+            LayerSpec::Pool { .. } => input,
+            LayerSpec::Embedding { .. } => of("output", range.output, 127.0 * VECTOR_UNITS)?,
+            _ if is_bounded(spec) => BOUNDED,
+            _ => of("output", range.output, 32_767.0)?,
+        };
         Ok(Self {
             input,
             output: match spec {
-                LayerSpec::Pool { .. } => input,
-                LayerSpec::Embedding { .. } => of("output", range.output, 127.0 * VECTOR_UNITS)?,
-                _ if is_bounded(spec) => BOUNDED,
-                _ => of("output", range.output, 32_767.0)?,
+                LayerSpec::Bidirectional { merge: Merge::Sum, .. } => 2.0 * output,
+                LayerSpec::Bidirectional { merge: Merge::Mul, .. } => output * output / BOUNDED,
+                _ => output,
             },
         })
+    }
+
+    /// The real value of a unit of state of a layer of these scales, which a merge makes other outputs of.
+    pub fn state(&self, spec: &LayerSpec) -> f64 {
+        match spec {
+            LayerSpec::Bidirectional { merge: Merge::Sum, .. } => self.output / 2.0,
+            LayerSpec::Bidirectional { merge: Merge::Mul, .. } => libm::sqrt(self.output * BOUNDED),
+            _ => self.output,
+        }
     }
 }
 
@@ -180,7 +195,8 @@ impl Sum {
     }
 }
 
-/// Quantises one layer. `weights` must have the sizes of `spec`; `index` is for messages.
+/// Quantises one layer. `weights` must have the sizes of `spec`; `index` is for messages. A bidirectional layer is two GRUs, each
+/// quantised by itself with the scale of their states; as a whole it gives nothing.
 ///
 /// Each row has its own scale, the largest of its weights being 127. Nothing overflows whatever the operands are, or this
 /// is an error.
@@ -200,7 +216,7 @@ pub fn quantize(
         let table = kernel.iter().map(|&w| round(f64::from(w) / step).clamp(-127, 127) as i8).collect();
         return Ok(QuantizedLayer { shift: 0, matrices: Vec::new(), table });
     }
-    if let LayerSpec::Pool { .. } = spec {
+    if let LayerSpec::Pool { .. } | LayerSpec::Bidirectional { .. } = spec {
         return Ok(QuantizedLayer { shift: 0, matrices: Vec::new(), table: Vec::new() });
     }
     let largest = |weights: &[f32]| weights.iter().fold(0f32, |max, w| max.max(w.abs()));
@@ -219,7 +235,9 @@ pub fn quantize(
         LayerSpec::Gru { gate, .. } if column < 2 * o => Sum::of_gate(gate),
         LayerSpec::Gru { candidate, .. } => Sum::of_candidate(candidate, scales.output),
         LayerSpec::Dense { activation, .. } => Sum::of_activation(activation, scales.output),
-        LayerSpec::Embedding { .. } | LayerSpec::Pool { .. } => unreachable!("it has no sums"),
+        LayerSpec::Embedding { .. } | LayerSpec::Pool { .. } | LayerSpec::Bidirectional { .. } => {
+            unreachable!("it has no sums")
+        }
     };
     let matrix = |size: Matrix, first: usize, bias: &dyn Fn(usize) -> f64| {
         let mut matrix = QuantizedMatrix {
@@ -252,7 +270,7 @@ pub fn quantize(
             matrix(third, 2 * o, &input_bias)?,
         ],
         LayerSpec::Dense { .. } => vec![matrix(first, 0, &input_bias)?],
-        LayerSpec::Embedding { .. } | LayerSpec::Pool { .. } => Vec::new(),
+        LayerSpec::Embedding { .. } | LayerSpec::Pool { .. } | LayerSpec::Bidirectional { .. } => Vec::new(),
     };
     debug_assert_eq!(kernel.len(), i * columns);
     Ok(QuantizedLayer { shift, matrices, table: Vec::new() })

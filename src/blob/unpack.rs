@@ -7,7 +7,7 @@ use super::{Blob, LayerWeights};
 use crate::cast;
 use crate::error::Error;
 use crate::kernel;
-use crate::layer::take;
+use crate::layer::{bidirectional, take};
 use crate::spec::{LayerSpec, Matrix, Reset, Storage};
 
 /// One layer's weights in the layout of [`LayerWeights`], which borrows them.
@@ -30,6 +30,14 @@ impl OwnedWeights {
 
     /// `layer` as the kernels read it, from `weights`.
     fn of(layer: &LayerSpec, mut weights: &[cast::Line]) -> Self {
+        if let Some(gru) = layer.direction() {
+            let (forward, backward) = bidirectional::directions(weights);
+            let (mut owned, backward) = (Self::of(&gru, forward), Self::of(&gru, backward));
+            owned.kernel.extend(backward.kernel);
+            owned.recurrent.extend(backward.recurrent);
+            owned.bias.extend(backward.bias);
+            return owned;
+        }
         if let LayerSpec::Embedding { .. } = layer {
             let kernel = cast::floats(weights).iter().copied().take(layer.parameters()).collect();
             return Self { kernel, recurrent: Vec::new(), bias: Vec::new() };

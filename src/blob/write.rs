@@ -5,7 +5,7 @@ use alloc::vec;
 use alloc::vec::Vec;
 use core::fmt;
 
-use super::quantize::{Range, quantize, scales};
+use super::quantize::{Range, Scales, quantize, scales};
 use super::{CHECKSUM, Golden, Header, MAGIC, PREAMBLE, VERSION, checksum};
 use crate::any::AnyModel;
 use crate::cast::{self, Line};
@@ -16,7 +16,8 @@ use crate::math::WEIGHT_LIMIT;
 use crate::seq2seq::AnySeq2Seq;
 use crate::spec::{LayerSpec, Reset, Storage};
 
-/// One layer's weights as Keras lays them out, row-major.
+/// One layer's weights as Keras lays them out, row-major. A bidirectional layer has each of these twice, the forward GRU's and
+/// then the backward one's.
 #[derive(Clone, Copy, Debug)]
 pub struct LayerWeights<'a> {
     /// GRU `(I, 3H)`, gates in the order z, r, c; dense `(I, O)`; embedding `(V, D)`. A pool has no weights.
@@ -25,6 +26,25 @@ pub struct LayerWeights<'a> {
     pub recurrent: &'a [f32],
     /// GRU `(3H)`, or `(2, 3H)` with the reset gate after the matmul: the input's bias, then the recurrent one. Dense `(O)`; empty for an embedding.
     pub bias: &'a [f32],
+}
+
+impl<'a> LayerWeights<'a> {
+    /// Each GRU of a bidirectional layer with its weights; any other layer as it is.
+    pub(super) fn parts(&self, spec: &LayerSpec) -> impl Iterator<Item = (LayerSpec, LayerWeights<'a>)> + use<'a> {
+        let (all, spec, directions) = match spec.direction() {
+            Some(gru) => (*self, gru, 2),
+            None => (*self, *spec, 1),
+        };
+        (0..directions).map(move |direction| {
+            let part = |weights: &'a [f32]| {
+                let length = weights.len() / directions;
+                &weights[direction * length..][..length]
+            };
+            let weights =
+                LayerWeights { kernel: part(all.kernel), recurrent: part(all.recurrent), bias: part(all.bias) };
+            (spec, weights)
+        })
+    }
 }
 
 /// Everything that goes into a blob. Empty slices of the affine parts mean "as it is": mean 0, scale 1, offset 0.
@@ -171,7 +191,9 @@ pub fn write(contents: &Contents<'_>) -> Result<AlignedBytes, WriteError> {
     let mut layers = Vec::new();
     for (index, (spec, weights)) in all_layers(contents)?.enumerate() {
         check(index, spec, weights)?;
-        layer(&mut layers, spec, weights);
+        for (spec, weights) in weights.parts(spec) {
+            layer(&mut layers, &spec, &weights);
+        }
     }
     let mut contents = contents.clone();
     contents.header.golden = golden(&contents);
@@ -197,7 +219,10 @@ pub fn write_int8(contents: &Contents<'_>, ranges: &[Range]) -> Result<AlignedBy
     let mut layers = Vec::new();
     for (index, (spec, weights)) in all_layers(&contents)?.enumerate() {
         check(index, spec, weights)?;
-        quantize(index, spec, weights, scales[index])?.encode(&mut layers);
+        let scales = Scales { output: scales[index].state(spec), ..scales[index] };
+        for (spec, weights) in weights.parts(spec) {
+            quantize(index, &spec, &weights, scales)?.encode(&mut layers);
+        }
     }
 
     // A unit's real value is part of the affine steps at both ends.
@@ -241,7 +266,7 @@ fn golden_hash<F: crate::Format>(draft: &AlignedBytes) -> Result<u64, WriteError
         Err(Error::Sequence { .. }) => AnySeq2Seq::<F>::from_blob(draft)?.golden_hash(),
         model => {
             let model = model?;
-            model.golden_hash(model.heap_stream())
+            model.golden_hash(vec![0; model.golden_capacity()])
         }
     };
     hash().map_err(WriteError::Unreadable)
@@ -323,17 +348,18 @@ fn affine(bytes: &mut Vec<u8>, name: &str, values: &[f32], length: usize, defaul
 
 /// Whether the weights have the sizes of their layer, and values that a model may hold.
 fn check(index: usize, spec: &LayerSpec, weights: &LayerWeights<'_>) -> Result<(), WriteError> {
+    let (spec, directions) = spec.direction().map_or((*spec, 1), |gru| (gru, 2));
     let (i, o) = (spec.inputs(), spec.outputs());
     let (gates, biases) = match spec {
         LayerSpec::Gru { reset: Reset::Before, .. } => (3, 1),
         LayerSpec::Gru { reset: Reset::After, .. } => (3, 2),
         LayerSpec::Dense { .. } => (1, 1),
         LayerSpec::Embedding { .. } => (1, 0),
-        LayerSpec::Pool { .. } => (0, 0),
+        LayerSpec::Pool { .. } | LayerSpec::Bidirectional { .. } => (0, 0),
     };
-    let rows = if let LayerSpec::Embedding { vocabulary, .. } = *spec { vocabulary.into() } else { i };
+    let rows = if let LayerSpec::Embedding { vocabulary, .. } = spec { vocabulary.into() } else { i };
     let name = |tensor| alloc::format!("layer {index}: {tensor}");
-    let columns = gates * o;
+    let columns = directions * gates * o;
     expect_weights(&name("kernel"), weights.kernel, rows * columns)?;
     expect_weights(&name("recurrent kernel"), weights.recurrent, if spec.state() > 0 { o * columns } else { 0 })?;
     expect_weights(&name("bias"), weights.bias, biases * columns)
@@ -364,6 +390,7 @@ fn layer(bytes: &mut Vec<u8>, spec: &LayerSpec, weights: &LayerWeights<'_>) {
             pad(bytes);
         }
         LayerSpec::Pool { .. } => {}
+        LayerSpec::Bidirectional { .. } => unreachable!("its parts are GRUs"),
     }
 }
 

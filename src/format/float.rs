@@ -3,7 +3,7 @@
 use super::{Format, sealed};
 use crate::cast::{self, Line};
 use crate::layer::pool;
-use crate::spec::{Activation, Candidate, Gate, Storage};
+use crate::spec::{Activation, Candidate, Gate, Merge, Storage};
 use crate::{kernel, math};
 
 /// `f32` throughout, with [`math::tanh`] and [`math::sigmoid`] and libm's `expf` for softmax. The default.
@@ -106,6 +106,17 @@ macro_rules! float_format {
             #[inline(always)]
             fn larger(a: f32, b: f32) -> f32 {
                 if b > a { b } else { a }
+            }
+
+            #[inline(always)]
+            fn merge(merge: Merge, forward: f32, backward: f32) -> f32 {
+                // Unbounded states may be as large as the limit.
+                math::finite(match merge {
+                    Merge::Concat => forward,
+                    Merge::Sum => forward + backward,
+                    Merge::Mul => forward * backward,
+                    Merge::Ave => (forward + backward) * 0.5,
+                })
             }
 
             #[inline(always)]

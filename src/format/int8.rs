@@ -3,7 +3,7 @@
 use super::{Format, sealed};
 use crate::cast::{self, Line};
 use crate::layer::pool;
-use crate::spec::{Activation, Candidate, Gate, Storage};
+use crate::spec::{Activation, Candidate, Gate, Merge, Storage};
 use crate::{fixed, kernel, math};
 
 /// Weights of 8 bits with a scale for each row, units of 16 bits, sums of 32 bits: integers only, and the same number of
@@ -22,6 +22,9 @@ use crate::{fixed, kernel, math};
 /// - An **embedding**'s table has 8 bits for each element; its units are 256 of these.
 /// - A **mean** over time is an exact sum of 32 bits, in two units, divided to the nearest; the maximum is one of its
 ///   inputs. The units of a pool are those of its inputs.
+/// - A **bidirectional** layer's states have one real value per unit, u. Merged, a mean's units are worth u, a sum's 2·u (both
+///   are half the sum of two states, to the nearest), a product's 2¹⁵·u² (it is 2⁻¹⁵ of the product of two states, to the
+///   nearest).
 /// - A **gate** is an `i32` in Q16, from 0 to 65,535.
 ///
 /// The real inputs and outputs of [`Stream::step`](crate::Stream::step) are converted in `f32`;
@@ -143,6 +146,16 @@ impl Format for Int8 {
         // Without a branch on a Cortex-M0 too, where a comparison has one.
         let (a, b) = (i32::from(a), i32::from(b));
         (a + (b - a).max(0)) as i16
+    }
+
+    #[inline(always)]
+    fn merge(merge: Merge, forward: i16, backward: i16) -> i16 {
+        let (f, b) = (i32::from(forward), i32::from(backward));
+        match merge {
+            Merge::Concat => forward,
+            Merge::Sum | Merge::Ave => ((f + b + 1) >> 1) as i16,
+            Merge::Mul => fixed::saturate((f * b + (1 << 14)) >> 15),
+        }
     }
 
     #[inline(always)]

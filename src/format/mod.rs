@@ -9,7 +9,7 @@ pub use float::Fast;
 pub use int8::{Int8, Int8Parameters, Int8Weight};
 
 use crate::cast::{Line, Plain};
-use crate::spec::{Activation, Candidate, Gate, Storage};
+use crate::spec::{Activation, Candidate, Gate, Merge, Storage};
 
 mod sealed {
     pub trait Sealed {}
@@ -68,6 +68,9 @@ pub trait Format: sealed::Sealed + Copy + 'static {
     fn sanitize_mean(high: &mut Self::Unit, low: &mut Self::Unit, steps: u32);
     /// The larger one.
     fn larger(a: Self::Unit, b: Self::Unit) -> Self::Unit;
+
+    /// What a bidirectional layer makes of an element of its forward and its backward state: their sum, product or mean.
+    fn merge(merge: Merge, forward: Self::Unit, backward: Self::Unit) -> Self::Unit;
 
     /// The token that an input means; too small and NaN is 0.
     fn token(unit: Self::Unit) -> usize;

@@ -1,12 +1,18 @@
 //! The type-level names of variants and activations.
 
 use super::sealed::Sealed;
-use crate::spec::{Activation, Candidate, Gate, Reset};
+use crate::spec::{Activation, Candidate, Gate, Merge, Reset};
 
 /// Where a GRU's reset gate acts: [`ResetBefore`] or [`ResetAfter`].
 pub trait ResetVariant: Sealed + 'static {
     /// The same as data.
     const RESET: Reset;
+}
+
+/// How a [`Bidirectional`](super::Bidirectional) layer merges its directions: [`Concat`], [`Sum`], [`Mul`] or [`Ave`].
+pub trait MergeVariant: Sealed + 'static {
+    /// The same as data.
+    const MERGE: Merge;
 }
 
 /// A GRU's gate activation: [`Sigmoid`] or [`HardSigmoid`].
@@ -72,4 +78,20 @@ marker!(
 marker!(
     /// `e^xᵢ / Σ e^xⱼ` over the layer's outputs.
     Softmax: DenseActivation ACTIVATION Activation::Softmax
+);
+marker!(
+    /// Both directions' states, the forward one's first: twice as many outputs as units. Keras's default.
+    Concat: MergeVariant MERGE Merge::Concat
+);
+marker!(
+    /// The sum of both directions' states.
+    Sum: MergeVariant MERGE Merge::Sum
+);
+marker!(
+    /// The product of both directions' states.
+    Mul: MergeVariant MERGE Merge::Mul
+);
+marker!(
+    /// The mean of both directions' states.
+    Ave: MergeVariant MERGE Merge::Ave
 );

@@ -4,6 +4,7 @@
 //! borrowed in place from a blob; its state is a plain array that the caller owns.
 
 mod activation;
+pub mod bidirectional;
 pub mod dense;
 pub mod embedding;
 pub mod gru;
@@ -14,9 +15,10 @@ use core::iter;
 use core::marker::PhantomData;
 
 pub use activation::{
-    CandidateActivation, DenseActivation, GateActivation, HardSigmoid, Linear, Relu, ResetAfter, ResetBefore,
-    ResetVariant, Sigmoid, Softmax, Tanh,
+    Ave, CandidateActivation, Concat, DenseActivation, GateActivation, HardSigmoid, Linear, MergeVariant, Mul, Relu,
+    ResetAfter, ResetBefore, ResetVariant, Sigmoid, Softmax, Sum, Tanh,
 };
+pub use bidirectional::Bidirectional;
 pub use dense::Dense;
 pub use embedding::Embedding;
 pub use gru::Gru;
@@ -47,6 +49,50 @@ pub trait Layer: sealed::Sealed + 'static {
 
     /// One step. `tensors` holds [`LayerSpec::lines`] lines, in the blob's layout.
     fn step(tensors: &[Line], state: &mut Self::State, x: &Self::Input) -> Self::Output;
+}
+
+/// A layer that can run over a window, which is a series that is complete before the answer: every [`Layer`], and
+/// [`Bidirectional`].
+pub trait WindowLayer: sealed::Sealed + 'static {
+    /// The numbers it computes in.
+    type Format: Format;
+    /// One step's inputs: an array of units.
+    type Input: Frame<Self::Format>;
+    /// One step's outputs: an array of units.
+    type Output: Frame<Self::Format>;
+    /// The same layer as data.
+    const SPEC: LayerSpec;
+    /// Bytes on the stack that it takes for operands and sums.
+    const SCRATCH: usize;
+
+    /// The outputs `ys` at every step of the series `xs`, from a zero state. The slices have one length.
+    fn run(tensors: &[Line], xs: &[Self::Input], ys: &mut [Self::Output]);
+
+    /// The output after the whole series `xs` alone.
+    fn last(tensors: &[Line], xs: &[Self::Input]) -> Self::Output;
+}
+
+impl<L: Layer> WindowLayer for L {
+    type Format = L::Format;
+    type Input = L::Input;
+    type Output = L::Output;
+    const SPEC: LayerSpec = L::SPEC;
+    const SCRATCH: usize = L::SCRATCH;
+
+    fn run(tensors: &[Line], xs: &[L::Input], ys: &mut [L::Output]) {
+        let mut state = L::State::ZERO;
+        for (x, y) in xs.iter().zip(ys) {
+            *y = L::step(tensors, &mut state, x);
+        }
+    }
+
+    fn last(tensors: &[Line], xs: &[L::Input]) -> L::Output {
+        let (mut state, mut y) = (L::State::ZERO, L::Output::ZERO);
+        for x in xs {
+            y = L::step(tensors, &mut state, x);
+        }
+        y
+    }
 }
 
 /// The weights of one layer `L`, borrowed from a blob: what a graph that is no chain is wired from.
@@ -98,6 +144,8 @@ pub trait Frame<F: Format>: Copy + sealed::Sealed {
     type Real: Copy + AsRef<[f32]> + fmt::Debug;
     /// Elements.
     const LEN: usize;
+    /// All zeros.
+    const ZERO: Self;
 
     /// Each of the `LEN` inputs through its channel's `mean` and `scale` (see [`Format::from_real`]).
     fn from_real(x: &[f32], mean: &[f32], scale: &[f32]) -> Self;
@@ -109,9 +157,10 @@ pub trait Frame<F: Format>: Copy + sealed::Sealed {
 
 impl<U, const N: usize> sealed::Sealed for [U; N] {}
 
-impl<F: Format<Unit = U>, U: Copy + Default, const N: usize> Frame<F> for [U; N] {
+impl<F: Format<Unit = U>, U: Plain + Default, const N: usize> Frame<F> for [U; N] {
     type Real = [f32; N];
     const LEN: usize = N;
+    const ZERO: Self = [U::ZERO; N];
 
     #[inline(always)]
     fn from_real(x: &[f32], mean: &[f32], scale: &[f32]) -> Self {

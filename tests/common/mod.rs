@@ -90,8 +90,9 @@ impl Net {
         let layers = specs
             .iter()
             .map(|&spec| {
-                let (i, o) = (spec.inputs(), spec.outputs());
-                let (gates, recurrent, biases) = match spec {
+                let (part, directions) = spec.direction().map_or((spec, 1), |gru| (gru, 2));
+                let (i, o) = (part.inputs(), part.outputs());
+                let (gates, recurrent, biases) = match part {
                     LayerSpec::Gru { reset: Reset::Before, .. } => (3, o, 1),
                     LayerSpec::Gru { reset: Reset::After, .. } => (3, o, 2),
                     LayerSpec::Embedding { .. } => (1, 0, 0),
@@ -101,9 +102,9 @@ impl Net {
                 let i = if let LayerSpec::Embedding { vocabulary, .. } = spec { vocabulary.into() } else { i };
                 Layer {
                     spec,
-                    kernel: random.floats(i * gates * o, 1.5 / (i as f32).sqrt()),
-                    recurrent: random.floats(recurrent * gates * o, 1.5 / (o as f32).sqrt()),
-                    bias: random.floats(biases * gates * o, 0.7),
+                    kernel: random.floats(directions * i * gates * o, 1.5 / (i as f32).sqrt()),
+                    recurrent: random.floats(directions * recurrent * gates * o, 1.5 / (o as f32).sqrt()),
+                    bias: random.floats(directions * biases * gates * o, 0.7),
                 }
             })
             .collect();

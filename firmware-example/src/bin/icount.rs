@@ -37,7 +37,7 @@ fn count(model: Model<'static, Net>) -> ! {
     for input in 0..INPUTS {
         // Every eighth is all extremes.
         let extreme = input % 8 == 7;
-        let x: <Net as Network>::Input = units(extreme, &mut random);
+        let x: <Net as WindowNetwork>::Input = units(extreme, &mut random);
         let mut state = *stream.state();
         state.0 = units(extreme, &mut random);
         let start = counter.now();
@@ -66,7 +66,7 @@ fn count(model: Model<'static, Net>) -> ! {
 
 /// A step with a stack frame of its own.
 #[inline(never)]
-fn step(stream: &mut Stream<'_, Net>, x: &<Net as Network>::Input) -> <Net as Network>::Output {
+fn step(stream: &mut Stream<'_, Net>, x: &<Net as WindowNetwork>::Input) -> <Net as WindowNetwork>::Output {
     black_box(stream.step_raw(black_box(x)))
 }
 

@@ -11,8 +11,8 @@ use core::panic::PanicInfo;
 
 use grulet::layer::Frame;
 use grulet::{
-    AnyModel, AnySeq2Seq, Dense, Embedding, Error, Exact, Format, Gru, HardSigmoid, Int8, Max, Mean, Model, Network,
-    Pool, Relu, ResetAfter, Seq2Seq, Softmax, include_model,
+    AnyModel, AnySeq2Seq, Bidirectional, Concat, Dense, Embedding, Error, Exact, Format, Gru, HardSigmoid, Int8, Max,
+    Mean, Model, Mul, Network, Pool, Relu, ResetAfter, Seq2Seq, Softmax, WindowNetwork, include_model,
 };
 use grulet_firmware::{board, entry};
 
@@ -22,6 +22,8 @@ type Tokens = (Embedding<9, 4>, Gru<4, 5>);
 type IntegerTokens = (Embedding<9, 4, Int8>, Gru<4, 5, Int8, ResetAfter>);
 type Pools = (Pool<2, Mean>, Pool<2, Max>);
 type IntegerPools = (Pool<2, Mean, Int8>, Pool<2, Max, Int8>);
+type Bidirectionals<F> =
+    (Bidirectional<2, 5, 10, Concat, F>, Bidirectional<10, 3, 3, Mul, F, ResetAfter>, Dense<3, 2, Relu, F>);
 type Encoder<F> = (Embedding<9, 4, F>, Gru<4, 5, F>);
 type Decoder<F> = (Embedding<7, 3, F>, Gru<3, 5, F, ResetAfter>, Dense<5, 7, Softmax, F>);
 type Other = (Dense<2, 7, Relu>, Gru<7, 9, Exact, ResetAfter, HardSigmoid>, Dense<9, 3, Softmax>);
@@ -38,6 +40,11 @@ fn main() -> ! {
     black_box(other::<Pools, 2>(bytes).is_err());
     black_box(other::<IntegerPools, 2>(bytes).is_err());
     black_box(any::<Int8>(bytes).is_err());
+    black_box(window::<Bidirectionals<Exact>>(bytes).is_err());
+    black_box(window::<Bidirectionals<Int8>>(bytes).is_err());
+    black_box(window::<Net>(bytes).is_err());
+    black_box(any_window::<Exact>(bytes).is_err());
+    black_box(any_window::<Int8>(bytes).is_err());
     black_box(pair::<Exact, Encoder<Exact>, Decoder<Exact>>(bytes).is_err());
     black_box(pair::<Int8, Encoder<Int8>, Decoder<Int8>>(bytes).is_err());
     black_box(any_pair::<Exact>(bytes).is_err());
@@ -109,6 +116,30 @@ fn any<F: Format>(bytes: &[u8]) -> Result<(), Error> {
     let state = black_box([F::Unit::default(); 32]);
     black_box(stream.set_state(&state).is_err());
     stream.reset();
+    Ok(())
+}
+
+fn window<N: WindowNetwork<Input: Frame<N::Format, Real = [f32; 2]>>>(bytes: &[u8]) -> Result<(), Error> {
+    let mut window = Model::<N>::from_blob(bytes)?.window::<20>()?;
+    window.self_test()?;
+    for _ in 0..black_box(30) {
+        black_box(window.push(&black_box([f32::NAN, 0.5])).is_err());
+    }
+    window.finish().for_each(|y| _ = black_box(y));
+    window.push_raw(&black_box(N::Input::ZERO))?;
+    black_box(window.finish_raw());
+    window.clear();
+    Ok(())
+}
+
+fn any_window<F: Format>(bytes: &[u8]) -> Result<(), Error> {
+    let model = AnyModel::<F>::from_blob(bytes)?;
+    let mut window = model.window::<512>(black_box(10))?;
+    for _ in 0..black_box(30) {
+        black_box(window.push(&black_box([f32::NAN, 0.5])).is_err());
+    }
+    black_box(window.finish()?.len());
+    window.clear();
     Ok(())
 }
 

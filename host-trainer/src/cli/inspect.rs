@@ -10,7 +10,7 @@ use grulet::spec::{Output, Storage};
 use grulet::{Blob, Exact, Int8};
 
 use super::source;
-use crate::cost::instructions;
+use crate::cost::{instructions, window_steps};
 use crate::evaluate::Loaded;
 use crate::quantize::ram;
 use crate::summary::{net_type_of, summary_of, thousands};
@@ -66,6 +66,12 @@ fn print<F: Format>(
     }
     writeln!(out, "outputs: {}", source::output_names(header).join(", "))?;
     let when = match (header.output, header.window) {
+        (Output::EveryStep, window) if header.is_bidirectional() && window > 0 => {
+            format!("at every step of a window of {window}, when it is complete")
+        }
+        (Output::EveryStep, _) if header.is_bidirectional() => {
+            "at every step of a series, when it is complete".to_owned()
+        }
         (Output::EveryStep, _) => "at every step".to_owned(),
         (Output::LastStep, 0) => "at the last step of a series".to_owned(),
         (Output::Sequence(decoding), _) => {
@@ -82,13 +88,17 @@ fn print<F: Format>(
         "from {}: {}, seed {}, epoch {}, {} {}",
         from.tool, from.data, from.seed, from.epoch, from.metric, from.value
     )?;
+    let of_state = match window_steps(header) {
+        Some(steps) => format!("RAM for a window of {steps} steps"),
+        None => "state per stream".to_owned(),
+    };
     let (step, any) = match header.output.encoder() {
         0 => ("step", "AnyModel"),
         _ => ("step of the encoder and one of the decoder", "AnySeq2Seq"),
     };
     writeln!(
         out,
-        "needs {} bytes of flash, {} bytes of state per stream, {} multiply-accumulates per {step} (about {} instructions on a Cortex-M4F); {any}: CAP = {}",
+        "needs {} bytes of flash, {} bytes of {of_state}, {} multiply-accumulates per {step} (about {} instructions on a Cortex-M4F); {any}: CAP = {}",
         thousands(blob.as_ref().len()),
         thousands(ram(model).0),
         thousands(header.macs()),

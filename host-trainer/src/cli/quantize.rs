@@ -211,6 +211,7 @@ fn text(report: &Comparison) -> Result<String, std::fmt::Error> {
             LayerSpec::Gru { .. } => "GRU",
             LayerSpec::Embedding { .. } => "embedding",
             LayerSpec::Pool { .. } => "pool",
+            LayerSpec::Bidirectional { .. } => "bidirectional",
             _ => "dense",
         };
         let name = format!("{index} ({kind}, {} outputs)", layer.layer.outputs());

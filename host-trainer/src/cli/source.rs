@@ -106,6 +106,9 @@ impl Source {
             }
             LayerSpec::Embedding { vocabulary, outputs } => Some(LayerConfig::Embedding { vocabulary, units: outputs }),
             LayerSpec::Pool { over, .. } => Some(LayerConfig::Pool { over }),
+            LayerSpec::Bidirectional { hidden, reset, gate, candidate, merge, .. } => {
+                Some(LayerConfig::Bidirectional { units: hidden, reset, gate, candidate, merge })
+            }
             LayerSpec::Dense { outputs, activation, .. } => Some(LayerConfig::Dense { units: outputs, activation }),
             _ => None,
         };
@@ -113,7 +116,8 @@ impl Source {
         let text = header.output.encoder() > 0 && matches!(encoder.first(), Some(LayerSpec::Embedding { .. }));
         let words =
             || output_names(header).iter().any(|name| name.chars().count() > 1 && name != START && name != STOP);
-        let (windowed, window) = (header.output == Output::LastStep, header.window as usize);
+        let windowed = header.output == Output::LastStep || header.is_bidirectional();
+        let window = header.window as usize;
         Config {
             name: header.name.to_owned(),
             seed: header.provenance.seed,

@@ -58,6 +58,9 @@ impl Config {
         }
         let fix = "\"sequence\" is written by a decoder after an encoder; give the encoder's layers as `model.encoder`";
         ensure(!model.encoder.is_empty(), "model.output", fix)?;
+        let problem = "a bidirectional gru hands nothing to a decoder, and a decoder has no end to read from; \
+                       use gru layers without `bidirectional`";
+        ensure(!model.is_bidirectional(), "model.layers", problem)?;
         let grus = |layers: &[LayerConfig]| -> Vec<u16> {
             layers.iter().filter(|layer| layer.is_gru()).filter_map(LayerConfig::units).collect()
         };
@@ -230,6 +233,9 @@ impl Config {
         let pool = self.model.layers.iter().any(|layer| matches!(layer, LayerConfig::Pool { .. }));
         let problem = "does not carry what a pool has seen from window to window; leave the pool out";
         ensure(!pool, key, problem)?;
+        let problem =
+            "carries states on, but a bidirectional gru reads each window from both ends; leave one of the two out";
+        ensure(!self.model.is_bidirectional(), key, problem)?;
         ensure(
             data.stride.is_none() || data.stride == data.window,
             "data.stride",
@@ -250,7 +256,10 @@ impl Config {
             ensure(each.len() == layers.len(), key, problem)?;
         }
         if let Rates::Each(rates) = &train.recurrent_dropout {
-            let at = rates.iter().zip(&layers).position(|(rate, layer)| *rate > 0.0 && !layer.is_gru());
+            let at = rates
+                .iter()
+                .zip(&layers)
+                .position(|(rate, layer)| *rate > 0.0 && !(layer.is_gru() || is_bidirectional(layer)));
             let problem = format!("drops state of layer {}, which is no gru; give it 0", at.unwrap_or(0) + 1);
             ensure(at.is_none(), "train.recurrent_dropout", problem)?;
         }
@@ -336,6 +345,9 @@ impl Config {
             "data.horizon",
             "needs a target per step; set `model.output = \"every_step\"`, or leave the horizon out",
         )?;
+        let problem = "asks for what a bidirectional gru has seen already, the steps ahead; \
+                       leave it out, or use gru layers without `bidirectional`";
+        ensure(data.horizon == 0 || !self.model.is_bidirectional(), "data.horizon", problem)?;
         let classes_use = "names classes, but the loss is for real values; \
                            use `train.loss = \"sparse_categorical_crossentropy\"`, or leave the names out";
         ensure(data.classes.is_none() || !regression, "data.classes", classes_use)?;
@@ -494,6 +506,10 @@ impl Config {
             Loss::Mse | Loss::Mae | Loss::Huber => Ok(()),
         }
     }
+}
+
+fn is_bidirectional(layer: &LayerConfig) -> bool {
+    matches!(layer, LayerConfig::Bidirectional { .. })
 }
 
 fn is_softmax(layer: &LayerConfig) -> bool {

@@ -58,6 +58,8 @@ pub const KEYS: &[&str] = &[
     "model.layers.reset",
     "model.layers.gate",
     "model.layers.candidate",
+    "model.layers.bidirectional",
+    "model.layers.merge",
     "model.layers.activation",
     "model.layers.over",
     "train.loss",

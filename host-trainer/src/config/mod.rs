@@ -14,7 +14,7 @@ mod train;
 
 use std::path::PathBuf;
 
-use grulet::spec::{Activation, Candidate, Gate, LayerSpec, Output, Pooling, Reset};
+use grulet::spec::{Activation, Candidate, Gate, LayerSpec, Merge, Output, Pooling, Reset};
 use serde::{Deserialize, Serialize};
 
 pub use error::{ConfigError, Place};
@@ -260,6 +260,17 @@ impl ModelConfig {
         self.encoder.iter().chain(&self.layers)
     }
 
+    /// Whether a layer is bidirectional.
+    pub fn is_bidirectional(&self) -> bool {
+        self.all_layers().any(|layer| matches!(layer, LayerConfig::Bidirectional { .. }))
+    }
+
+    /// Whether the network runs over each window by itself, wherever it runs: for an answer at its last step, or because a layer
+    /// is bidirectional.
+    pub fn is_windowed(&self) -> bool {
+        self.output == Output::LastStep || self.is_bidirectional()
+    }
+
     /// Whether the network is an encoder-decoder.
     pub fn is_sequence(&self) -> bool {
         matches!(self.output, Output::Sequence(_))
@@ -295,6 +306,19 @@ pub enum LayerConfig {
         /// Activation of the outputs.
         activation: Activation,
     },
+    /// `type = "gru"` with `bidirectional = true`: two GRUs, one of which reads each series from its end.
+    Bidirectional {
+        /// Hidden units of each direction.
+        units: u16,
+        /// Where the reset gate acts.
+        reset: Reset,
+        /// Activation of the gates.
+        gate: Gate,
+        /// Activation of the candidate.
+        candidate: Candidate,
+        /// How the directions' states become outputs.
+        merge: Merge,
+    },
     /// `type = "pool"`: as many outputs as inputs.
     Pool {
         /// What it gives of all steps so far.
@@ -320,6 +344,9 @@ impl Config {
             let spec = match *layer {
                 LayerConfig::Gru { units, reset, gate, candidate } => {
                     LayerSpec::Gru { inputs, hidden: units, reset, gate, candidate }
+                }
+                LayerConfig::Bidirectional { units, reset, gate, candidate, merge } => {
+                    LayerSpec::Bidirectional { inputs, hidden: units, reset, gate, candidate, merge }
                 }
                 LayerConfig::Embedding { vocabulary, units } => {
                     LayerSpec::Embedding { vocabulary: given(vocabulary), outputs: units }
@@ -358,6 +385,8 @@ impl LayerConfig {
             LayerConfig::Gru { units, .. }
             | LayerConfig::Embedding { units, .. }
             | LayerConfig::Dense { units, .. } => Some(units),
+            LayerConfig::Bidirectional { units, merge: Merge::Concat, .. } => Some(2 * units),
+            LayerConfig::Bidirectional { units, .. } => Some(units),
             LayerConfig::Pool { .. } => None,
         }
     }

@@ -1,7 +1,7 @@
 //! How the network's parts are spelled in TOML. The parts themselves belong to the runtime, whose own serde form is the
 //! binary blob.
 
-use grulet::spec::{Activation, Candidate, Decoding, Gate, Output, Pooling, Reset};
+use grulet::spec::{Activation, Candidate, Decoding, Gate, Merge, Output, Pooling, Reset};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 use super::LayerConfig;
@@ -68,6 +68,15 @@ pub(super) enum ActivationName {
     Softmax,
 }
 
+#[derive(Serialize, Deserialize)]
+#[serde(remote = "Merge", rename_all = "snake_case")]
+pub(super) enum MergeName {
+    Concat,
+    Sum,
+    Mul,
+    Ave,
+}
+
 #[derive(Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 enum LayerType {
@@ -94,6 +103,8 @@ struct Gate1(#[serde(with = "GateName")] Gate);
 #[derive(Serialize, Deserialize)]
 struct Candidate1(#[serde(with = "CandidateName")] Candidate);
 #[derive(Serialize, Deserialize)]
+struct Merge1(#[serde(with = "MergeName")] Merge);
+#[derive(Serialize, Deserialize)]
 struct Activation1(#[serde(with = "ActivationName")] Activation);
 
 /// A layer as the file writes it. One flat table, and not an enum tagged by `type`, because serde buffers tagged enums
@@ -114,6 +125,10 @@ pub(super) struct LayerTable {
     #[serde(skip_serializing_if = "Option::is_none")]
     candidate: Option<Candidate1>,
     #[serde(skip_serializing_if = "Option::is_none")]
+    bidirectional: Option<bool>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    merge: Option<Merge1>,
+    #[serde(skip_serializing_if = "Option::is_none")]
     activation: Option<Activation1>,
     #[serde(skip_serializing_if = "Option::is_none")]
     over: Option<Over>,
@@ -129,6 +144,8 @@ impl LayerTable {
             reset: None,
             gate: None,
             candidate: None,
+            bidirectional: None,
+            merge: None,
             activation: None,
             over: None,
         }
@@ -139,7 +156,15 @@ impl TryFrom<LayerTable> for LayerConfig {
     type Error = &'static str;
 
     fn try_from(table: LayerTable) -> Result<Self, Self::Error> {
-        let LayerTable { kind, units, vocabulary, reset, gate, candidate, activation, over } = table;
+        let LayerTable { kind, units, vocabulary, reset, gate, candidate, bidirectional, merge, activation, over } =
+            table;
+        if kind != LayerType::Gru && (bidirectional.is_some() || merge.is_some()) {
+            return Err("only a gru layer has `bidirectional` and `merge`");
+        }
+        let bidirectional = bidirectional.unwrap_or(false);
+        if merge.is_some() && !bidirectional {
+            return Err("`merge` says what is made of two directions; set `bidirectional = true`, or leave it out");
+        }
         if kind == LayerType::Pool {
             let others = [
                 units.is_some(),
@@ -188,12 +213,19 @@ impl TryFrom<LayerTable> for LayerConfig {
             LayerType::Gru if activation.is_some() => {
                 Err("a gru layer has no `activation`: it has `gate` (sigmoid) and `candidate` (tanh)")
             }
-            LayerType::Gru => Ok(LayerConfig::Gru {
-                units,
-                reset: reset.map_or(Reset::After, |Reset1(reset)| reset),
-                gate: gate.map_or(Gate::Sigmoid, |Gate1(gate)| gate),
-                candidate: candidate.map_or(Candidate::Tanh, |Candidate1(candidate)| candidate),
-            }),
+            LayerType::Gru => {
+                let reset = reset.map_or(Reset::After, |Reset1(reset)| reset);
+                let gate = gate.map_or(Gate::Sigmoid, |Gate1(gate)| gate);
+                let candidate = candidate.map_or(Candidate::Tanh, |Candidate1(candidate)| candidate);
+                let merge = merge.map_or(Merge::Concat, |Merge1(merge)| merge);
+                match (bidirectional, merge) {
+                    (false, _) => Ok(LayerConfig::Gru { units, reset, gate, candidate }),
+                    (true, Merge::Concat) if units > u16::MAX / 2 => {
+                        Err("a bidirectional gru has more than 65,535 outputs; give it at most 32,767 `units`")
+                    }
+                    (true, _) => Ok(LayerConfig::Bidirectional { units, reset, gate, candidate, merge }),
+                }
+            }
             LayerType::Dense if reset.is_some() || gate.is_some() || candidate.is_some() => {
                 Err("a dense layer has no `reset`, `gate` or `candidate`: it has `activation` (linear)")
             }
@@ -215,6 +247,15 @@ impl From<LayerConfig> for LayerTable {
                 reset: Some(Reset1(reset)),
                 gate: Some(Gate1(gate)),
                 candidate: Some(Candidate1(candidate)),
+                ..LayerTable::new(LayerType::Gru)
+            },
+            LayerConfig::Bidirectional { units, reset, gate, candidate, merge } => LayerTable {
+                units: given(units),
+                reset: Some(Reset1(reset)),
+                gate: Some(Gate1(gate)),
+                candidate: Some(Candidate1(candidate)),
+                bidirectional: Some(true),
+                merge: Some(Merge1(merge)),
                 ..LayerTable::new(LayerType::Gru)
             },
             LayerConfig::Embedding { vocabulary, .. } => {

@@ -120,7 +120,7 @@ pub fn prepare(config: &Config) -> Result<Prepared, DataError> {
         train = windows;
         warnings.extend(warning);
         validation = validation.map(|data| data.windows(window, stride).0);
-        if config.model.output == Output::LastStep {
+        if config.model.is_windowed() {
             test = test.map(|data| data.windows(window, stride).0);
         }
     }
@@ -244,7 +244,7 @@ fn for_model(
             ));
         }
     }
-    if let (Some(window), Output::LastStep) = (config.data.window, header.output) {
+    if let Some(window) = config.data.window.filter(|_| config.model.is_windowed()) {
         data = data.windows(window, config.data.stride.unwrap_or(window)).0;
     }
     Ok(data)

@@ -2,10 +2,11 @@
 
 use grulet::blob::AlignedBytes;
 use grulet::format::Format;
-use grulet::spec::{Decoding, Output};
+use grulet::spec::Decoding;
 use grulet::{AnyModel, AnySeq2Seq, Blob, Error, Exact, Header};
 
 use super::{Predictions, Written, largest, write_sequences};
+use crate::cost::window_steps;
 use crate::data::Dataset;
 
 /// A chain or an encoder-decoder, as the chip runs it.
@@ -37,10 +38,13 @@ impl<'a, F: Format> Loaded<'a, F> {
         }
     }
 
-    /// The capacity that a run-time stream needs, in words of 4 bytes; of an encoder-decoder, the larger of two.
+    /// The capacity that a run-time stream needs, in words of 4 bytes; of an encoder-decoder, the larger of two; with a
+    /// bidirectional layer, that of a window of [`window_steps`].
     pub fn capacity(&self) -> usize {
         match self {
-            Self::Chain(model) => model.capacity(),
+            Self::Chain(model) => {
+                window_steps(self.header()).map_or_else(|| model.capacity(), |steps| model.window_capacity(steps))
+            }
             Self::Pair(model) => model.capacity(),
         }
     }
@@ -85,20 +89,8 @@ impl<'a, F: Format> Loaded<'a, F> {
         let mut values = Vec::new();
         match self {
             Self::Chain(model) => {
-                let every_step = header.output == Output::EveryStep;
-                let mut stream = model.heap_stream();
                 for series in &data.series {
-                    stream.reset();
-                    let mut last: &[f32] = &[];
-                    for sample in series.x.chunks_exact(data.inputs()) {
-                        last = stream.step_observed(sample, &mut observe)?;
-                        if every_step {
-                            values.extend_from_slice(last);
-                        }
-                    }
-                    if !every_step {
-                        values.extend_from_slice(last);
-                    }
+                    values.extend(model.run_series(&series.x, &mut observe)?);
                 }
             }
             Self::Pair(model) => {

@@ -53,6 +53,12 @@ pub enum Error {
         /// Units of the decoder's.
         decoder: Vec<usize>,
     },
+    /// A layer that an encoder-decoder cannot have.
+    #[error("layer {layer} is bidirectional, but an encoder-decoder hands states from step to step; use a GRU")]
+    Bidirectional {
+        /// Its index.
+        layer: usize,
+    },
     /// A batch with inputs of a decoder for a chain, or without them for an encoder-decoder.
     #[error("the batch {}", if *expected { "has no inputs of the decoder; set `decoder`" } else { "has inputs of a decoder, but the network is a chain; leave `decoder` out" })]
     Decoder {

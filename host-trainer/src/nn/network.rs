@@ -18,6 +18,8 @@ use super::{Error, Real};
 /// | `dense.kernel` | (I, O) |
 /// | `dense.bias` | (O) |
 /// | `embedding.embeddings` | (V, D) |
+/// | `bidirectional.forward.kernel`, `….recurrent_kernel`, `….bias` | as a GRU's |
+/// | `bidirectional.backward.kernel`, `….recurrent_kernel`, `….bias` | as a GRU's |
 ///
 /// A pool has none. The second layer of a kind is `gru_1` or `dense_1`, and so on, through the layers of an encoder and then of its decoder.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -55,7 +57,7 @@ impl<R: Real> Network<R> {
         let mut params = vec![R::ZERO; tensors.last().map_or(0, |last| last.range.end)];
         for (stream, tensor) in tensors.iter().enumerate() {
             let mut rng = Rng::new(seed, stream as u64);
-            let values = match (tensor.shape.as_slice(), tensor.name.split_once('.')) {
+            let values = match (tensor.shape.as_slice(), tensor.name.rsplit_once('.')) {
                 (&[rows, columns], Some((_, "kernel"))) => glorot_uniform(rows, columns, &mut rng),
                 (&[rows, columns], Some((_, "recurrent_kernel"))) => orthogonal(rows, columns, &mut rng),
                 (&[rows, columns], Some((_, "embeddings"))) => uniform(rows * columns, 0.05, &mut rng),
@@ -168,9 +170,12 @@ fn tensors(layers: &[LayerSpec], output: Output) -> Result<Vec<Tensor>, Error> {
         if states(before).is_empty() || states(before) != states(after) {
             return Err(Error::HandOver { encoder: states(before), decoder: states(after) });
         }
+        if let Some(layer) = layers.iter().position(|layer| layer.direction().is_some()) {
+            return Err(Error::Bidirectional { layer });
+        }
     }
     let mut tensors: Vec<Tensor> = Vec::new();
-    let (mut grus, mut denses, mut embeddings) = (0, 0, 0);
+    let (mut grus, mut denses, mut embeddings, mut bidirectionals) = (0, 0, 0, 0);
     for (index, layer) in layers.iter().enumerate() {
         let (inputs, outputs) = (layer.inputs(), layer.outputs());
         let pool = matches!(layer, LayerSpec::Pool { .. });
@@ -181,16 +186,27 @@ fn tensors(layers: &[LayerSpec], output: Output) -> Result<Vec<Tensor>, Error> {
             let expected = layers[index - 1].outputs();
             return Err(Error::SizeMismatch { layer: index, expected, found: inputs });
         }
+        let gru = |hidden: usize, reset: Reset| {
+            let gates = 3 * hidden;
+            let bias = match reset {
+                Reset::Before => vec![gates],
+                Reset::After => vec![2, gates],
+            };
+            [("kernel", vec![inputs, gates]), ("recurrent_kernel", vec![hidden, gates]), ("bias", bias)]
+        };
         let (name, shapes) = match *layer {
-            LayerSpec::Gru { reset, .. } => {
-                let gates = 3 * outputs;
-                let bias = match reset {
-                    Reset::Before => vec![gates],
-                    Reset::After => vec![2, gates],
-                };
-                let shapes =
-                    vec![("kernel", vec![inputs, gates]), ("recurrent_kernel", vec![outputs, gates]), ("bias", bias)];
-                (numbered("gru", &mut grus), shapes)
+            LayerSpec::Gru { reset, .. } => (numbered("gru", &mut grus), gru(outputs, reset).to_vec()),
+            LayerSpec::Bidirectional { hidden, reset, .. } => {
+                let [kernel, recurrent, bias] = gru(hidden.into(), reset).map(|(_, shape)| shape);
+                let shapes = vec![
+                    ("forward.kernel", kernel.clone()),
+                    ("forward.recurrent_kernel", recurrent.clone()),
+                    ("forward.bias", bias.clone()),
+                    ("backward.kernel", kernel),
+                    ("backward.recurrent_kernel", recurrent),
+                    ("backward.bias", bias),
+                ];
+                (numbered("bidirectional", &mut bidirectionals), shapes)
             }
             LayerSpec::Dense { .. } => {
                 let shapes = vec![("kernel", vec![inputs, outputs]), ("bias", vec![outputs])];

@@ -4,6 +4,7 @@ use std::ops::Range;
 
 use grulet::spec::{LayerSpec, Output};
 
+use super::bidirectional::Bidirectional;
 use super::dense::Dense;
 use super::embedding::Embedding;
 use super::gru::Gru;
@@ -27,6 +28,7 @@ pub(super) enum Kind {
     Dense(Dense),
     Embedding(Embedding),
     Pool(Pool),
+    Bidirectional(Bidirectional),
 }
 
 impl Layer {
@@ -36,6 +38,7 @@ impl Layer {
             Kind::Dense(dense) => dense.inputs,
             Kind::Embedding(_) => 1,
             Kind::Pool(pool) => pool.width,
+            Kind::Bidirectional(layer) => layer.gru.inputs,
         }
     }
 
@@ -45,6 +48,7 @@ impl Layer {
             Kind::Dense(dense) => dense.outputs,
             Kind::Embedding(embedding) => embedding.outputs,
             Kind::Pool(pool) => pool.width,
+            Kind::Bidirectional(layer) => layer.outputs(),
         }
     }
 }
@@ -68,10 +72,12 @@ pub(super) struct Plan {
 impl Plan {
     pub fn new<R: Real>(network: &Network<R>) -> Self {
         let (mut params, mut packed, mut state) = (0, 0, 0);
+        let (output, head) = (network.output(), network.first_head_layer());
         let layers = network
             .layers()
             .iter()
-            .map(|spec| {
+            .enumerate()
+            .map(|(index, spec)| {
                 let (kind, packed_len) = match *spec {
                     LayerSpec::Gru { inputs, hidden, reset, gate, candidate } => {
                         let gru = Gru { inputs: inputs.into(), hidden: hidden.into(), reset, gate, candidate };
@@ -84,6 +90,12 @@ impl Plan {
                     LayerSpec::Embedding { vocabulary, outputs } => {
                         let embedding = Embedding { vocabulary: vocabulary.into(), outputs: outputs.into() };
                         (Kind::Embedding(embedding), 0)
+                    }
+                    LayerSpec::Bidirectional { inputs, hidden, reset, gate, candidate, merge } => {
+                        let gru = Gru { inputs: inputs.into(), hidden: hidden.into(), reset, gate, candidate };
+                        let only_last = output == Output::LastStep && index + 1 == head;
+                        let layer = Bidirectional { gru, merge, only_last };
+                        (Kind::Bidirectional(layer), layer.packed_len())
                     }
                     LayerSpec::Pool { inputs, over } => (Kind::Pool(Pool { width: inputs.into(), over }), 0),
                     _ => unreachable!("a network is made of layers that it knows"),
@@ -98,7 +110,6 @@ impl Plan {
                 layer
             })
             .collect();
-        let (output, head) = (network.output(), network.first_head_layer());
         let encoder = output.encoder();
         let starts_from = starts_from(network.layers(), encoder);
         Self { layers, output, head, encoder, starts_from, packed_len: packed, params_len: params, state_len: state }
@@ -142,6 +153,7 @@ impl Plan {
             match &layer.kind {
                 Kind::Gru(gru) => gru.pack(params, packed),
                 Kind::Dense(dense) => dense.pack(params, packed),
+                Kind::Bidirectional(layer) => layer.pack(params, packed),
                 // A table is read as it is, and a pool has no parameters.
                 Kind::Embedding(_) | Kind::Pool(_) => {}
             }

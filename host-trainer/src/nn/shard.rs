@@ -4,6 +4,7 @@ use std::ops::Range;
 
 use grulet::spec::Output;
 
+use super::bidirectional::{BidirectionalTape, Direction};
 use super::gru::{Extent, GruTape, grow};
 use super::plan::{Kind, Plan};
 use super::regularize::{self, Draw, Mask};
@@ -57,6 +58,26 @@ impl<R: Real> Job<'_, R> {
             }
         }
     }
+
+    /// The same with the states (rows, H) that one direction of a bidirectional layer has at the steps that `step` gives.
+    fn impose_direction(
+        &self,
+        layer: usize,
+        from: usize,
+        direction: Direction,
+        hidden: usize,
+        states: &mut [R],
+        step: impl Fn(usize) -> Option<usize>,
+    ) {
+        let Some(imposed) = self.imposed else { return };
+        let first = if direction == Direction::Forward { 0 } else { hidden };
+        for (row, state) in states.chunks_exact_mut(hidden).enumerate() {
+            if let Some(t) = step(row) {
+                let both = &imposed[layer][(t * self.batch.rows() + from + row) * 2 * hidden..][..2 * hidden];
+                state.copy_from_slice(&both[first..][..hidden]);
+            }
+        }
+    }
 }
 
 /// What a shard leaves.
@@ -82,7 +103,7 @@ impl<R: Real> Shard<R> {
         plan.layers.iter().flat_map(move |layer| {
             let width = match &layer.kind {
                 Kind::Gru(gru) => gru.hidden,
-                Kind::Dense(_) | Kind::Embedding(_) | Kind::Pool(_) => 0,
+                Kind::Dense(_) | Kind::Embedding(_) | Kind::Pool(_) | Kind::Bidirectional(_) => 0,
             };
             self.d_state[layer.state * rows + row * width..][..width].iter().copied()
         })
@@ -95,6 +116,7 @@ enum Tape<R> {
     Gru(GruTape<R>),
     /// Outputs (rows, O), of an embedding and a pool too.
     Dense(Vec<R>),
+    Bidirectional(Box<BidirectionalTape<R>>),
 }
 
 /// The buffers of one thread. They grow to the largest shard and are used again and again.
@@ -123,6 +145,7 @@ impl<R: Real> Worker<R> {
     pub fn new(plan: &Plan) -> Self {
         let tapes = plan.layers.iter().map(|layer| match &layer.kind {
             Kind::Gru(_) => Tape::Gru(GruTape::default()),
+            Kind::Bidirectional(_) => Tape::Bidirectional(Box::default()),
             Kind::Dense(_) | Kind::Embedding(_) | Kind::Pool(_) => Tape::Dense(Vec::new()),
         });
         Self {
@@ -182,8 +205,12 @@ impl<R: Real> Worker<R> {
                 }
             };
             draw(Mask::Inputs, layer.inputs(), &mut self.masks[index]);
-            if let Tape::Gru(tape) = &mut self.tapes[index] {
-                draw(Mask::State, layer.outputs(), &mut tape.mask);
+            match (&mut self.tapes[index], &layer.kind) {
+                (Tape::Gru(tape), _) => draw(Mask::State, layer.outputs(), &mut tape.mask),
+                (Tape::Bidirectional(tape), Kind::Bidirectional(layer)) => {
+                    draw(Mask::State, 2 * layer.gru.hidden, &mut tape.mask);
+                }
+                _ => {}
             }
         }
     }
@@ -253,6 +280,16 @@ impl<R: Real> Worker<R> {
                     for (t, out) in out[..len].chunks_exact_mut(rows * embedding.outputs).enumerate() {
                         job.impose(index, from, embedding.outputs, out, |row| (t < extent.lengths[row]).then_some(t));
                     }
+                }
+                (Kind::Bidirectional(layer), Tape::Bidirectional(tape)) => {
+                    let hidden = layer.gru.hidden;
+                    layer.forward(params, packed, extent, input, tape, |direction, t, states| {
+                        job.impose_direction(index, from, direction, hidden, states, |row| {
+                            let length = extent.lengths[row];
+                            let own = if direction == Direction::Forward { t } else { length.wrapping_sub(t + 1) };
+                            (t < length).then_some(own)
+                        });
+                    });
                 }
                 (Kind::Pool(pool), Tape::Dense(out)) => {
                     let len = count * pool.width;
@@ -424,6 +461,9 @@ impl<R: Real> Worker<R> {
                     }
                     dense.backward(packed, count, input, &self.d[..len], d_input, gradients);
                 }
+                (Kind::Bidirectional(layer), Tape::Bidirectional(tape)) => {
+                    layer.backward(packed, extent, input, tape, &self.d, d_input, gradients);
+                }
                 (Kind::Embedding(embedding), _) => {
                     embedding.backward(&input[..count], &self.d[..count * embedding.outputs], gradients);
                     // Tokens have no gradient.
@@ -494,6 +534,7 @@ fn body_output<'a, R: Real>(
     match &tapes[previous] {
         Tape::Gru(tape) => tape.output(extent.rows(), hidden, extent.steps * extent.rows() * hidden),
         Tape::Dense(out) => out,
+        Tape::Bidirectional(tape) => tape.output(),
     }
 }
 
@@ -501,7 +542,7 @@ fn body_output<'a, R: Real>(
 fn last_states<R: Real>(tape: &Tape<R>, rows: usize, hidden: usize) -> &[R] {
     match tape {
         Tape::Gru(tape) => tape.last(rows, hidden),
-        Tape::Dense(_) => unreachable!("only GRUs hand a state over"),
+        Tape::Dense(_) | Tape::Bidirectional(_) => unreachable!("only GRUs hand a state over"),
     }
 }
 

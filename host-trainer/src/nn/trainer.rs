@@ -199,7 +199,8 @@ impl<R: Real> Trainer<R> {
     /// [`Trainer::gradient`] with each layer's outputs (T, B, O) replaced by those in `imposed`: those of other arithmetic,
     /// which the gradient passes as if it were this one (straight through; Bengio et al. 2013).
     ///
-    /// A GRU goes on from the imposed states. The loss is that of the imposed outputs; a classifier's is that of its last
+    /// A GRU goes on from the imposed states. Those of a bidirectional layer are the states of both directions (T, B, 2H), which
+    /// are merged here. The loss is that of the imposed outputs; a classifier's is that of its last
     /// layer's own sums on the imposed inputs. What stands in the padding is not looked at.
     ///
     /// # Errors
@@ -210,7 +211,7 @@ impl<R: Real> Trainer<R> {
         check_len("imposed outputs", "(layers)", layers.len(), imposed.len())?;
         for (index, (layer, outputs)) in layers.iter().zip(imposed).enumerate() {
             let steps = if index < self.network.output().encoder() { batch.steps } else { batch.answered().0 };
-            let expected = steps * batch.rows() * layer.outputs();
+            let expected = steps * batch.rows() * layer.observed();
             check_len("imposed outputs", "(steps, series, outputs of the layer)", expected, outputs.len())?;
         }
         self.run_with(batch, Task::Gradient { loss: self.loss, scale }, Some(imposed));

@@ -42,7 +42,9 @@ pub fn integer_outputs(
     let model = Loaded::<Int8>::from_blob(&blob)?;
     let header = model.header();
     let (layers, encoder) = (&header.layers, header.output.encoder());
-    let units: Vec<f32> = scales(header, ranges)?.iter().map(|scales| scales.output as f32).collect();
+    // Of what an observer sees.
+    let units: Vec<f32> =
+        scales(header, ranges)?.iter().zip(layers).map(|(scales, layer)| scales.state(layer) as f32).collect();
     let of_layers = layers.iter().zip(&units);
     let state_units: Vec<f32> = of_layers.flat_map(|(layer, &unit)| vec![unit; layer.state()]).collect();
     let (rows, inputs) = (batch.rows(), header.inputs());
@@ -55,6 +57,10 @@ pub fn integer_outputs(
             outputs[layer].extend(of_layer.iter().map(|&unit| f32::from(unit) * units[layer]));
         };
         match &model {
+            Loaded::Chain(model) if model.is_bidirectional() => {
+                let own: Vec<f32> = (0..batch.lengths[row]).flat_map(|t| x(t, row)).copied().collect();
+                model.run_series(&own, |layer, _, of_layer| keep(layer, of_layer))?;
+            }
             Loaded::Chain(model) => {
                 let mut stream = model.heap_stream();
                 if !batch.state.is_empty() {
@@ -85,12 +91,16 @@ pub fn integer_outputs(
 
     let answered = batch.decoder.as_ref().map_or(batch.steps, |decoder| decoder.steps);
     let steps = |layer: usize| if layer < encoder { batch.steps } else { answered };
-    let zeros = |(index, layer): (usize, &LayerSpec)| vec![0.0; steps(index) * rows * layer.outputs()];
+    let zeros = |(index, layer): (usize, &LayerSpec)| vec![0.0; steps(index) * rows * layer.observed()];
     let mut all: Vec<Vec<f32>> = layers.iter().enumerate().map(zeros).collect();
     for (row, outputs) in series?.iter().enumerate() {
         for ((all, outputs), layer) in all.iter_mut().zip(outputs).zip(layers) {
-            for (t, output) in outputs.chunks_exact(layer.outputs()).enumerate() {
-                all[(t * rows + row) * layer.outputs()..][..layer.outputs()].copy_from_slice(output);
+            let width = layer.observed();
+            // A layer that has run once, after a bidirectional one, has run at the last step.
+            let once = encoder == 0 && outputs.len() == width;
+            let first = if once { batch.lengths[row] - 1 } else { 0 };
+            for (t, output) in (first..).zip(outputs.chunks_exact(width)) {
+                all[(t * rows + row) * width..][..width].copy_from_slice(output);
             }
         }
     }

@@ -247,6 +247,9 @@ pub fn drift(float: &Float<'_>, int8: &AlignedBytes, data: &Dataset, steps: usiz
     let (Loaded::Chain(reference), Loaded::Chain(model)) = (float.model(), &model) else {
         return Err(QuantizeError::NoStream);
     };
+    if model.is_bidirectional() {
+        return Err(QuantizeError::NoStream);
+    }
     let (mut reference, mut stream) = (reference.heap_stream(), model.heap_stream());
     let samples = data.series.first().map_or(&[][..], |series| &series.x);
     if samples.is_empty() {
@@ -283,8 +286,8 @@ fn late_from(steps: usize, series: usize) -> usize {
 
 /// Bytes of state and of scratch of a run-time stream.
 pub fn ram<F: Format>(model: &Loaded<'_, F>) -> (usize, usize) {
-    let state = model.header().layers.iter().map(LayerSpec::state).sum::<usize>() * size_of::<F::Unit>();
-    (state, 4 * model.capacity() - state.next_multiple_of(4))
+    let state = crate::cost::state_bytes(model.header(), size_of::<F::Unit>());
+    (state, (4 * model.capacity()).saturating_sub(state.next_multiple_of(4)))
 }
 
 /// The task's metric, and by how much the second is worse in it.

@@ -45,7 +45,9 @@ pub enum QuantizeError {
         found: f64,
     },
     /// A model that no stream runs.
-    #[error("an encoder-decoder has no stream that could drift; leave --drift out")]
+    #[error(
+        "encoder-decoders and networks with bidirectional layers have no stream that could drift; leave --drift out"
+    )]
     NoStream,
     /// A stream that is too short to drift.
     #[error("{found} steps are too few to see a drift; give at least 3000, such as 100000")]

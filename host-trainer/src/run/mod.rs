@@ -31,7 +31,6 @@ use std::ops::Range;
 use std::path::{Path, PathBuf};
 use std::time::Instant;
 
-use grulet::spec::Output;
 use grulet::{BitHash, Exact};
 
 pub use log::{EpochLog, Progress};
@@ -498,7 +497,7 @@ fn card(config: &Config, data: &Prepared) -> Card {
         channels: data.train.channels.clone(),
         units: data.train.units.clone(),
         sample_rate: data.train.sample_rate.unwrap_or(0.0) as f32,
-        window: if output == Output::LastStep { config.data.window.unwrap_or(0) as u32 } else { 0 },
+        window: if config.model.is_windowed() { config.data.window.unwrap_or(0) as u32 } else { 0 },
         horizon: config.data.horizon as u32,
         mean,
         std,

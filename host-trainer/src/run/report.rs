@@ -3,7 +3,6 @@
 use std::path::PathBuf;
 
 use grulet::Header;
-use grulet::spec::LayerSpec;
 use serde::Serialize;
 
 use crate::baseline::Baseline;
@@ -66,7 +65,7 @@ pub struct ExportedModel {
     pub path: PathBuf,
     /// Size of the file, which is the flash that it takes.
     pub bytes: usize,
-    /// State of one stream.
+    /// State of one stream; with a bidirectional layer, all of one window.
     pub state_bytes: usize,
     /// Multiply-accumulates per step.
     pub macs_per_step: usize,
@@ -79,7 +78,7 @@ impl ExportedModel {
         Self {
             path,
             bytes,
-            state_bytes: header.layers.iter().map(LayerSpec::state).sum::<usize>() * 4,
+            state_bytes: crate::cost::state_bytes(header, 4),
             macs_per_step: header.macs(),
             net: crate::summary::net_type_of(header),
         }

@@ -4,6 +4,7 @@ mod anomaly;
 mod bad_config;
 mod bad_data;
 mod bad_model;
+mod bidirectional;
 mod checks;
 mod disk;
 mod evaluate;
