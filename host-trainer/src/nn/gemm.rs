@@ -68,27 +68,27 @@ pub(super) enum Start<'a, R> {
 }
 
 /// `out = start + Σ left · packed` for `out` (rows, columns), whose rows begin `stride` apart.
-pub(super) fn multiply<R: Real>(
+pub(super) fn multiply<R: Real, const TERMS: usize>(
     rows: usize,
     columns: usize,
     start: Start<'_, R>,
-    terms: &[Term<'_, R>],
+    terms: &[Term<'_, R>; TERMS],
     out: &mut [R],
     stride: usize,
 ) {
     dispatch(Multiply { rows, columns, start, terms, out, stride });
 }
 
-struct Multiply<'a, R> {
+struct Multiply<'a, R, const TERMS: usize> {
     rows: usize,
     columns: usize,
     start: Start<'a, R>,
-    terms: &'a [Term<'a, R>],
+    terms: &'a [Term<'a, R>; TERMS],
     out: &'a mut [R],
     stride: usize,
 }
 
-impl<R: Real> Kernel for Multiply<'_, R> {
+impl<R: Real, const TERMS: usize> Kernel for Multiply<'_, R, TERMS> {
     #[inline(always)]
     fn run<I: Isa>(mut self) {
         for panel in 0..self.columns.div_ceil(PANEL) {
@@ -110,36 +110,61 @@ impl<R: Real> Kernel for Multiply<'_, R> {
     }
 }
 
-impl<R: Real> Multiply<'_, R> {
+impl<R: Real, const TERMS: usize> Multiply<'_, R, TERMS> {
     #[inline(always)]
     fn tile<I: Isa, const M: usize>(&mut self, panel: usize, row: usize) {
         let from = panel * PANEL;
         let width = PANEL.min(self.columns - from);
-        let mut sums = [[R::ZERO; PANEL]; M];
-        match self.start {
-            Start::Bias(bias) => sums.iter_mut().for_each(|sum| load(sum, &bias[from..][..width])),
-            Start::Zero => {}
-            Start::Output => {
-                for (m, sum) in sums.iter_mut().enumerate() {
-                    load(sum, &self.out[(row + m) * self.stride + from..][..width]);
+        let out_at = |m: usize| (row + m) * self.stride + from;
+        if width == PANEL {
+            let zeros = [R::ZERO; PANEL];
+            // By reference, because a choice between values would be made number by number.
+            let sums = self.sums::<I, M>(
+                panel,
+                row,
+                match self.start {
+                    Start::Bias(bias) => [full(bias, from); M],
+                    Start::Zero => [&zeros; M],
+                    Start::Output => array::from_fn(|m| full(self.out, out_at(m))),
+                },
+            );
+            for (m, sum) in sums.iter().enumerate() {
+                self.out[out_at(m)..][..PANEL].copy_from_slice(sum);
+            }
+        } else {
+            let mut start = [[R::ZERO; PANEL]; M];
+            for (m, start) in start.iter_mut().enumerate() {
+                match self.start {
+                    Start::Bias(bias) => start[..width].copy_from_slice(&bias[from..][..width]),
+                    Start::Zero => {}
+                    Start::Output => start[..width].copy_from_slice(&self.out[out_at(m)..][..width]),
                 }
             }
+            let sums = self.sums::<I, M>(panel, row, start.each_ref());
+            for (m, sum) in sums.iter().enumerate() {
+                self.out[out_at(m)..][..width].copy_from_slice(&sum[..width]);
+            }
         }
+    }
+
+    #[inline(always)]
+    fn sums<I: Isa, const M: usize>(&self, panel: usize, row: usize, start: [&[R; PANEL]; M]) -> [[R; PANEL]; M] {
+        let mut sums = [[R::ZERO; PANEL]; M];
+        sums.iter_mut().zip(start).for_each(|(sum, start)| *sum = *start);
         for term in self.terms {
             let depth = term.depth;
             let right = term.packed[panel * PANEL * depth..][..PANEL * depth].as_chunks().0;
             let left = array::from_fn(|m| &term.left[(row + m) * term.stride..][..depth]);
             sums = add_product::<I, R, M>(sums, left, right);
         }
-        for (m, sum) in sums.iter().enumerate() {
-            let out = &mut self.out[(row + m) * self.stride + from..][..width];
-            // A copy of known length is two vector stores; of unknown length, a call.
-            match <&mut [R; PANEL]>::try_from(&mut *out) {
-                Ok(out) => *out = *sum,
-                Err(_) => out.copy_from_slice(&sum[..width]),
-            }
-        }
+        sums
     }
+}
+
+/// The sixteen numbers from `at` on.
+#[inline(always)]
+fn full<R>(values: &[R], at: usize) -> &[R; PANEL] {
+    values[at..][..PANEL].try_into().expect("a slice of 16 has 16 elements")
 }
 
 /// `sums + left · right` for left (M, depth) and right (depth, 16).
@@ -170,14 +195,6 @@ fn add_product<I: Isa, R: Real, const M: usize>(
         }
     }
     sums
-}
-
-#[inline(always)]
-fn load<R: Real>(sum: &mut [R; PANEL], source: &[R]) {
-    match <&[R; PANEL]>::try_from(source) {
-        Ok(source) => *sum = *source,
-        Err(_) => sum[..source.len()].copy_from_slice(source),
-    }
 }
 
 /// A matrix as [`accumulate_outer`] reads it: `columns` of each row, rows begin `stride` apart.
@@ -238,9 +255,14 @@ impl<R: Real> Outer<'_, R> {
             return n;
         }
         let mut k = 0;
-        while k + M <= self.left.columns {
+        // Of eight at the end, four and four rather than six and two: sums in too few registers wait for themselves.
+        while k + M <= self.left.columns && k + M + 2 != self.left.columns {
             self.tiles::<I, M, N>(from, rows, k, n);
             k += M;
+        }
+        while k + 4 <= self.left.columns {
+            self.tiles::<I, 4, N>(from, rows, k, n);
+            k += 4;
         }
         while k + 2 <= self.left.columns {
             self.tiles::<I, 2, N>(from, rows, k, n);
@@ -257,8 +279,9 @@ impl<R: Real> Outer<'_, R> {
     fn tiles<I: Isa, const M: usize, const N: usize>(&mut self, from: usize, rows: usize, k: usize, mut n: usize) {
         // Copied together: rows a power of two apart would push each other out of the cache.
         let mut left = [[R::ZERO; M]; OUTER_ROWS];
-        for (row, a) in left[..rows].iter_mut().enumerate() {
-            a.copy_from_slice(&self.left.data[(from + row) * self.left.stride + k..][..M]);
+        let rows_from = self.left.data[from * self.left.stride + k..].chunks(self.left.stride);
+        for (a, row) in left[..rows].iter_mut().zip(rows_from) {
+            a.copy_from_slice(&row[..M]);
         }
         while n + N <= self.right.columns {
             let mut sums = [[R::ZERO; N]; M];
@@ -295,13 +318,30 @@ struct Rows<'a, R> {
 
 impl<R: Real> Kernel for Rows<'_, R> {
     #[inline(always)]
-    fn run<I: Isa>(self) {
-        for row in 0..self.rows {
-            let values = &self.matrix.data[row * self.matrix.stride..][..self.matrix.columns];
-            for (sum, &value) in self.out.iter_mut().zip(values) {
-                *sum += value;
+    fn run<I: Isa>(mut self) {
+        let mut n = 0;
+        n = self.columns::<{ 4 * PANEL }>(n);
+        n = self.columns::<PANEL>(n);
+        self.columns::<1>(n);
+    }
+}
+
+impl<R: Real> Rows<'_, R> {
+    /// Sums as many columns, from `n` on, as groups of `N`, held in registers, cover; returns the first column left.
+    #[inline(always)]
+    fn columns<const N: usize>(&mut self, mut n: usize) -> usize {
+        while n + N <= self.matrix.columns {
+            let out = &mut self.out[n..][..N];
+            let mut sums = [R::ZERO; N];
+            sums.copy_from_slice(out);
+            for row in self.matrix.data[n..].chunks(self.matrix.stride).take(self.rows) {
+                let values: &[R; N] = row[..N].try_into().expect("a slice of N has N elements");
+                sums.iter_mut().zip(values).for_each(|(sum, &value)| *sum += value);
             }
+            out.copy_from_slice(&sums);
+            n += N;
         }
+        n
     }
 }
 

@@ -11,11 +11,13 @@
 use grulet::spec::{Candidate, Gate, Reset};
 
 use super::Real;
+use super::aligned::Aligned;
+use super::elementwise::{NewState, ResetGate, ResetGradient, StateGradient};
 use super::gemm::{
-    Matrix, PANEL, Start, Term, accumulate_outer, accumulate_rows, multiply, pack, pack_transposed, packed_len,
+    Matrix, Start, Term, accumulate_outer, accumulate_rows, multiply, pack, pack_transposed, packed_len,
 };
 use super::shard::SHARD_ROWS;
-use super::simd::{Isa, Kernel, dispatch};
+use super::simd::dispatch;
 
 /// A GRU's shape.
 #[derive(Clone, Copy, Debug)]
@@ -31,21 +33,21 @@ pub(super) struct Gru {
 #[derive(Debug, Default)]
 pub(super) struct GruTape<R> {
     /// State before and after every step (T + 1, B, H).
-    states: Vec<R>,
+    states: Aligned<R>,
     /// T of the last pass.
     steps: usize,
     /// z, r, c after every step (T, B, 3H); after backward, the gradients of their sums.
-    gates: Vec<R>,
+    gates: Aligned<R>,
     /// Reset before: r⊙h (T, B, H). Reset after: h·Uc + b'c (T, B, H); after backward, its gradient.
-    aside: Vec<R>,
+    aside: Aligned<R>,
     /// One step's gradient of r⊙h (B, H).
-    scratch: Vec<R>,
+    scratch: Aligned<R>,
     /// What the recurrent products see of the state: all of it where this is empty (B, H).
     pub mask: Vec<R>,
     /// The states before every step, masked (T, B, H).
-    masked: Vec<R>,
+    masked: Aligned<R>,
     /// One step's gradient of the masked state (B, H).
-    d_masked: Vec<R>,
+    d_masked: Aligned<R>,
 }
 
 impl<R: Real> GruTape<R> {
@@ -86,7 +88,7 @@ impl Extent<'_> {
 
 /// Weights in the order in which the products read them.
 struct Packed<T> {
-    /// Sum of all biases of z and r (2H).
+    /// Sum of all biases of z and r (2H), and room, so that all that follows is aligned as the first is.
     bias_zr: T,
     w_zr: T,
     w_c: T,
@@ -102,7 +104,7 @@ impl Gru {
     fn packed_sizes(&self) -> [usize; 8] {
         let (i, h) = (self.inputs, self.hidden);
         [
-            2 * h,
+            packed_len(1, 2 * h),
             packed_len(i, 2 * h),
             packed_len(i, h),
             packed_len(h, 2 * h),
@@ -146,7 +148,7 @@ impl Gru {
         let (i, h) = (self.inputs, self.hidden);
         let (kernel, recurrent, bias) = self.split(params);
         let packed = self.view_mut(packed);
-        packed.bias_zr.copy_from_slice(&bias[..2 * h]);
+        packed.bias_zr[..2 * h].copy_from_slice(&bias[..2 * h]);
         if self.reset == Reset::After {
             packed.bias_zr.iter_mut().zip(&bias[3 * h..]).for_each(|(sum, &b)| *sum += b);
         }
@@ -168,13 +170,13 @@ impl Gru {
     ) {
         let (rows, h) = (extent.rows(), self.hidden);
         tape.steps = extent.steps;
-        grow(&mut tape.states, (extent.steps + 1) * rows * h);
-        grow(&mut tape.gates, extent.steps * rows * 3 * h);
-        grow(&mut tape.aside, extent.steps * rows * h);
-        grow(&mut tape.scratch, rows * h);
+        tape.states.grow((extent.steps + 1) * rows * h);
+        tape.gates.grow(extent.steps * rows * 3 * h);
+        tape.aside.grow(extent.steps * rows * h);
+        tape.scratch.grow(rows * h);
         if !tape.mask.is_empty() {
-            grow(&mut tape.masked, extent.steps * rows * h);
-            grow(&mut tape.d_masked, rows * h);
+            tape.masked.grow(extent.steps * rows * h);
+            tape.d_masked.grow(rows * h);
         }
         for (row, state) in tape.states[..rows * h].chunks_exact_mut(h).enumerate() {
             match initial(row) {
@@ -217,12 +219,11 @@ impl Gru {
 
             let x_zr = Term { left: x, stride: i, depth: i, packed: packed.w_zr };
             let h_zr = Term { left: seen, stride: h, depth: h, packed: packed.u_zr };
-            multiply(rows, 2 * h, Start::Bias(packed.bias_zr), &[x_zr, h_zr], gate, 3 * h);
-            dispatch(Gates { layer: *self, gates: gate, seen, aside: aside_now });
-
+            multiply(rows, 2 * h, Start::Bias(&packed.bias_zr[..2 * h]), &[x_zr, h_zr], gate, 3 * h);
             let x_c = Term { left: x, stride: i, depth: i, packed: packed.w_c };
             match self.reset {
                 Reset::Before => {
+                    dispatch(ResetGate { layer: *self, gates: &mut *gate, seen, aside: &mut *aside_now });
                     let h_c = Term { left: &*aside_now, stride: h, depth: h, packed: packed.u_c };
                     multiply(rows, h, Start::Bias(&bias[2 * h..]), &[x_c, h_c], &mut gate[2 * h..], 3 * h);
                 }
@@ -328,220 +329,5 @@ impl Gru {
 pub(super) fn grow<R: Real>(buffer: &mut Vec<R>, len: usize) {
     if buffer.len() < len {
         buffer.resize(len, R::ZERO);
-    }
-}
-
-/// Derivative of the sigmoid by its sum, from its value.
-#[inline(always)]
-fn sigmoid_slope<R: Real>(y: R) -> R {
-    y * (R::ONE - y)
-}
-
-/// The same of the hard sigmoid.
-#[inline(always)]
-fn hard_sigmoid_slope<R: Real>(y: R) -> R {
-    if y > R::ZERO && y < R::ONE { R::from_f64(0.2) } else { R::ZERO }
-}
-
-/// The same of ReLU.
-#[inline(always)]
-fn relu_slope<R: Real>(y: R) -> R {
-    if y > R::ZERO { R::ONE } else { R::ZERO }
-}
-
-/// The values from `j` on.
-#[inline(always)]
-fn chunk<R: Real>(values: &[R], j: usize) -> [R; PANEL] {
-    values[j..][..PANEL].try_into().expect("a slice of 16 has 16 elements")
-}
-
-/// Activates z and r of one step and, for reset before, sets aside r⊙h.
-struct Gates<'a, R> {
-    layer: Gru,
-    gates: &'a mut [R],
-    /// The state, or what a mask leaves of it.
-    seen: &'a [R],
-    aside: &'a mut [R],
-}
-
-impl<R: Real> Kernel for Gates<'_, R> {
-    #[inline(always)]
-    fn run<I: Isa>(self) {
-        let h = self.layer.hidden;
-        let rows =
-            self.gates.chunks_exact_mut(3 * h).zip(self.seen.chunks_exact(h)).zip(self.aside.chunks_exact_mut(h));
-        for ((gates, seen), aside) in rows {
-            match self.layer.gate {
-                Gate::Sigmoid => gates[..2 * h].iter_mut().for_each(|g| *g = g.sigmoid()),
-                Gate::HardSigmoid => gates[..2 * h].iter_mut().for_each(|g| *g = g.hard_sigmoid()),
-            }
-            if self.layer.reset == Reset::Before {
-                for ((aside, &r), &seen) in aside.iter_mut().zip(&gates[h..2 * h]).zip(seen) {
-                    *aside = r * seen;
-                }
-            }
-        }
-    }
-}
-
-/// Activates the candidate of one step and updates the state.
-struct NewState<'a, R> {
-    layer: Gru,
-    lengths: &'a [usize],
-    t: usize,
-    gates: &'a mut [R],
-    aside: &'a [R],
-    state: &'a [R],
-    next: &'a mut [R],
-}
-
-impl<R: Real> Kernel for NewState<'_, R> {
-    #[inline(always)]
-    fn run<I: Isa>(self) {
-        let h = self.layer.hidden;
-        for (row, &length) in self.lengths.iter().enumerate() {
-            let (zr, c) = self.gates[row * 3 * h..][..3 * h].split_at_mut(2 * h);
-            let (z, r) = zr.split_at(h);
-            let aside = &self.aside[row * h..][..h];
-            let state = &self.state[row * h..][..h];
-            let next = &mut self.next[row * h..][..h];
-            if self.layer.reset == Reset::After {
-                for ((c, &r), &aside) in c.iter_mut().zip(r).zip(aside) {
-                    *c += r * aside;
-                }
-            }
-            match self.layer.candidate {
-                Candidate::Tanh => c.iter_mut().for_each(|c| *c = c.tanh()),
-                Candidate::Relu => c.iter_mut().for_each(|c| *c = c.at_least(R::ZERO)),
-                Candidate::Linear => {}
-            }
-            if self.t < length {
-                for (((next, &z), &c), &state) in next.iter_mut().zip(z).zip(&*c).zip(state) {
-                    *next = (R::ONE - z) * c + z * state;
-                }
-            } else {
-                next.copy_from_slice(state);
-            }
-        }
-    }
-}
-
-/// Takes the gradient of the state after a step to the gates' sums, and to the state before as far as it passes by the
-/// update gate. For reset before, r is left to [`ResetGradient`].
-struct StateGradient<'a, R> {
-    layer: Gru,
-    lengths: &'a [usize],
-    t: usize,
-    gates: &'a mut [R],
-    aside: &'a mut [R],
-    state: &'a [R],
-    d_output: &'a [R],
-    d_state: &'a mut [R],
-}
-
-impl<R: Real> Kernel for StateGradient<'_, R> {
-    #[inline(always)]
-    fn run<I: Isa>(self) {
-        // The activations are chosen out here: a choice per element keeps the loops from being vectorised.
-        match self.layer.gate {
-            Gate::Sigmoid => self.choose_candidate(sigmoid_slope),
-            Gate::HardSigmoid => self.choose_candidate(hard_sigmoid_slope),
-        }
-    }
-}
-
-impl<R: Real> StateGradient<'_, R> {
-    #[inline(always)]
-    fn choose_candidate(self, gate_slope: impl Fn(R) -> R) {
-        match self.layer.candidate {
-            Candidate::Tanh => self.rows(gate_slope, |y| R::ONE - y * y),
-            Candidate::Relu => self.rows(gate_slope, relu_slope),
-            Candidate::Linear => self.rows(gate_slope, |_| R::ONE),
-        }
-    }
-
-    #[inline(always)]
-    fn rows(self, gate_slope: impl Fn(R) -> R, candidate_slope: impl Fn(R) -> R) {
-        let Gru { hidden: h, reset, .. } = self.layer;
-        for (row, &length) in self.lengths.iter().enumerate() {
-            let gates = &mut self.gates[row * 3 * h..][..3 * h];
-            let aside = &mut self.aside[row * h..][..h];
-            if self.t >= length {
-                gates.fill(R::ZERO);
-                aside.fill(R::ZERO);
-                continue;
-            }
-            let (z, rc) = gates.split_at_mut(h);
-            let (r, c) = rc.split_at_mut(h);
-            let state = &self.state[row * h..][..h];
-            let d_output = &self.d_output[row * h..][..h];
-            let d_state = &mut self.d_state[row * h..][..h];
-            let element = |z: &mut R, c: &mut R, d_state: &mut R, state: R, d_output: R| {
-                let d = *d_state + d_output;
-                *d_state = d * *z;
-                let d_c = d * (R::ONE - *z) * candidate_slope(*c);
-                *z = d * (state - *c) * gate_slope(*z);
-                *c = d_c;
-            };
-            // Through arrays, because five slices may overlap for all that the compiler knows, and would not be vectorised.
-            let mut j = 0;
-            while j + PANEL <= h {
-                let (mut z_now, mut c_now, mut d_now) = (chunk(z, j), chunk(c, j), chunk(d_state, j));
-                let (state, d_output) = (chunk(state, j), chunk(d_output, j));
-                for n in 0..PANEL {
-                    element(&mut z_now[n], &mut c_now[n], &mut d_now[n], state[n], d_output[n]);
-                }
-                z[j..][..PANEL].copy_from_slice(&z_now);
-                c[j..][..PANEL].copy_from_slice(&c_now);
-                d_state[j..][..PANEL].copy_from_slice(&d_now);
-                j += PANEL;
-            }
-            for j in j..h {
-                element(&mut z[j], &mut c[j], &mut d_state[j], state[j], d_output[j]);
-            }
-            if reset == Reset::After {
-                for j in 0..h {
-                    let d_r = c[j] * aside[j] * gate_slope(r[j]);
-                    aside[j] = c[j] * r[j];
-                    r[j] = d_r;
-                }
-            }
-        }
-    }
-}
-
-/// Reset before: takes the gradient of r⊙h to the sum of r and to the state before.
-struct ResetGradient<'a, R> {
-    layer: Gru,
-    gates: &'a mut [R],
-    seen: &'a [R],
-    d_reset: &'a [R],
-    d_seen: &'a mut [R],
-}
-
-impl<R: Real> Kernel for ResetGradient<'_, R> {
-    #[inline(always)]
-    fn run<I: Isa>(self) {
-        match self.layer.gate {
-            Gate::Sigmoid => self.rows(sigmoid_slope),
-            Gate::HardSigmoid => self.rows(hard_sigmoid_slope),
-        }
-    }
-}
-
-impl<R: Real> ResetGradient<'_, R> {
-    #[inline(always)]
-    fn rows(self, gate_slope: impl Fn(R) -> R) {
-        let h = self.layer.hidden;
-        for row in 0..self.seen.len() / h {
-            let r = &mut self.gates[row * 3 * h + h..][..h];
-            let seen = &self.seen[row * h..][..h];
-            let d_reset = &self.d_reset[row * h..][..h];
-            let d_seen = &mut self.d_seen[row * h..][..h];
-            for j in 0..h {
-                d_seen[j] += d_reset[j] * r[j];
-                r[j] = d_reset[j] * seen[j] * gate_slope(r[j]);
-            }
-        }
     }
 }

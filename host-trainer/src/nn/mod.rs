@@ -4,17 +4,20 @@
 //! differences and against Keras and PyTorch.
 //!
 //! In the order that data passes them: [`Batch`] → `shard` (one pass of a [`Network`] over eight series) → `gru`, `bidirectional`, `dense`, `embedding`, `pool`
-//! (one layer's forward and backward; `regularize` in training) → `gemm` (matrix products) → [`Loss`], [`Metrics`] →
+//! (one layer's forward and backward; `regularize` in training) → `gemm` (matrix products), `elementwise` (what a GRU
+//! does between them) → [`Loss`], [`Metrics`] →
 //! [`Trainer`] (shards on threads, gradients summed) → [`clip_by_norm`], [`clip_by_value`] → [`Optimizer`].
 //!
 //! **If** a batch fits the network and its targets the loss, **then** every call succeeds and depends on nothing but
 //! parameters and batch: not on the number of threads, on earlier calls, nor on what stands in the padding. **Else** it
 //! returns an [`Error`] and changes nothing.
 
+mod aligned;
 mod batch;
 mod bidirectional;
 mod clip;
 mod dense;
+mod elementwise;
 mod embedding;
 mod error;
 mod gemm;

@@ -5,6 +5,7 @@ use std::sync::{Mutex, PoisonError};
 
 use rayon::iter::{IndexedParallelIterator, IntoParallelRefMutIterator, ParallelIterator};
 
+use super::aligned::Aligned;
 use super::batch::check_len;
 use super::loss::sign;
 use super::plan::Plan;
@@ -51,7 +52,7 @@ pub struct Trainer<R> {
     network: Network<R>,
     loss: Loss,
     plan: Plan,
-    packed: Vec<R>,
+    packed: Aligned<R>,
     gradients: Vec<R>,
     metrics: Metrics,
     want_d_x: bool,
@@ -85,7 +86,7 @@ impl<R: Real> Trainer<R> {
         };
         let plan = Plan::new(&network);
         Ok(Self {
-            packed: vec![R::ZERO; plan.packed_len],
+            packed: Aligned::default(),
             gradients: vec![R::ZERO; plan.params_len],
             workers: (0..threads).map(|_| Worker::new(&plan)).collect(),
             shards: Vec::new(),
@@ -346,6 +347,7 @@ impl<R: Real> Trainer<R> {
         self.last.0 = steps;
         self.last.1.clear();
         self.last.1.extend_from_slice(lengths);
+        self.packed.grow(self.plan.packed_len);
         self.plan.pack(self.network.params(), &mut self.packed);
 
         let (plan, params, packed, want_d_x) = (&self.plan, self.network.params(), &self.packed[..], self.want_d_x);
