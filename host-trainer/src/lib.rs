@@ -3,7 +3,7 @@
 //! In the order that things pass: [`config`] and [`data`] (files to examples) → [`nn`] (gradients and optimisers) → [`run`] (epochs,
 //! and the folder of a run) → [`checkpoint`] → [`export`] (a model for the chip) → [`evaluate`] (the runtime crate on it)
 //! → [`quantize`] (the same in integers), with [`baseline`], [`cost`] and [`anomaly`] beside it. [`sweep`] is many runs with other settings.
-//! [`cli`] is the command line over these.
+//! [`import`] and [`interop`] are the ways to and from other frameworks. [`cli`] is the command line over these.
 
 pub mod anomaly;
 pub mod baseline;
@@ -16,6 +16,7 @@ pub mod evaluate;
 pub mod export;
 pub mod files;
 pub mod import;
+pub mod interop;
 pub mod nn;
 pub mod quantize;
 pub mod run;

@@ -4,7 +4,7 @@ use std::fmt::Write;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, bail};
-use clap::Args;
+use clap::{Args, ValueEnum};
 use grulet::Exact;
 use grulet::spec::Output;
 use serde::Serialize;
@@ -15,18 +15,22 @@ use crate::config::Config;
 use crate::data::{self, Part};
 use crate::evaluate::Loaded;
 use crate::files;
+use crate::interop::{arrays, model, npz, safetensors};
 use crate::summary::{net_type_of, thousands};
 
-/// Turn a checkpoint into a model for the chip, and samples to stream through it.
+/// Turn a checkpoint into a model for the chip, and samples to stream through it; or its weights into another framework's.
 #[derive(Args)]
 pub struct Export {
-    /// A .ckpt file, or the folder of a run (its best checkpoint).
+    /// A .ckpt file, or the folder of a run (its best checkpoint). For other formats than `gru` also a .gru file in f32.
     checkpoint: PathBuf,
-    /// The model to write; model.gru beside the checkpoint unless given.
+    /// What to write; docs/IMPORT.md says what is in it.
+    #[arg(long, value_enum, default_value_t = Format::Gru)]
+    format: Format,
+    /// The file to write; model.gru beside the checkpoint, or model.npz and so on, unless given.
     #[arg(short, long)]
     output: Option<PathBuf>,
     /// Also write the run's test part as a samples file, which the firmware's `stream` reads.
-    #[arg(long, value_name = "FILE")]
+    #[arg(long, value_name = "FILE", conflicts_with = "format")]
     samples: Option<PathBuf>,
     /// Steps of the samples file; all unless given.
     #[arg(long, requires = "samples")]
@@ -34,6 +38,33 @@ pub struct Export {
     /// Print JSON.
     #[arg(long)]
     json: bool,
+}
+
+/// What a model is written as.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+enum Format {
+    /// A model for the chip.
+    Gru,
+    /// Weights for numpy, with PyTorch's names and layouts where its GRU is the model's, else with Keras's.
+    Npz,
+    /// The same for `safetensors.torch.load_file`.
+    Safetensors,
+    /// Weights for Keras's `model.set_weights`.
+    KerasNpz,
+}
+
+#[derive(Serialize)]
+struct Weights {
+    file: PathBuf,
+    bytes: usize,
+    arrays: Vec<Shape>,
+    left_out: Vec<String>,
+}
+
+#[derive(Serialize)]
+struct Shape {
+    name: String,
+    shape: Vec<usize>,
 }
 
 #[derive(Serialize)]
@@ -52,6 +83,9 @@ const SAMPLES_MAGIC: &[u8; 8] = b"GRUSMP1\0";
 impl Export {
     /// Runs the command.
     pub fn run(self) -> anyhow::Result<()> {
+        if self.format != Format::Gru {
+            return self.weights();
+        }
         let path = if self.checkpoint.is_dir() { self.checkpoint.join("best.ckpt") } else { self.checkpoint.clone() };
         let checkpoint = Checkpoint::load(&path)?;
         let blob = crate::export::export(&checkpoint).with_context(|| path.display().to_string())?;
@@ -87,6 +121,53 @@ impl Export {
         writeln!(out, "type Net = {};", exported.net)?;
         if let (Some(samples), Some(steps)) = (&exported.samples, exported.steps) {
             writeln!(out, "{}: {} steps", samples.display(), thousands(steps))?;
+        }
+        super::print(&out)
+    }
+
+    /// Writes the weights for another framework.
+    fn weights(&self) -> anyhow::Result<()> {
+        let path = model::file_of(&self.checkpoint);
+        let checkpoint = model::load(&path)?;
+        let named = || path.display().to_string();
+        let scales = arrays::scales(&checkpoint);
+        let mut left_out = Vec::new();
+        let (arrays, bytes, extension) = match self.format {
+            Format::KerasNpz => {
+                left_out.extend(scales.iter().map(|scale| scale.name.clone()));
+                let arrays = arrays::keras(&checkpoint).with_context(named)?;
+                let bytes = npz::write(&arrays)?;
+                (arrays, bytes, "npz")
+            }
+            Format::Safetensors => {
+                let arrays = arrays::torch_or_keras(&checkpoint).with_context(named)?;
+                let bytes = safetensors::write(&arrays, &scales)?;
+                (arrays, bytes, "safetensors")
+            }
+            Format::Npz | Format::Gru => {
+                let mut arrays = arrays::torch_or_keras(&checkpoint).with_context(named)?;
+                arrays.extend(scales);
+                let bytes = npz::write(&arrays)?;
+                (arrays, bytes, "npz")
+            }
+        };
+        let beside =
+            if path.extension().is_some_and(|gru| gru == "gru") { path.clone() } else { path.with_file_name("model") };
+        let output = self.output.clone().unwrap_or_else(|| beside.with_extension(extension));
+        outputs::spare(&[path], &[("--output", Some(&*output))])?;
+        files::write(&output, &bytes)?;
+        let shapes = arrays.into_iter().map(|array| Shape { name: array.name, shape: array.shape }).collect();
+        let written = Weights { file: output, bytes: bytes.len(), arrays: shapes, left_out };
+        if self.json {
+            return super::print_json(&written);
+        }
+        let mut out = String::new();
+        writeln!(out, "{}: {} bytes", written.file.display(), thousands(written.bytes))?;
+        for Shape { name, shape } in &written.arrays {
+            writeln!(out, "  {name} {shape:?}")?;
+        }
+        for name in &written.left_out {
+            writeln!(out, "left out: {name}, which is no weight of a layer: scale inputs and outputs by it yourself")?;
         }
         super::print(&out)
     }

@@ -6,8 +6,9 @@ use std::io::BufReader;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, bail};
-use clap::Args;
+use clap::{Args, ValueEnum};
 use grulet::Exact;
+use grulet::spec::{Activation, Output};
 use serde::Serialize;
 
 use super::outputs;
@@ -19,12 +20,12 @@ use crate::import::check::{self, Difference, Given};
 use crate::import::{self, Options, Row};
 use crate::summary::{net_type_of, summary_of, thousands};
 
-/// Turn a trained Keras model into one for the chip, and prove that it computes the same.
+/// Turn a trained Keras or PyTorch model into one for the chip, and prove that it computes the same.
 ///
 /// docs/IMPORT.md says what is read.
 #[derive(Args)]
 pub struct Import {
-    /// A Keras model: .keras, .h5 or .weights.h5.
+    /// A model of Keras (.keras, .h5, .weights.h5) or PyTorch (.pt, .pth, .safetensors).
     file: PathBuf,
     /// The model to write; the file's name with .gru beside it unless given.
     #[arg(short, long)]
@@ -47,6 +48,15 @@ pub struct Import {
     /// Of an encoder-decoder: tokens of the longest sequence.
     #[arg(long, value_name = "TOKENS")]
     longest: Option<u16>,
+    /// Of PyTorch and safetensors: at which steps the network answers.
+    #[arg(long, value_enum)]
+    answers: Option<Answers>,
+    /// Of PyTorch and safetensors: the activation of the last layer, such as softmax.
+    #[arg(long, value_enum)]
+    activation: Option<LastActivation>,
+    /// Of PyTorch and safetensors: the modules in the order that data pass them, such as gru,head.
+    #[arg(long, value_name = "NAME,…", value_delimiter = ',')]
+    order: Vec<String>,
     /// Inputs and the outputs that the source gave for them: one .npz, or two .npy.
     #[arg(long, value_name = "FILE", num_args = 1..=2)]
     check: Vec<PathBuf>,
@@ -62,6 +72,48 @@ pub struct Import {
     /// Print JSON.
     #[arg(long)]
     json: bool,
+}
+
+/// When a network answers, in the words of `model.output`.
+#[derive(Clone, Copy, ValueEnum)]
+#[value(rename_all = "snake_case")]
+enum Answers {
+    EveryStep,
+    LastStep,
+}
+
+impl Answers {
+    fn output(self) -> Output {
+        match self {
+            Self::EveryStep => Output::EveryStep,
+            Self::LastStep => Output::LastStep,
+        }
+    }
+}
+
+/// An activation, in the words of `model.layers.activation`.
+#[derive(Clone, Copy, ValueEnum)]
+#[value(rename_all = "snake_case")]
+enum LastActivation {
+    Linear,
+    Sigmoid,
+    HardSigmoid,
+    Tanh,
+    Relu,
+    Softmax,
+}
+
+impl LastActivation {
+    fn activation(self) -> Activation {
+        match self {
+            Self::Linear => Activation::Linear,
+            Self::Sigmoid => Activation::Sigmoid,
+            Self::HardSigmoid => Activation::HardSigmoid,
+            Self::Tanh => Activation::Tanh,
+            Self::Relu => Activation::Relu,
+            Self::Softmax => Activation::Softmax,
+        }
+    }
 }
 
 #[derive(Serialize)]
@@ -96,6 +148,9 @@ impl Import {
             start: self.start,
             stop: self.stop,
             longest: self.longest,
+            output: self.answers.map(Answers::output),
+            activation: self.activation.map(LastActivation::activation),
+            order: self.order.clone(),
         };
         let named = || self.file.display().to_string();
         let imported = import::import(&self.file, &options).with_context(named)?;

@@ -34,11 +34,12 @@ pub fn spare(inputs: &[PathBuf], outputs: &[(&str, Option<&Path>)]) -> anyhow::R
     Ok(())
 }
 
-/// The data that a configuration names.
+/// The data that a configuration names, and the model that a training begins with.
 pub fn data_files(config: &Config) -> Vec<PathBuf> {
     let data = &config.data;
     let validation = data.validation.as_ref().and_then(|validation| validation.file.as_ref());
-    std::iter::once(&data.train).chain(&data.test).chain(validation).cloned().collect()
+    let init = config.train.init.as_deref().map(crate::interop::model::file_of);
+    std::iter::once(&data.train).chain(&data.test).chain(validation).cloned().chain(init).collect()
 }
 
 /// The outputs that there are, but for standard output.

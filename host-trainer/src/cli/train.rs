@@ -31,6 +31,9 @@ pub struct Train {
     /// `train.qat_epochs` says how many.
     #[arg(long)]
     qat: bool,
+    /// Begin with the weights of a trained model of the same layers: a .gru in f32, a .ckpt, or the folder of a run.
+    #[arg(long, value_name = "MODEL", conflicts_with = "resume")]
+    init: Option<PathBuf>,
     /// Replace an earlier run in the same folder.
     #[arg(long)]
     overwrite: bool,
@@ -132,6 +135,9 @@ impl Train {
             Some(folds) => run::folds::load(path, &self.set, &folds)?,
             None => Config::load(path, &self.set)?,
         };
+        if let Some(init) = &self.init {
+            config.train.init = Some(init.clone());
+        }
         if self.qat && config.train.qat_epochs == 0 {
             config.train.qat_epochs = config.train.epochs.div_ceil(4);
         }

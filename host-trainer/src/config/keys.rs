@@ -96,6 +96,7 @@ pub const KEYS: &[&str] = &[
     "train.overfit",
     "train.threads",
     "train.shuffle",
+    "train.init",
     "train.run_dir",
 ];
 

@@ -85,7 +85,8 @@ impl Config {
     fn for_each_path(&mut self, change: &dyn Fn(&Path) -> PathBuf) {
         let validation = self.data.validation.as_mut().and_then(|validation| validation.file.as_mut());
         let always = [&mut self.data.train, &mut self.train.run_dir];
-        for path in always.into_iter().chain(self.data.test.as_mut()).chain(validation) {
+        for path in always.into_iter().chain(self.data.test.as_mut()).chain(validation).chain(self.train.init.as_mut())
+        {
             *path = change(path);
         }
     }

@@ -31,6 +31,7 @@ impl Config {
             ignore_steps: train.ignore_steps,
             threads: train.threads,
             shuffle: train.shuffle,
+            init: train.init,
             run_dir: run_dir.into(),
             ..TrainConfig::new(train.loss)
         };

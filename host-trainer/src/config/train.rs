@@ -107,6 +107,8 @@ pub struct TrainConfig {
     /// Whether the examples are shuffled anew in every epoch.
     #[serde(default = "default_shuffle")]
     pub shuffle: bool,
+    /// A model whose weights the training begins with; fresh ones unless given.
+    pub init: Option<PathBuf>,
     /// Folder of the run's results; `runs/<name>` beside the file unless given.
     #[serde(default)]
     pub run_dir: PathBuf,
@@ -150,6 +152,7 @@ impl TrainConfig {
             overfit: None,
             threads: None,
             shuffle: default_shuffle(),
+            init: None,
             run_dir: PathBuf::new(),
         }
     }

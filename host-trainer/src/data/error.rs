@@ -9,6 +9,9 @@ use crate::config::ConfigError;
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum DataError {
+    /// The training cannot begin with the weights of that model.
+    #[error("`train.init`: {0}")]
+    Init(String),
     /// The file cannot be opened or read.
     #[error("{}: cannot read the file: {source}; check the path and its permissions", path.display())]
     Read {
@@ -511,6 +514,13 @@ pub enum Warning {
         /// `data.window`.
         window: usize,
     },
+    /// The training begins with a model that has scales of its own.
+    ScaledByInit {
+        /// `inputs` or `targets`.
+        what: &'static str,
+        /// `train.init`.
+        init: PathBuf,
+    },
 }
 
 impl fmt::Display for Warning {
@@ -523,6 +533,11 @@ impl fmt::Display for Warning {
             Warning::ShortSeries { count, window } => {
                 write!(f, "{count} series are shorter than `data.window = {window}` and are used whole")
             }
+            Warning::ScaledByInit { what, init } => write!(
+                f,
+                "the {what} are normalised by mean and deviation of {}, as its weights expect, not by the training part's",
+                init.display()
+            ),
         }
     }
 }

@@ -8,9 +8,11 @@ use grulet::{Header, blob};
 use super::read::{Part, ReadOptions, TargetOptions, read};
 use super::split::{split_fold, split_fraction, split_groups};
 use super::{DataError, Dataset, Normalizer, Warning, csv, weights};
+use crate::checkpoint::{Card, Checkpoint};
 use crate::config::{
     ClassWeights, Config, DataConfig, Loss, Names, Normalize, OneOrMany, TargetTransform, Task, Validation,
 };
+use crate::interop::model;
 
 /// Data that are ready for training, and what was done to them.
 #[derive(Clone, Debug)]
@@ -28,6 +30,9 @@ pub struct Prepared {
     pub targets: Option<Normalizer>,
     /// The network's layers with all sizes.
     pub layers: Vec<LayerSpec>,
+    /// The parameters that the training begins with, in the order of [`Network::tensors`](crate::nn::Network::tensors); `None`
+    /// for fresh ones.
+    pub initial: Option<Vec<f32>>,
     /// What is odd in the training part.
     pub warnings: Vec<Warning>,
 }
@@ -89,27 +94,41 @@ pub fn prepare(config: &Config) -> Result<Prepared, DataError> {
     };
 
     let (mut validation, mut warnings) = (validation, Vec::new());
-    let inputs = match config.data.normalize {
-        Normalize::None => None,
+    let initial = config.train.init.as_deref().map(|path| initial(path, &layers)).transpose()?;
+    // A model's weights go with its scales; where it has none, with those of the configuration.
+    let of_model = |mean: fn(&Card) -> &[f32], std: fn(&Card) -> &[f32]| {
+        let card = initial.as_ref().map(|model| &model.card).filter(|card| !mean(card).is_empty())?;
+        Some(Normalizer { mean: mean(card).to_vec(), std: std(card).to_vec() })
+    };
+    let scaled = |what| Warning::ScaledByInit { what, init: config.train.init.clone().unwrap_or_default() };
+    let inputs = match (of_model(|card| &card.mean, |card| &card.std), config.data.normalize) {
+        (Some(normalizer), _) => {
+            warnings.push(scaled("inputs"));
+            Some(normalizer)
+        }
+        (None, Normalize::None) => None,
         // Tokens are names, not quantities.
-        Normalize::Zscore if config.takes_tokens() => None,
-        Normalize::Zscore => {
+        (None, Normalize::Zscore) if config.takes_tokens() => None,
+        (None, Normalize::Zscore) => {
             enough(train.total_steps(), path)?;
             let (normalizer, constant) = Normalizer::of_inputs(&train);
             warnings.extend(constant);
-            for data in [Some(&mut train), validation.as_mut()].into_iter().flatten() {
-                data.series.iter_mut().for_each(|series| normalizer.apply(&mut series.x));
-            }
             Some(normalizer)
         }
     };
-    let targets = config.data.normalize_targets.then(|| {
-        let normalizer = Normalizer::of_targets(&train);
-        for data in [Some(&mut train), validation.as_mut()].into_iter().flatten() {
-            data.series.iter_mut().for_each(|series| normalizer.apply(&mut series.targets));
+    let targets = match of_model(|card| &card.target_mean, |card| &card.target_std) {
+        Some(normalizer) => {
+            warnings.push(scaled("targets"));
+            Some(normalizer)
         }
-        normalizer
-    });
+        None => config.data.normalize_targets.then(|| Normalizer::of_targets(&train)),
+    };
+    for data in [Some(&mut train), validation.as_mut()].into_iter().flatten() {
+        for series in &mut data.series {
+            inputs.iter().for_each(|inputs| inputs.apply(&mut series.x));
+            targets.iter().for_each(|targets| targets.apply(&mut series.targets));
+        }
+    }
     if let Some(window) = config.data.window.filter(|_| !config.train.stateful) {
         let stride = config.data.stride.unwrap_or(window);
         let longest = (0..train.series.len()).map(|index| train.steps(index)).max().unwrap_or(0);
@@ -128,7 +147,26 @@ pub fn prepare(config: &Config) -> Result<Prepared, DataError> {
         train.series.truncate(examples);
         train.series.iter_mut().for_each(|series| series.weights.clear());
     }
-    Ok(Prepared { train, validation, test, inputs, targets, layers, warnings })
+    let initial = initial.map(|model| model.params);
+    Ok(Prepared { train, validation, test, inputs, targets, layers, initial, warnings })
+}
+
+/// The model at `path`, if its layers are `layers`.
+fn initial(path: &Path, layers: &[LayerSpec]) -> Result<Checkpoint, DataError> {
+    let model = model::load(path).map_err(|error| DataError::Init(error.to_string()))?;
+    let found = &model.card.layers;
+    let differs = |problem: String| {
+        let fix = "give the model's own layers in `model.layers`, or another model";
+        Err(DataError::Init(format!("{}: {problem}; {fix}", path.display())))
+    };
+    if let Some(index) = (0..layers.len().min(found.len())).find(|&index| layers[index] != found[index]) {
+        let (expected, found) = (layers[index], found[index]);
+        return differs(format!("its layer {index} is {found:?}, but that of the configuration is {expected:?}"));
+    }
+    if layers.len() != found.len() {
+        return differs(format!("it has {} layers, but the configuration has {}", found.len(), layers.len()));
+    }
+    Ok(model)
 }
 
 /// Reads a file for a model that is trained already: in the file's own units, as [`Prepared::test`] is, with the model's

@@ -1,6 +1,6 @@
 //! Models of other frameworks.
 //!
-//! In the order that things pass: a reader (`keras`) makes a [`chain`] of what a file holds → what the runtime has no
+//! In the order that things pass: a reader (`keras`, `torch`) makes a [`chain`] of what a file holds → what the runtime has no
 //! layer for is folded into its neighbours → a checkpoint, from which everything else goes on as after a training →
 //! [`check`] holds the model to the source: to its graph computed in `f64`, and to outputs that the source has given.
 //!
@@ -13,12 +13,13 @@ mod error;
 mod fold;
 mod keras;
 mod reference;
+mod torch;
 
 use std::fs::File;
 use std::io::Read;
 use std::path::{Path, PathBuf};
 
-use grulet::spec::{Decoding, Output};
+use grulet::spec::{Activation, Decoding, Output};
 
 pub use error::ImportError;
 
@@ -46,6 +47,12 @@ pub struct Options {
     pub stop: Option<u16>,
     /// Of an encoder-decoder: tokens of the longest sequence.
     pub longest: Option<u16>,
+    /// Of files of tensors alone: at which step the network answers.
+    pub output: Option<Output>,
+    /// Of files of tensors alone: the last layer's activation.
+    pub activation: Option<Activation>,
+    /// Of files of tensors alone: the modules in the order that data pass them; empty if not given.
+    pub order: Vec<String>,
 }
 
 /// An imported model.
@@ -83,9 +90,34 @@ pub fn import(path: &Path, options: &Options) -> Result<Imported, ImportError> {
     build(read(path, options)?, path, options)
 }
 
+/// Imports a file of these bytes, which is called `name`.
+///
+/// # Errors
+/// As [`import()`].
+pub fn import_bytes(bytes: Vec<u8>, name: &Path, options: &Options) -> Result<Imported, ImportError> {
+    build(read_bytes(bytes, options)?, name, options)
+}
+
 /// What the file at `path` holds.
 fn read(path: &Path, options: &Options) -> Result<Source, ImportError> {
-    let bytes = read_limited(path)?;
+    read_bytes(read_limited(path)?, options)
+}
+
+/// What a file of these bytes holds.
+fn read_bytes(bytes: Vec<u8>, options: &Options) -> Result<Source, ImportError> {
+    match &bytes[..] {
+        // First, as its length may begin like a pickle.
+        _ if torch::is_safetensors(&bytes) => return torch::read_safetensors(&bytes, options),
+        [b'P', b'K', 3, 4, ..] if torch::is_archive(&bytes) => return torch::read_zip(&bytes, options),
+        [0x80, 2..=5, ..] => return torch::read_pickle(&bytes, options),
+        _ => {}
+    }
+    if options.output.is_some() || options.activation.is_some() || !options.order.is_empty() {
+        return Err(ImportError::unsupported(
+            "--answers, --activation or --order with a file that says these itself",
+            "leave them out",
+        ));
+    }
     match &bytes[..] {
         [0x89, b'H', b'D', b'F', ..] => keras::read_hdf5(bytes, options),
         [b'P', b'K', 3, 4, ..] => keras::read_zip(bytes),
@@ -93,7 +125,7 @@ fn read(path: &Path, options: &Options) -> Result<Source, ImportError> {
             "a .tflite file",
             "it has no GRU any more: import the .keras file that it was converted from",
         )),
-        _ => Err(ImportError::UnknownKind { advice: "give a .keras or .h5 file" }),
+        _ => Err(ImportError::UnknownKind { advice: "give a .keras, .h5, .pt or .safetensors file" }),
     }
 }
 
@@ -102,7 +134,7 @@ fn read_limited(path: &Path) -> Result<Vec<u8>, ImportError> {
     let failed = |source| FileError::new(path, "read", source);
     let file = File::open(path).map_err(failed)?;
     let length = file.metadata().map_err(failed)?.len();
-    let mut bytes = Vec::new();
+    let mut bytes = Vec::with_capacity(length.min(MAX_BYTES) as usize + 1);
     file.take(MAX_BYTES + 1).read_to_end(&mut bytes).map_err(failed)?;
     if bytes.len() as u64 > MAX_BYTES {
         let (what, bytes) = ("the file".to_owned(), length.max(bytes.len() as u64));

@@ -187,7 +187,10 @@ impl<'a> Training<'a> {
     fn new(config: &'a Config, data: &'a Prepared) -> Result<Self, RunError> {
         let train = &config.train;
         let threads = train.threads.unwrap_or_else(|| std::thread::available_parallelism().map_or(1, usize::from));
-        let network = Network::<f32>::new(&data.layers, data.train.output, config.seed)?;
+        let network = match &data.initial {
+            Some(params) => Network::from_params(&data.layers, data.train.output, params.clone())?,
+            None => Network::<f32>::new(&data.layers, data.train.output, config.seed)?,
+        };
         let mut trainer = Trainer::new(network, train.loss.into(), threads)?;
         trainer.regularize(regularization(config))?;
         for part in [Some(&data.train), data.validation.as_ref()].into_iter().flatten().filter(|_| train.stateful) {

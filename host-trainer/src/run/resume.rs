@@ -59,6 +59,7 @@ pub(super) fn origin(config: &Config, data: &Prepared) -> Origin {
         validation.file = None;
     }
     (settings.train.run_dir, settings.train.threads) = (PathBuf::new(), None);
+    settings.train.init = settings.train.init.map(|_| PathBuf::new());
     if settings.train.schedule != Schedule::Cosine {
         settings.train.epochs = 0;
     }
@@ -69,6 +70,8 @@ pub(super) fn origin(config: &Config, data: &Prepared) -> Origin {
         hash.update(&series.targets);
         hash.update(&series.weights);
     }
+    // The weights that it begins with count, wherever they lie.
+    hash.update(data.initial.as_deref().unwrap_or(&[]));
     Origin { settings: grulet::blob::checksum(settings.to_toml().as_bytes()), data: hash.finish() }
 }
 
@@ -130,7 +133,8 @@ impl Training<'_> {
         }
         if checkpoint.origin.data != self.origin.data {
             let data = self.config.data.train.display();
-            return Err(format!("the training or validation data are not those that it was made with ({data})"));
+            let init = self.config.train.init.as_ref().map_or("", |_| ", or the weights of `train.init`,");
+            return Err(format!("the training or validation data{init} are not those that it was made with ({data})"));
         }
         if checkpoint.origin.settings != self.origin.settings {
             let cosine = match self.config.train.schedule {

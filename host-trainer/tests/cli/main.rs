@@ -9,6 +9,7 @@ mod checks;
 mod disk;
 mod evaluate;
 mod folds;
+mod init;
 mod lock;
 mod monitor;
 mod npz;

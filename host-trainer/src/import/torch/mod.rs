@@ -1,0 +1,76 @@
+//! PyTorch: what `torch.save` writes, and safetensors. Both hold tensors with names and no network.
+//!
+//! A source of tensors ([`checkpoint`], which reads [`pickle`]s, or [`safetensors`]) → modules, known by the names and shapes of
+//! their tensors ([`modules`]) → a chain, in an order in which their sizes fit ([`order`]).
+
+mod checkpoint;
+mod dtype;
+mod modules;
+mod order;
+mod pickle;
+mod safetensors;
+
+pub(super) use self::safetensors::{is_safetensors, read_safetensors};
+pub(super) use checkpoint::{is_archive, read_pickle, read_zip};
+
+use super::chain::{Graph, Source, Tensor};
+use super::{ImportError, Options};
+
+/// Elements of all tensors together, at most: 16 MiB as `f32`.
+const MAX_ELEMENTS: usize = 4 << 20;
+
+/// The tensors of a file.
+#[derive(Debug, Default)]
+struct State {
+    /// What kind of file it was.
+    format: String,
+    /// In the file's order.
+    tensors: Vec<Tensor>,
+    /// Whether that is the order in which the modules were made.
+    ordered: bool,
+    /// What was left out, and why that changes nothing.
+    skipped: Vec<String>,
+}
+
+/// Counts the elements of tensors, before memory is taken for them.
+#[derive(Default)]
+struct Budget(usize);
+
+impl Budget {
+    /// Takes the elements of `shape`.
+    fn take(&mut self, shape: &[usize]) -> Result<usize, ImportError> {
+        let elements = shape.iter().try_fold(1usize, |product, &length| product.checked_mul(length));
+        self.0 = self.0.saturating_add(elements.unwrap_or(usize::MAX));
+        match elements {
+            Some(elements) if self.0 <= MAX_ELEMENTS => Ok(elements),
+            _ => Err(ImportError::TooLarge {
+                what: "the network".to_owned(),
+                bytes: (self.0 as u64).saturating_mul(4),
+                limit: 4 * MAX_ELEMENTS as u64,
+            }),
+        }
+    }
+}
+
+/// The network of a file's tensors.
+fn source(mut state: State, options: &Options) -> Result<Source, ImportError> {
+    strip_wrappers(&mut state.tensors);
+    let modules = modules::of(state.tensors, &mut state.skipped)?;
+    let (chain, guesses) = order::chain(modules, state.ordered, options)?;
+    Ok(Source {
+        format: state.format,
+        name: String::new(),
+        graph: Graph::Chain(chain),
+        skipped: state.skipped,
+        guesses,
+    })
+}
+
+/// Takes away what `DataParallel` and `torch.compile` put before every name.
+fn strip_wrappers(tensors: &mut [Tensor]) {
+    for wrapper in ["module.", "_orig_mod.", "module."] {
+        if tensors.iter().all(|tensor| tensor.source.starts_with(wrapper)) {
+            tensors.iter_mut().for_each(|tensor| drop(tensor.source.drain(..wrapper.len())));
+        }
+    }
+}

@@ -1,0 +1,279 @@
+//! Networks that PyTorch has saved, in every way that it does: `tests/vectors/models/torch_*`, with the outputs that it gave.
+
+use std::io::{Cursor, Write};
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use grulet::spec::{Activation, Output};
+use grulet_trainer::data::Npz;
+use grulet_trainer::export::export;
+use grulet_trainer::import::check::against_outputs;
+use grulet_trainer::import::{Imported, Options, import};
+use zip::write::SimpleFileOptions;
+
+/// The largest difference from PyTorch's outputs.
+const CLOSE: f64 = 2e-6;
+
+fn vectors(name: &str) -> PathBuf {
+    Path::new(concat!(env!("CARGO_MANIFEST_DIR"), "/../tests/vectors")).join(name)
+}
+
+fn model(name: &str) -> PathBuf {
+    vectors("models").join(name)
+}
+
+/// Imports `file` and compares it with the arrays `x` and `out` of `npz`.
+fn check(file: &str, npz: &str, x: &str, out: &str, options: &Options) -> Imported {
+    let imported = import(&model(file), options).unwrap_or_else(|error| panic!("{file}: {error}"));
+    let blob = export(&imported.checkpoint).unwrap();
+    let mut npz = Npz::open(&vectors(npz)).unwrap();
+    let (x, out) = (npz.array(x, "x").unwrap(), npz.array(out, "out").unwrap());
+    let difference = against_outputs(&blob, &x, &out, false, 1e-5).unwrap_or_else(|error| panic!("{file}: {error}"));
+    assert!(difference.max < CLOSE && difference.answers > 0, "{file}: {difference:?}");
+    imported
+}
+
+/// `file`, one of the variants, against its own arrays.
+fn variant(file: &str, options: &Options) -> Imported {
+    let name = file.split('.').next().unwrap();
+    check(&format!("torch_v_{file}"), "torch_variants.npz", &format!("{name}_x"), &format!("{name}_out"), options)
+}
+
+fn refused(file: &Path, options: &Options) -> String {
+    match import(file, options) {
+        Ok(imported) => panic!("{}: {:?}", file.display(), imported.rows),
+        Err(error) => error.to_string(),
+    }
+}
+
+#[test]
+fn the_reference_networks_give_what_pytorch_gave() {
+    let sigmoid = Options { activation: Some(Activation::Sigmoid), ..Options::default() };
+    let last = Options { output: Some(Output::LastStep), ..Options::default() };
+    for (file, npz, options) in [
+        ("torch_seq.pt", "torch_seq_f32.npz", &sigmoid),
+        ("torch_seq.safetensors", "torch_seq_f32.npz", &sigmoid),
+        ("torch_reg2.pt", "torch_reg2_f32.npz", &last),
+        ("torch_reg2.safetensors", "torch_reg2_f32.npz", &last),
+    ] {
+        check(file, npz, "x", "out", options);
+    }
+}
+
+#[test]
+fn every_way_to_save_a_network_is_read() {
+    for file in [
+        "legacy.pt",
+        "protocol4.pt",
+        "f16.pt",
+        "f16.safetensors",
+        "bf16.pt",
+        "bf16.safetensors",
+        "f64.pt",
+        "f64.safetensors",
+        "module.pt",
+        "module_legacy.pt",
+        "cell.pt",
+        "no_bias.pt",
+        "two.pt",
+        "shared.pt",
+        "embedding.pt",
+        "norm.pt",
+    ] {
+        let imported = variant(file, &Options::default());
+        assert!(imported.guesses.iter().any(|guess| guess.contains("every step")), "{file}: {:?}", imported.guesses);
+    }
+}
+
+#[test]
+fn of_a_checkpoint_the_network_alone_is_taken() {
+    let imported = variant("checkpoint.pt", &Options { output: Some(Output::LastStep), ..Options::default() });
+    assert!(imported.skipped.iter().any(|skipped| skipped.contains("optimizer")), "{:?}", imported.skipped);
+    assert!(imported.rows.iter().any(|row| row.origin.source == "gru.weight_ih_l0"), "{:?}", imported.rows);
+}
+
+#[test]
+fn a_description_takes_the_place_of_guesses() {
+    let folder = tempfile::tempdir().unwrap();
+    let like = folder.path().join("like.toml");
+    let text =
+        "[model]\noutput = \"every_step\"\nlayers = [{ type = \"gru\", units = 4 }, { type = \"dense\", units = 2 }]\n";
+    std::fs::write(&like, text).unwrap();
+    let options = Options { like: Some(like.clone()), ..Options::default() };
+    assert_eq!(variant("f64.safetensors", &options).guesses, [""; 0]);
+    std::fs::write(&like, text.replace("units = 4", "units = 5")).unwrap();
+    assert!(refused(&model("torch_v_legacy.pt"), &options).contains("network of --like"));
+    std::fs::write(&like, text.replace("units = 4", "units = 4, reset = \"before\"")).unwrap();
+    assert!(refused(&model("torch_v_legacy.pt"), &options).contains("reset gate after the matmul"));
+}
+
+#[test]
+fn the_order_can_be_said() {
+    let order =
+        |names: &[&str]| Options { order: names.iter().map(|&name| name.into()).collect(), ..Options::default() };
+    let imported = variant("legacy.pt", &order(&["gru", "head"]));
+    assert!(!imported.guesses.iter().any(|guess| guess.contains("order")), "{:?}", imported.guesses);
+    assert!(refused(&model("torch_v_legacy.pt"), &order(&["head", "gru"])).contains("--order"));
+    assert!(refused(&model("torch_v_legacy.pt"), &order(&["gru"])).contains("the file has gru,head"));
+}
+
+#[test]
+fn what_is_no_gru_is_refused_by_name() {
+    for (file, what) in [("bidirectional", "bidirectional"), ("lstm", "an LSTM")] {
+        let message = refused(&model(&format!("torch_v_{file}.pt")), &Options::default());
+        assert!(message.contains(what) && message.contains("nn.GRU") | message.contains("train it"), "{message}");
+    }
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("a.safetensors");
+    let header = r#"{"conv.weight":{"dtype":"F32","shape":[1,1,1],"data_offsets":[0,4]}}"#;
+    let bytes = [&(header.len() as u64).to_le_bytes(), header.as_bytes(), &[0; 4]].concat();
+    std::fs::write(&path, bytes).unwrap();
+    let message = refused(&path, &Options::default());
+    assert!(message.contains("conv.weight [1, 1, 1]"), "{message}");
+}
+
+/// All files of the folder.
+fn files() -> Vec<(String, Vec<u8>)> {
+    let mut files = Vec::new();
+    for entry in std::fs::read_dir(vectors("models")).unwrap() {
+        let path = entry.unwrap().path();
+        let name = path.file_name().unwrap().to_string_lossy().into_owned();
+        if name.starts_with("torch_") && (name.ends_with(".pt") || name.ends_with(".safetensors")) {
+            files.push((name, std::fs::read(path).unwrap()));
+        }
+    }
+    files.sort();
+    files
+}
+
+#[test]
+fn damaged_files_are_errors_and_no_panics() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("a.pt");
+    // xorshift64, Marsaglia 2003.
+    let mut state = 0x2545_f491_4f6c_dd1d_u64;
+    let mut random = |below: usize| {
+        state ^= state << 13;
+        state ^= state >> 7;
+        state ^= state << 17;
+        (state % below as u64) as usize
+    };
+    let (mut read, mut errors) = (0, 0);
+    for (name, good) in files() {
+        for _ in 0..100 {
+            let mut bad = good.clone();
+            match random(4) {
+                0 => bad.truncate(random(good.len())),
+                1 => drop(bad.drain(..random(good.len()))),
+                _ => {
+                    for _ in 0..=random(6) {
+                        let at = random(bad.len());
+                        bad[at] ^= 1 << random(8);
+                    }
+                }
+            }
+            std::fs::write(&path, bad).unwrap();
+            match std::panic::catch_unwind(|| import(&path, &Options::default()).map(drop)) {
+                Ok(Ok(())) => read += 1,
+                Ok(Err(error)) => {
+                    assert!(!error.to_string().is_empty());
+                    errors += 1;
+                }
+                Err(_) => panic!("{name}: see the panic above"),
+            }
+        }
+    }
+    assert!(read > 0 && errors > 0, "{read} read, {errors} errors");
+}
+
+/// An archive of `torch.save` with this pickle.
+fn archive(pickle: &[u8], storages: &[(&str, Vec<u8>)]) -> Vec<u8> {
+    let mut zip = zip::ZipWriter::new(Cursor::new(Vec::new()));
+    let entries = [("a/data.pkl".to_owned(), pickle)].into_iter();
+    let entries = entries.chain(storages.iter().map(|(key, bytes)| (format!("a/data/{key}"), &bytes[..])));
+    for (name, bytes) in entries {
+        zip.start_file(name, SimpleFileOptions::default()).unwrap();
+        zip.write_all(bytes).unwrap();
+    }
+    zip.finish().unwrap().into_inner()
+}
+
+/// A state_dict of one tensor, whose storage has `elements`.
+fn one_tensor(elements: u32, offset: u32, shape: [u32; 2], strides: [u32; 2]) -> Vec<u8> {
+    let int = |value: u32| [b"J".as_slice(), &value.to_le_bytes()].concat();
+    let pair = |pair: [u32; 2]| [int(pair[0]), int(pair[1]), b"\x86".to_vec()].concat();
+    [
+        b"\x80\x02}X\x0c\x00\x00\x00weight_ih_l0ctorch._utils\n_rebuild_tensor_v2\n((X\x07\x00\x00\x00storage".to_vec(),
+        b"ctorch\nFloatStorage\nX\x01\x00\x00\x000X\x03\x00\x00\x00cpu".to_vec(),
+        int(elements),
+        b"tQ".to_vec(),
+        int(offset),
+        pair(shape),
+        pair(strides),
+        b"\x89NtRs.".to_vec(),
+    ]
+    .concat()
+}
+
+/// Hostile files, and a part of what is said of each.
+fn hostile() -> Vec<(&'static str, Vec<u8>, &'static str)> {
+    let legacy = b"\x80\x02\x8a\x0al\xfc\x9cF\xf9 j\xa8P\x19.\x80\x02M\xe9\x03.\x80\x02}.".to_vec();
+    let system = b"\x80\x02cos\nsystem\nX\x04\x00\x00\x00exit\x85R.".to_vec();
+    let cycle = b"\x80\x02}q\x00X\x05\x00\x00\x00modelh\x00s.".to_vec();
+    let module = b"\x80\x02c__main__\nNet\n)\x81q\x00}X\x08\x00\x00\x00_modules}X\x01\x00\x00\x00ah\x00ssb.".to_vec();
+    let small = vec![0; 400];
+    let bomb = archive(&[b"\x80\x02".to_vec(), vec![b'}'; 90 << 20], b".".to_vec()].concat(), &[]);
+    let storages = archive(&one_tensor(25 << 20, 0, [4, 4], [4, 1]), &[("0", vec![0; 100 << 20])]);
+    let json = |header: &str| [&(header.len() as u64).to_le_bytes(), header.as_bytes(), &[0; 64]].concat();
+    let tensor = |name: &str, shape: &str, from: u64, to: u64| {
+        format!("{name:?}:{{\"dtype\":\"F32\",\"shape\":{shape},\"data_offsets\":[{from},{to}]}}")
+    };
+    vec![
+        ("code", archive(&system, &[]), "os.system"),
+        ("code in a legacy file", [legacy.clone(), system].concat(), "os.system"),
+        ("a dictionary in itself", archive(&cycle, &[]), "very deep"),
+        ("a module in itself", archive(&module, &[]), "very deep"),
+        ("a missing storage", archive(&one_tensor(100, 0, [4, 4], [4, 1]), &[]), "data/0"),
+        ("a short storage", archive(&one_tensor(100, 0, [4, 4], [4, 1]), &[("0", vec![0; 40])]), "not 400"),
+        ("strides", archive(&one_tensor(100, 0, [4, 4], [99, 1]), &[("0", small.clone())]), "outside"),
+        ("an offset", archive(&one_tensor(100, 99, [4, 4], [4, 1]), &[("0", small.clone())]), "outside"),
+        ("a large shape", archive(&one_tensor(100, 0, [1 << 30, 1 << 30], [0, 0]), &[("0", small)]), "more than"),
+        ("many opcodes", [legacy, vec![b'}'; 90 << 20]].concat(), "longer than"),
+        ("a bomb", bomb, "more than"),
+        ("a bomb of a storage", storages, "more than"),
+        ("a long header", [&(90u64 << 20).to_le_bytes()[..], b"{", &vec![b' '; 91 << 20]].concat(), "more than"),
+        ("a header beyond the end", [&u64::MAX.to_le_bytes()[..], b"{}"].concat(), "neither"),
+        (
+            "offsets over each other",
+            json(&format!("{{{},{}}}", tensor("a.weight", "[4,4]", 0, 64), tensor("b.weight", "[4,4]", 0, 64))),
+            "safetensors",
+        ),
+        (
+            "a shape that overflows",
+            json(&format!("{{{}}}", tensor("a", "[4294967296,4294967296]", 0, 64))),
+            "safetensors",
+        ),
+    ]
+}
+
+#[test]
+fn hostile_files_are_errors_within_256_megabytes() {
+    let folder = tempfile::tempdir().unwrap();
+    for (what, bytes, says) in hostile() {
+        let path = folder.path().join("a.pt");
+        std::fs::write(&path, bytes).unwrap();
+        let message = refused(&path, &Options::default());
+        assert!(message.contains(says), "{what}: {message}");
+        if cfg!(target_os = "linux") {
+            // Without space for more threads' arenas than one.
+            let limited = Command::new("sh")
+                .args(["-c", "ulimit -v 262144 && exec \"$0\" import \"$1\"", env!("CARGO_BIN_EXE_grulet")])
+                .arg(&path)
+                .env("RAYON_NUM_THREADS", "1")
+                .output()
+                .unwrap();
+            let error = String::from_utf8_lossy(&limited.stderr);
+            assert!(limited.status.code() == Some(1) && error.contains(says), "{what}: {:?}: {error}", limited.status);
+        }
+    }
+}
