@@ -15,6 +15,7 @@ pub mod data;
 pub mod evaluate;
 pub mod export;
 pub mod files;
+pub mod firmware;
 pub mod import;
 pub mod interop;
 pub mod nn;

@@ -3,12 +3,12 @@
 use anyhow::{Result, bail};
 use clap::Args;
 
-use crate::boards::Board;
 use crate::cores::Cores;
 use crate::demo::Demo;
-use crate::firmware::Build;
+use crate::firmware::{Build, Firmware as _};
 use crate::icount::Icount;
 use crate::{sh, test};
+use grulet_board_tools::Board;
 
 /// Arguments of `cargo xtask ci`.
 #[derive(Args)]

@@ -9,11 +9,12 @@ use grulet::blob::{AlignedBytes, Blob};
 use grulet::spec::Storage;
 use grulet::{AnyModel, BitHash, Exact, Format, Int8};
 
-use crate::arm::Way;
-use crate::boards::Board;
-use crate::firmware::Build;
+use crate::firmware::{Build, Firmware as _};
 use crate::icount::size;
-use crate::{qemu, sh};
+use crate::sh;
+use grulet_board_tools::Board;
+use grulet_board_tools::Way;
+use grulet_board_tools::qemu;
 
 /// Arguments of `cargo xtask cores`.
 #[derive(Args)]

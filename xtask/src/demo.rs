@@ -8,10 +8,11 @@ use anyhow::{Context, Result, bail};
 use clap::Args;
 use grulet::blob::{CHECKSUM, checksum};
 
-use crate::boards::Board;
 use crate::compare::{Outputs, Samples, macs};
-use crate::firmware::Build;
-use crate::{qemu, sh};
+use crate::firmware::{Build, Firmware as _};
+use crate::sh;
+use grulet_board_tools::Board;
+use grulet_board_tools::qemu;
 
 /// Arguments of `cargo xtask demo`.
 #[derive(Args, Default)]

@@ -7,9 +7,10 @@ use anyhow::{Context, Result, bail};
 use clap::Args;
 use similar::TextDiff;
 
-use crate::arm::Way;
-use crate::boards::Board;
-use crate::{qemu, sh};
+use crate::sh;
+use grulet_board_tools::Board;
+use grulet_board_tools::Way;
+use grulet_board_tools::qemu;
 
 /// The binary whose link proves that nothing panics, and the feature that it needs.
 const NO_PANIC: (&str, &str) = ("no_panic", "no-panic");
@@ -26,15 +27,23 @@ pub fn package() -> PathBuf {
     sh::root().join("firmware-example")
 }
 
-impl Board {
+/// The binaries of `firmware-example/` for a board.
+pub trait Firmware {
     /// Where a binary's program will be. Builds and installs nothing.
-    pub fn program(&self, binary: &str) -> PathBuf {
+    fn program(&self, binary: &str) -> PathBuf;
+    /// Builds one binary, and returns the program.
+    fn build(&self, binary: &str, build: &Build) -> Result<PathBuf>;
+    /// Builds one binary, runs it, and returns what it printed.
+    fn run(&self, binary: &str, build: &Build) -> Result<String>;
+}
+
+impl Firmware for Board {
+    fn program(&self, binary: &str) -> PathBuf {
         let (_, folder) = Way::present(&self.target).cargo("build", &package(), &self.target);
         folder.join("release").join(binary)
     }
 
-    /// Builds one binary, and returns the program.
-    pub fn build(&self, binary: &str, build: &Build) -> Result<PathBuf> {
+    fn build(&self, binary: &str, build: &Build) -> Result<PathBuf> {
         let way = Way::find(&self.target)?;
         let (mut cargo, folder) = way.cargo("build", &package(), &self.target);
         let proof = if binary == NO_PANIC.0 { NO_PANIC.1 } else { "" };
@@ -45,8 +54,7 @@ impl Board {
         Ok(folder.join("release").join(binary))
     }
 
-    /// Builds one binary, runs it, and returns what it printed.
-    pub fn run(&self, binary: &str, build: &Build) -> Result<String> {
+    fn run(&self, binary: &str, build: &Build) -> Result<String> {
         let program = self.build(binary, build)?;
         qemu::run(self, &program)
     }

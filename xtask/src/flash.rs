@@ -6,9 +6,9 @@ use std::process::Command;
 use anyhow::{Result, bail};
 use clap::Args;
 
-use crate::boards::Board;
-use crate::firmware::{Build, source};
+use crate::firmware::{Build, Firmware as _, source};
 use crate::sh;
+use grulet_board_tools::Board;
 
 const PROGRAM: &str = "probe-rs";
 

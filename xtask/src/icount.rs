@@ -10,10 +10,11 @@ use grulet::blob::{Contents, Header, LayerWeights, Range, write, write_int8};
 use grulet::spec::{Candidate, Gate, LayerSpec, Output, Reset, Storage};
 use object::{Object, ObjectSection, ObjectSymbol};
 
-use crate::arm::Way;
-use crate::boards::Board;
-use crate::firmware::Build;
-use crate::{qemu, sh};
+use crate::firmware::{Build, Firmware as _};
+use crate::sh;
+use grulet_board_tools::Board;
+use grulet_board_tools::Way;
+use grulet_board_tools::qemu;
 
 /// Arguments of `cargo xtask icount`.
 #[derive(Args)]

@@ -3,8 +3,6 @@
 //! `sh` runs programs; `arm` finds a way to build for the chip, `qemu` an emulator to run it in; `firmware` builds and runs
 //! the binaries of `firmware-example/` for its `boards`. Over these: `flash`, `cores`, `demo`, `test`, `examples`, `ci`.
 
-mod arm;
-mod boards;
 mod ci;
 mod compare;
 mod cores;
@@ -13,7 +11,6 @@ mod examples;
 mod firmware;
 mod flash;
 mod icount;
-mod qemu;
 mod sh;
 mod steps;
 mod test;

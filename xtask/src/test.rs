@@ -4,10 +4,11 @@ use std::collections::HashSet;
 
 use anyhow::{Context, Result};
 
-use crate::arm::Way;
-use crate::boards::Board;
-use crate::firmware::{Build, Qemu};
-use crate::{qemu, sh};
+use crate::firmware::{Build, Firmware as _, Qemu};
+use crate::sh;
+use grulet_board_tools::Board;
+use grulet_board_tools::Way;
+use grulet_board_tools::qemu;
 
 /// Runs them.
 pub fn run() -> Result<()> {

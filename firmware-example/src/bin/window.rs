@@ -3,10 +3,9 @@
 #![no_std]
 #![no_main]
 
-use cortex_m_rt::entry;
 use grulet::layer::Frame;
 use grulet::*;
-use grulet_firmware::{board, println};
+use grulet_firmware::{board, entry, println};
 
 static MODEL: &Aligned<[u8]> = include_model!("../../../tests/models/window.gru");
 static MODEL_INT8: &Aligned<[u8]> = include_model!("../../../tests/models/window_int8.gru");

@@ -3,11 +3,13 @@
 //! Exit codes: 0 done, 1 failed (one message on standard error), 2 wrong usage, 130 or 143 ended by Ctrl-C or SIGTERM.
 
 mod anomaly;
+mod bench;
 mod evaluate;
 mod export;
 mod folds;
 mod import;
 mod inspect;
+mod new;
 mod outputs;
 mod predict;
 mod quantize;
@@ -15,6 +17,7 @@ mod signals;
 mod source;
 mod sweep;
 mod train;
+mod validate;
 
 use std::io::{self, Write};
 use std::process::ExitCode;
@@ -44,6 +47,9 @@ enum Command {
     Export(export::Export),
     Import(import::Import),
     Inspect(inspect::Inspect),
+    New(new::New),
+    Validate(validate::Validate),
+    Bench(bench::Bench),
 }
 
 /// Parses the arguments of the process and runs the command.
@@ -58,6 +64,9 @@ pub fn main() -> ExitCode {
         Command::Export(command) => command.run(),
         Command::Import(command) => command.run(),
         Command::Inspect(command) => command.run(),
+        Command::New(command) => command.run(),
+        Command::Validate(command) => command.run(),
+        Command::Bench(command) => command.run(),
     };
     match result {
         Ok(()) => ExitCode::SUCCESS,

@@ -1,6 +1,6 @@
 //! What a reader makes of a file: a chain of steps that other frameworks have, in grulet's layouts.
 
-use grulet::spec::{Pooling, Reset};
+use grulet::spec::{Merge, Pooling, Reset};
 
 use super::ImportError;
 
@@ -113,6 +113,17 @@ pub struct Dense {
 pub enum Op {
     /// A GRU, at every step.
     Gru(Gru),
+    /// Two GRUs of the same shape, of which the second reads a series from its end.
+    Bidirectional {
+        /// The one that reads it from its start.
+        forward: Gru,
+        /// The one that reads it from its end.
+        backward: Gru,
+        /// What becomes of the outputs of both.
+        merge: Merge,
+        /// All steps become one: what each direction has ended in.
+        last: bool,
+    },
     /// A dense layer, at every step.
     Dense(Dense),
     /// A table of vectors, of which the input is a number.
@@ -159,7 +170,8 @@ pub struct Origin {
     pub shape: Vec<usize>,
     /// What was done to it; empty for nothing.
     pub change: String,
-    /// What it is in its layer: `kernel`, `recurrent_kernel`, `bias` or `embeddings`; empty if it is folded into others.
+    /// What it is in its layer: `kernel`, `recurrent_kernel`, `bias` or `embeddings`, of a bidirectional one with `forward.` or
+    /// `backward.` before it; empty if it is folded into others.
     pub part: &'static str,
 }
 
@@ -181,17 +193,74 @@ pub struct Chain {
     pub steps: Vec<Step>,
 }
 
+/// Outputs of a bidirectional layer of so many units.
+pub fn merged(hidden: usize, merge: Merge) -> usize {
+    if merge == Merge::Concat { 2 * hidden } else { hidden }
+}
+
+impl Op {
+    /// A GRU that reads a series from its end, as a bidirectional layer whose other direction gives zeros.
+    pub fn backwards(gru: Gru, last: bool) -> Self {
+        let zeros = |values: &[f32]| vec![0.0; values.len()];
+        let forward = Gru {
+            kernel: zeros(&gru.kernel),
+            recurrent: zeros(&gru.recurrent),
+            bias: zeros(&gru.bias),
+            // With weights of zeros each of these gives a candidate of 0, and so a state of 0.
+            ..gru.clone()
+        };
+        Self::Bidirectional { forward, backward: gru, merge: Merge::Sum, last }
+    }
+}
+
 impl Chain {
     /// Channels that the first step which says so takes.
     pub fn first_inputs(&self) -> Option<usize> {
         self.steps.iter().find_map(|step| match &step.op {
-            Op::Gru(gru) => Some(gru.inputs),
+            Op::Gru(gru) | Op::Bidirectional { forward: gru, .. } => Some(gru.inputs),
             Op::Dense(dense) => Some(dense.inputs),
             Op::Embedding { .. } => Some(1),
             Op::Scale { scale, .. } => Some(scale.len()),
             Op::Activation(_) | Op::Pool(_) | Op::LastStep => None,
         })
     }
+}
+
+/// Lets `steps` answer once for a series: what their last layer over time has ended in goes on.
+pub fn answer_once(steps: &mut Vec<Step>) {
+    let over_time = |step: &Step| matches!(step.op, Op::Gru(_) | Op::Bidirectional { .. });
+    let at = steps.iter().rposition(over_time);
+    match at.map(|at| &mut steps[at].op) {
+        Some(Op::Bidirectional { last, .. }) => *last = true,
+        _ => {
+            let step = Step { name: "last step".to_owned(), op: Op::LastStep, tensors: Vec::new() };
+            steps.insert(at.map_or(0, |at| at + 1), step);
+        }
+    }
+}
+
+/// A part of a GRU as one of a bidirectional layer.
+pub fn part_of(part: &str, backward: bool) -> &'static str {
+    match (part, backward) {
+        ("kernel", false) => "forward.kernel",
+        ("recurrent_kernel", false) => "forward.recurrent_kernel",
+        ("bias", false) => "forward.bias",
+        ("kernel", true) => "backward.kernel",
+        ("recurrent_kernel", true) => "backward.recurrent_kernel",
+        ("bias", true) => "backward.bias",
+        _ => "",
+    }
+}
+
+/// Two GRUs, the second of which reads a series from its end, as one step.
+pub fn both_directions(forward: Step, backward: Step, merge: Merge, last: bool) -> Option<Step> {
+    let (Op::Gru(first), Op::Gru(second)) = (forward.op, backward.op) else { return None };
+    let of = |origins: Vec<Origin>, backward| {
+        origins.into_iter().map(move |origin| Origin { part: part_of(origin.part, backward), ..origin })
+    };
+    let tensors = of(forward.tensors, false).chain(of(backward.tensors, true)).collect();
+    let op = Op::Bidirectional { forward: first, backward: second, merge, last };
+    Some(Step { name: forward.name, op, tensors })
 }
 
 /// What a file holds.

@@ -3,7 +3,7 @@
 use grulet::spec::{self, Candidate, Gate, LayerSpec, MAX_LAYERS, Pooling, Reset};
 
 use super::ImportError;
-use super::chain::{Activation, Chain, Dense, Gru, Op, Origin, Step};
+use super::chain::{Activation, Chain, Dense, Gru, Op, Origin, Step, merged};
 
 /// Layers with all that belongs to them.
 #[derive(Clone, Debug, Default)]
@@ -55,14 +55,25 @@ pub(super) fn fold(chain: Chain) -> Result<Folded, ImportError> {
     let mut width = chain.inputs;
     for Step { name, op, tensors } in chain.steps {
         check_width(&name, &op, width)?;
-        if folded.last && matches!(op, Op::Gru(_) | Op::Pool(_)) {
+        if folded.last && matches!(op, Op::Gru(_) | Op::Bidirectional { .. } | Op::Pool(_)) {
             return Err(ImportError::unsupported(
                 format!("{name}: a layer over time after the steps have become one"),
                 "let the layer before it return sequences",
             ));
         }
         match op {
-            Op::LastStep => folded.last = true,
+            Op::LastStep => {
+                let over_time = kept.iter().rfind(|kept| matches!(kept.op, Op::Gru(_) | Op::Bidirectional { .. }));
+                if !folded.last && over_time.is_some_and(|kept| matches!(kept.op, Op::Bidirectional { .. })) {
+                    return Err(ImportError::unsupported(
+                        format!(
+                            "{name}: the last step of both directions, at which the backward one has read one step"
+                        ),
+                        "let the layer give the states that its directions end in, or pool its outputs",
+                    ));
+                }
+                folded.last = true;
+            }
             Op::Scale { scale, offset } => match pending.as_mut() {
                 Some(before) => before.then(&scale, &offset, tensors),
                 None => pending = Some(Pending { name, scale, offset, origins: tensors }),
@@ -103,6 +114,20 @@ pub(super) fn fold(chain: Chain) -> Result<Folded, ImportError> {
                 width = gru.hidden;
                 kept.push(Kept { name, op: Op::Gru(gru), origins });
             }
+            Op::Bidirectional { mut forward, mut backward, merge, last } => {
+                let mut origins = tensors;
+                settle_input(&mut pending, &mut kept, &mut folded);
+                settle_back(&mut pending, &mut kept);
+                if let Some(pending) = pending.take() {
+                    for gru in [&mut forward, &mut backward] {
+                        scale_rows(&mut gru.kernel, &mut gru.bias, 3 * gru.hidden, &pending);
+                    }
+                    origins.extend(pending.origins);
+                }
+                width = merged(forward.hidden, merge);
+                folded.last |= last;
+                kept.push(Kept { name, op: Op::Bidirectional { forward, backward, merge, last }, origins });
+            }
             Op::Dense(mut dense) => {
                 let mut origins = tensors;
                 settle_input(&mut pending, &mut kept, &mut folded);
@@ -142,7 +167,7 @@ pub(super) fn fold(chain: Chain) -> Result<Folded, ImportError> {
 /// Whether `op` takes `width` channels.
 fn check_width(name: &str, op: &Op, width: usize) -> Result<(), ImportError> {
     let found = match op {
-        Op::Gru(gru) => gru.inputs,
+        Op::Gru(gru) | Op::Bidirectional { forward: gru, .. } => gru.inputs,
         Op::Dense(dense) => dense.inputs,
         Op::Embedding { .. } => 1,
         Op::Scale { scale, .. } => scale.len(),
@@ -240,20 +265,28 @@ impl Folded {
         let layer = match op {
             Op::Gru(mut gru) => {
                 let gate = gate(&mut gru, &name, &mut origins)?;
-                let candidate = match gru.candidate {
-                    Activation::Tanh => Candidate::Tanh,
-                    Activation::Relu => Candidate::Relu,
-                    Activation::Linear => Candidate::Linear,
-                    _ => {
-                        return Err(ImportError::unsupported(
-                            format!("{name}: the candidate's activation {:?}", gru.candidate),
-                            "use tanh, relu or linear",
-                        ));
-                    }
-                };
+                let candidate = candidate(&gru, &name)?;
                 self.params.extend([&gru.kernel[..], &gru.recurrent, &gru.bias].concat());
                 let (inputs, hidden) = (size("inputs", gru.inputs)?, size("units", gru.hidden)?);
                 LayerSpec::Gru { inputs, hidden, reset: gru.reset, gate, candidate }
+            }
+            Op::Bidirectional { mut forward, mut backward, merge, .. } => {
+                let alike = |gru: &Gru| (gru.inputs, gru.hidden, gru.reset, gru.gate, gru.candidate);
+                if alike(&forward) != alike(&backward) {
+                    return Err(ImportError::unsupported(
+                        format!("{name}: two directions of other sizes, variants or activations"),
+                        "make both directions alike",
+                    ));
+                }
+                let gate = gate(&mut forward, &name, &mut origins)?;
+                self::gate(&mut backward, &name, &mut [])?;
+                let candidate = candidate(&forward, &name)?;
+                for gru in [&forward, &backward] {
+                    self.params.extend([&gru.kernel[..], &gru.recurrent, &gru.bias].concat());
+                }
+                let (inputs, hidden) = (size("inputs", forward.inputs)?, size("units", forward.hidden)?);
+                size("outputs", merged(forward.hidden, merge))?;
+                LayerSpec::Bidirectional { inputs, hidden, reset: forward.reset, gate, candidate, merge }
             }
             Op::Dense(mut dense) => {
                 let activation = match dense.activation {
@@ -293,6 +326,19 @@ impl Folded {
         self.layers.push(layer);
         self.origins.push(origins);
         Ok(())
+    }
+}
+
+/// The candidate's activation.
+fn candidate(gru: &Gru, name: &str) -> Result<Candidate, ImportError> {
+    match gru.candidate {
+        Activation::Tanh => Ok(Candidate::Tanh),
+        Activation::Relu => Ok(Candidate::Relu),
+        Activation::Linear => Ok(Candidate::Linear),
+        _ => Err(ImportError::unsupported(
+            format!("{name}: the candidate's activation {:?}", gru.candidate),
+            "use tanh, relu or linear",
+        )),
     }
 }
 

@@ -257,7 +257,8 @@ fn rows(network: &Network<f32>, origins: Vec<Vec<Origin>>, scaling: Vec<Origin>)
     for (layer, origins) in origins.into_iter().enumerate() {
         let tensors = || network.tensors().iter().filter(|tensor| tensor.layer == layer);
         for origin in origins {
-            let named = tensors().find(|tensor| tensor.name.rsplit('.').next() == Some(origin.part));
+            let part = |name: &str| name.split_once('.').is_some_and(|(_, part)| part == origin.part);
+            let named = tensors().find(|tensor| part(&tensor.name));
             let target = match named.or_else(|| tensors().next()) {
                 Some(tensor) if origin.part.is_empty() => format!("folded into {}", tensor.name),
                 Some(tensor) => tensor.name.clone(),

@@ -1,6 +1,6 @@
 //! A source's own graph computed in `f64`, by the textbook and apart from the runtime: what an imported model is held to.
 
-use grulet::spec::{Pooling, Reset};
+use grulet::spec::{Merge, Pooling, Reset};
 
 use super::chain::{Activation, Chain, Gru, Op};
 
@@ -21,6 +21,32 @@ pub(super) fn run(chain: &Chain, inputs: &[Frame], states: &[Frame]) -> (Vec<Fra
                     frame.clone_from(&h);
                 }
                 after.push(h);
+            }
+            Op::Bidirectional { forward, backward, merge, last } => {
+                let states = |gru: &Gru, frames: &mut dyn Iterator<Item = &Frame>| -> Vec<Frame> {
+                    let mut h = vec![0.0; gru.hidden];
+                    let step = |frame: &Frame| {
+                        h = gru_step(gru, frame, &h);
+                        h.clone()
+                    };
+                    frames.map(step).collect()
+                };
+                let (a, mut b) = (states(forward, &mut frames.iter()), states(backward, &mut frames.iter().rev()));
+                let join = |a: &Frame, b: &Frame| -> Frame {
+                    let pairs = a.iter().zip(b);
+                    match merge {
+                        Merge::Concat => [&a[..], b].concat(),
+                        Merge::Sum => pairs.map(|(a, b)| a + b).collect(),
+                        Merge::Mul => pairs.map(|(a, b)| a * b).collect(),
+                        Merge::Ave => pairs.map(|(a, b)| 0.5 * (a + b)).collect(),
+                    }
+                };
+                if *last {
+                    frames = a.last().zip(b.last()).map(|(a, b)| join(a, b)).into_iter().collect();
+                } else {
+                    b.reverse();
+                    frames = a.iter().zip(&b).map(|(a, b)| join(a, b)).collect();
+                }
             }
             Op::Dense(dense) => {
                 for frame in &mut frames {

@@ -49,6 +49,18 @@ fn every_layer_gives_what_keras_2_gives() {
 }
 
 #[test]
+fn both_directions_give_what_keras_gives() {
+    for (keras, kind) in [("keras3", "keras"), ("keras2", "h5")] {
+        for name in ["concat", "sum", "mul", "ave", "every_step"] {
+            let model = format!("{keras}_bidirectional_{name}");
+            assert_gives(&format!("{model}.{kind}"), &format!("models/{model}.npz"), &plain());
+        }
+        // One that reads from the end alone.
+        assert_gives(&format!("{keras}_backwards.{kind}"), &format!("models/{keras}_backwards.npz"), &plain());
+    }
+}
+
+#[test]
 fn encoder_decoders_give_what_keras_gives() {
     let options = |start| Options { start: Some(start), stop: Some(3), longest: Some(5), ..Options::default() };
     for (model, start) in

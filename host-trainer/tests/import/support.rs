@@ -17,7 +17,8 @@ pub fn vector(name: &str) -> PathBuf {
 
 /// The differences of the imported `model` from its own graph and from the outputs in `outputs`.
 pub fn differences(model: &str, outputs: &str, options: &Options) -> [Difference; 2] {
-    let imported = import(&vector(&format!("models/{model}")), options).unwrap_or_else(|error| panic!("{model}: {error}"));
+    let imported =
+        import(&vector(&format!("models/{model}")), options).unwrap_or_else(|error| panic!("{model}: {error}"));
     let blob = export(&imported.checkpoint).unwrap();
     let mut npz = Npz::open(&vector(outputs)).unwrap();
     let tokens = npz.has("tokens").then(|| npz.array("tokens", "").unwrap());

@@ -1,12 +1,14 @@
 //! From Keras's layers to steps.
 
-use grulet::spec::{Pooling, Reset};
+use grulet::spec::{Merge, Pooling, Reset};
 use serde_json::Value;
 
 use super::config::{Layer, Path};
 use super::weights::Weights;
 use crate::import::ImportError;
-use crate::import::chain::{Activation, Chain, Dense, Gru, Op, Origin, Source, Step, Tensor};
+use crate::import::chain::{
+    Activation, Chain, Dense, Gru, Op, Origin, Source, Step, Tensor, both_directions, merged, part_of,
+};
 
 /// Which Keras wrote a file. Its hard sigmoid is another function before version 3.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -52,6 +54,10 @@ pub fn chain(path: &Path<'_>, version: Version, weights: &Weights, source: &mut 
         for step in &steps {
             match &step.op {
                 Op::Gru(gru) => reader.width = Some(gru.hidden),
+                Op::Bidirectional { forward, merge, last, .. } => {
+                    reader.width = Some(merged(forward.hidden, *merge));
+                    reader.series &= !last;
+                }
                 Op::Dense(dense) => reader.width = Some(dense.outputs),
                 Op::Embedding { outputs, .. } => reader.width = Some(*outputs),
                 Op::Pool(_) | Op::LastStep => reader.series = false,
@@ -97,6 +103,7 @@ impl Reader<'_> {
                 }
                 self.gru(&merged, tensors(self)?)
             }
+            "Bidirectional" => self.bidirectional(layer, tensors(self)?),
             "Dense" => self.dense(layer, tensors(self)?),
             "TimeDistributed" => {
                 let inner = layer.inner("layer")?;
@@ -168,12 +175,6 @@ impl Reader<'_> {
 
     fn gru(&mut self, layer: &Layer, tensors: Vec<Tensor>) -> Result<Vec<Step>, ImportError> {
         let name = &layer.name;
-        if layer.flag("go_backwards", false) {
-            return Err(ImportError::unsupported(
-                format!("{name}: go_backwards"),
-                "feed the series from its end, or train it forwards",
-            ));
-        }
         if layer.flag("time_major", false) {
             self.source.skipped.push(format!("{name}: time_major: a stream is given step by step in any case"));
         }
@@ -184,12 +185,64 @@ impl Reader<'_> {
         if !layer.flag("use_bias", true) {
             step.tensors.retain(|origin| origin.part != "bias");
         }
+        if layer.flag("go_backwards", false) {
+            if layer.flag("return_sequences", false) {
+                return Err(ImportError::unsupported(
+                    format!("{name}: go_backwards with return_sequences, whose outputs are in reverse"),
+                    "use Bidirectional, or train it forwards",
+                ));
+            }
+            if let Op::Gru(gru) = step.op {
+                step.op = Op::backwards(gru, true);
+                step.tensors.iter_mut().for_each(|origin| origin.part = part_of(origin.part, true));
+                return Ok(vec![step]);
+            }
+        }
         let mut steps = vec![step];
         if !layer.flag("return_sequences", false) {
             // An encoder's last state is handed over as it is.
             steps.push(Step { name: name.clone(), op: Op::LastStep, tensors: Vec::new() });
         }
         Ok(steps)
+    }
+
+    /// Two GRUs, the second one's variables after the first one's.
+    fn bidirectional(&mut self, layer: &Layer, mut tensors: Vec<Tensor>) -> Result<Vec<Step>, ImportError> {
+        let name = &layer.name;
+        let merge = match layer.config["merge_mode"].as_str() {
+            Some("concat") => Merge::Concat,
+            Some("sum") => Merge::Sum,
+            Some("mul") => Merge::Mul,
+            Some("ave") => Merge::Ave,
+            _ => {
+                return Err(ImportError::unsupported(
+                    format!("{name}: the merge_mode {}", layer.config["merge_mode"]),
+                    "use concat, sum, mul or ave",
+                ));
+            }
+        };
+        let inner = layer.inner("layer")?;
+        if inner.class != "GRU" || inner.flag("go_backwards", false) {
+            return Err(unknown(&format!("{name}: a Bidirectional of {}, or of one with go_backwards", inner.class)));
+        }
+        if layer.config.get("backward_layer").is_some_and(|other| !other.is_null()) {
+            let other = layer.inner("backward_layer")?;
+            let settings =
+                ["units", "activation", "recurrent_activation", "use_bias", "reset_after", "return_sequences"];
+            let differs = |key: &&&str| inner.config[**key] != other.config[**key];
+            if let Some(key) = settings.iter().find(differs) {
+                return Err(unknown(&format!("{name}: a backward_layer with another {key}")));
+            }
+        }
+        if !tensors.len().is_multiple_of(2) {
+            return Err(count(name, 6, &tensors));
+        }
+        let second = tensors.split_off(tensors.len() / 2);
+        let last = !inner.flag("return_sequences", false);
+        let mut one = |tensors: Vec<Tensor>| Ok::<_, ImportError>(self.gru(&inner, tensors)?.swap_remove(0));
+        let (forward, backward) = (one(tensors)?, one(second)?);
+        let both = both_directions(forward, backward, merge, last);
+        Ok(vec![both.ok_or_else(|| unknown(&format!("{name}: a Bidirectional of no GRU")))?])
     }
 
     fn dense(&mut self, layer: &Layer, tensors: Vec<Tensor>) -> Result<Vec<Step>, ImportError> {

@@ -12,7 +12,7 @@ use grulet::spec::{self, Output, Reset};
 use serde_json::Value;
 use zip::ZipArchive;
 
-use super::chain::{Activation, Chain, Graph, Op, Source, Step};
+use super::chain::{Activation, Chain, Graph, Op, Source, Step, answer_once, both_directions};
 use super::{ImportError, MAX_BYTES, Options, description};
 use crate::config::{LayerConfig, ModelConfig};
 use config::Model;
@@ -106,7 +106,7 @@ fn whole(config: &Value, version: Option<String>, weights: &Weights, format: &st
 
 /// Weights alone, with a description of their network.
 fn described(model: &ModelConfig, weights: &Weights) -> Result<Source, ImportError> {
-    let mut numbers = [0usize; 3];
+    let mut numbers = [0usize; 4];
     // Keras 2 lists its layers; the layout of Keras 3 has come with its hard sigmoid.
     let alpha = if weights.lists_layers() { 0.2 } else { 1.0 / 6.0 };
     let hard_sigmoid = Activation::HardSigmoid { alpha, beta: 0.5 };
@@ -117,6 +117,7 @@ fn described(model: &ModelConfig, weights: &Weights) -> Result<Source, ImportErr
                 LayerConfig::Gru { .. } => (0, "gru"),
                 LayerConfig::Dense { .. } => (1, "dense"),
                 LayerConfig::Embedding { .. } => (2, "embedding"),
+                LayerConfig::Bidirectional { .. } => (3, "bidirectional"),
                 LayerConfig::Pool { over } => {
                     chain.steps.push(Step { name: "pool".to_owned(), op: Op::Pool(*over), tensors: Vec::new() });
                     continue;
@@ -128,18 +129,29 @@ fn described(model: &ModelConfig, weights: &Weights) -> Result<Source, ImportErr
             };
             numbers[kind] += 1;
             let tensors = weights.of_class(&name)?;
+            let gate_of = |gate| match gate {
+                spec::Gate::Sigmoid => Activation::Sigmoid,
+                spec::Gate::HardSigmoid => hard_sigmoid,
+            };
+            let candidate_of = |candidate| match candidate {
+                spec::Candidate::Tanh => Activation::Tanh,
+                spec::Candidate::Relu => Activation::Relu,
+                spec::Candidate::Linear => Activation::Linear,
+            };
             let step = match *layer {
                 LayerConfig::Gru { units, reset, gate, candidate } => {
-                    let gate = match gate {
-                        spec::Gate::Sigmoid => Activation::Sigmoid,
-                        spec::Gate::HardSigmoid => hard_sigmoid,
+                    let after = Some(reset == Reset::After);
+                    gru_of(&name, tensors, units.into(), after, gate_of(gate), candidate_of(candidate))?
+                }
+                LayerConfig::Bidirectional { units, reset, gate, candidate, merge } => {
+                    let mut first = tensors;
+                    let second = first.split_off(first.len() / 2);
+                    let one = |tensors| {
+                        let after = Some(reset == Reset::After);
+                        gru_of(&name, tensors, units.into(), after, gate_of(gate), candidate_of(candidate))
                     };
-                    let candidate = match candidate {
-                        spec::Candidate::Tanh => Activation::Tanh,
-                        spec::Candidate::Relu => Activation::Relu,
-                        spec::Candidate::Linear => Activation::Linear,
-                    };
-                    gru_of(&name, tensors, units.into(), Some(reset == Reset::After), gate, candidate)?
+                    let both = both_directions(one(first)?, one(second)?, merge, false);
+                    both.ok_or_else(|| ImportError::Damaged(format!("{name}: no GRUs")))?
                 }
                 LayerConfig::Dense { units, activation } => {
                     let activation = match activation {
@@ -157,9 +169,7 @@ fn described(model: &ModelConfig, weights: &Weights) -> Result<Source, ImportErr
             chain.steps.push(step);
         }
         if last && !chain.steps.iter().any(|step| matches!(step.op, Op::Pool(_))) {
-            // Dense layers after the last GRU see the last step alone.
-            let at = chain.steps.iter().rposition(|step| matches!(step.op, Op::Gru(_))).map_or(0, |at| at + 1);
-            chain.steps.insert(at, Step { name: "last step".to_owned(), op: Op::LastStep, tensors: Vec::new() });
+            answer_once(&mut chain.steps);
         }
         chain.inputs = chain.first_inputs().unwrap_or(0);
         Ok(chain)
@@ -174,6 +184,7 @@ fn described(model: &ModelConfig, weights: &Weights) -> Result<Source, ImportErr
         matches!(
             layer,
             LayerConfig::Gru { gate: spec::Gate::HardSigmoid, .. }
+                | LayerConfig::Bidirectional { gate: spec::Gate::HardSigmoid, .. }
                 | LayerConfig::Dense { activation: spec::Activation::HardSigmoid, .. }
         )
     };

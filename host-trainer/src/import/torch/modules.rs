@@ -11,10 +11,12 @@
 //! PyTorch has the gates r, z, n along the first axis; here they are z, r, c along the last. Its `h = (1-z)·n + z·h` is that of
 //! this crate, and its reset gate acts after the matmul. Source: <https://docs.pytorch.org/docs/stable/generated/torch.nn.GRU.html>.
 
-use grulet::spec::Reset;
+use grulet::spec::{Merge, Reset};
 
 use crate::import::ImportError;
-use crate::import::chain::{Activation, Dense, Gru, Op, Origin, Step, Tensor, reorder_gates, transpose};
+use crate::import::chain::{
+    Activation, Dense, Gru, Op, Origin, Step, Tensor, both_directions, reorder_gates, transpose,
+};
 
 /// Modules of a file, at most: more than a model's layers, as some are folded into others.
 const MAX_MODULES: usize = 24;
@@ -58,15 +60,11 @@ pub struct Level {
 }
 
 impl Level {
-    /// The steps that do what this layer does: the one place to connect a layer of both directions.
+    /// The step that does what this layer does.
     pub fn step(&self) -> Result<Step, ImportError> {
-        match self.backward {
-            None => Ok(self.forward.clone()),
-            Some(_) => Err(ImportError::unsupported(
-                format!("{}: a bidirectional GRU", self.forward.name),
-                "train it with bidirectional=False, which a stream of samples needs in any case",
-            )),
-        }
+        let Some(backward) = self.backward.clone() else { return Ok(self.forward.clone()) };
+        let both = both_directions(self.forward.clone(), backward, Merge::Concat, false);
+        both.ok_or_else(|| ImportError::Damaged(format!("{}: no GRUs", self.forward.name)))
     }
 
     /// Inputs and outputs per step.

@@ -5,7 +5,7 @@ use grulet::spec::{self, Candidate, Gate, Output, Reset};
 
 use super::modules::{Kind, Module, embedding, linear};
 use crate::config::LayerConfig;
-use crate::import::chain::{Activation, Chain, Op, Step};
+use crate::import::chain::{Activation, Chain, Op, Step, answer_once};
 use crate::import::{ImportError, Options, description};
 
 /// Orders that are tried, at most.
@@ -65,8 +65,7 @@ pub fn chain(modules: Vec<Module>, ordered: bool, options: &Options) -> Result<(
     let pooled = steps.iter().any(|step| matches!(step.op, Op::Pool(_)));
     if output == Some(Output::LastStep) && !pooled {
         // Linear layers after the last GRU see the last step alone.
-        let at = steps.iter().rposition(|step| matches!(step.op, Op::Gru(_))).map_or(0, |at| at + 1);
-        steps.insert(at, Step { name: "last step".to_owned(), op: Op::LastStep, tensors: Vec::new() });
+        answer_once(&mut steps);
     }
     let mut chain = Chain { inputs: 0, window: 0, steps };
     chain.inputs = chain.first_inputs().unwrap_or(0);
@@ -171,8 +170,12 @@ impl Search<'_> {
         match &module.kind {
             Kind::Gru(levels) => {
                 for level in levels {
-                    let units = level.sizes().1;
-                    let same = |layer: &LayerConfig| matches!(layer, LayerConfig::Gru { units: u, .. } if usize::from(*u) == units);
+                    let (outputs, both) = (level.sizes().1, level.backward.is_some());
+                    let same = |layer: &LayerConfig| match *layer {
+                        LayerConfig::Gru { units, .. } => !both && usize::from(units) == outputs,
+                        LayerConfig::Bidirectional { units, .. } => both && 2 * usize::from(units) == outputs,
+                        _ => false,
+                    };
                     rest.next().filter(|layer| same(layer))?;
                 }
                 Some(levels.len())

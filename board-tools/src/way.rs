@@ -26,6 +26,9 @@ const PACKAGES: [[&str; 3]; 2] = [["rustc-web", "cargo-web", "rust-web-src"], ["
 
 impl Way {
     /// The first way that works on this machine for `target`, installing what it needs.
+    ///
+    /// # Errors
+    /// If there is none; the message has the command that makes one.
     pub fn find(target: &str) -> Result<Self> {
         if installed(target) {
             return Ok(Way::Rustup);
@@ -57,10 +60,16 @@ impl Way {
         rustc
     }
 
-    /// A cargo command that will build for `target`; the folder of its results is the second value.
+    /// A cargo command that will build for `target` into the package's own folder; the folder of its results is the second
+    /// value.
     pub fn cargo(&self, subcommand: &str, package: &Path, target: &str) -> (Command, PathBuf) {
+        self.cargo_into(subcommand, package, target, package)
+    }
+
+    /// The same into a folder below `parent`.
+    pub fn cargo_into(&self, subcommand: &str, package: &Path, target: &str, parent: &Path) -> (Command, PathBuf) {
         // Folders apart, so that changing the way does not rebuild everything.
-        let folder = package.join(match self {
+        let folder = parent.join(match self {
             Way::Rustup => "target",
             Way::Distribution { .. } => "target-distribution",
         });

@@ -8,8 +8,7 @@ use std::time::Duration;
 use anyhow::{Context, Result, bail};
 use wait_timeout::ChildExt;
 
-use crate::boards::Board;
-use crate::sh;
+use crate::{Board, sh};
 
 /// A program that runs for longer hangs.
 const PATIENCE: Duration = Duration::from_secs(600);
@@ -20,6 +19,9 @@ fn emulator(board: &Board) -> (&'static str, &'static str) {
 }
 
 /// Makes sure that there is an emulator for each of these boards.
+///
+/// # Errors
+/// If there is none and it cannot be installed.
 pub fn ensure(boards: &[Board]) -> Result<()> {
     for board in boards {
         let (program, package) = emulator(board);
@@ -30,25 +32,36 @@ pub fn ensure(boards: &[Board]) -> Result<()> {
     Ok(())
 }
 
-/// Runs a program on an emulated board and returns what it printed. Each instruction takes a nanosecond of the machine's
-/// time, so that its timers count instructions, the same number at every run.
-pub fn run(board: &Board, program: &Path) -> Result<String> {
-    let Some(machine) = &board.qemu else {
-        bail!("{} is not emulated: cargo xtask flash --board {0} --bin NAME", board.name);
-    };
-    let mut printed = tempfile::tempfile()?;
-    let mut command = sh::command(emulator(board).0);
-    command.args(["-M", machine]);
+/// The command that runs a program on an emulated board; the program's file comes last. Each instruction takes a nanosecond
+/// of the machine's time, so that its timers count instructions, the same number at every run.
+pub fn arguments(board: &Board) -> Option<Vec<String>> {
+    let mut arguments = vec![emulator(board).0.to_owned(), "-M".to_owned(), board.qemu.clone()?];
     if let Some(cpu) = &board.cpu {
-        command.args(["-cpu", cpu]);
+        arguments.extend(["-cpu".to_owned(), cpu.clone()]);
     }
     if board.is_riscv() {
         // The program is all the firmware there is.
-        command.args(["-bios", "none"]);
+        arguments.extend(["-bios", "none"].map(str::to_owned));
     }
+    let rest = ["-nographic", "-monitor", "none", "-serial", "none", "-icount", "shift=0", "-semihosting-config"];
+    arguments.extend(rest.map(str::to_owned));
+    arguments.extend(["enable=on,target=native", "-kernel"].map(str::to_owned));
+    Some(arguments)
+}
+
+/// Runs a program on an emulated board and returns what it printed.
+///
+/// # Errors
+/// If the board is not emulated, the program fails, or it does not end.
+pub fn run(board: &Board, program: &Path) -> Result<String> {
+    let Some(arguments) = arguments(board) else {
+        bail!("{} is on the desk, QEMU has none like it; choose one of its machines", board.name);
+    };
+    let machine = board.qemu.as_deref().unwrap_or_default();
+    let mut printed = tempfile::tempfile()?;
+    let mut command = sh::command(&arguments[0]);
     command
-        .args(["-nographic", "-monitor", "none", "-serial", "none", "-icount", "shift=0"])
-        .args(["-semihosting-config", "enable=on,target=native", "-kernel"])
+        .args(&arguments[1..])
         .arg(program)
         .stdin(Stdio::null())
         .stdout(printed.try_clone()?)

@@ -1,0 +1,49 @@
+//! Models on their targets: new firmware projects, the target's bits beside the host's, and what a step takes there.
+
+mod bench;
+mod new;
+mod target;
+mod validate;
+
+use grulet::Header;
+use grulet::spec::LayerSpec;
+
+pub use bench::{Bench, bench};
+pub use new::{NewError, create};
+pub use target::Target;
+pub use validate::{Difference, Statistics, Validation, statistics, validate};
+
+use crate::summary::net_type_of;
+
+/// A template with its places filled in for a model.
+fn fill(template: &str, name: &str, board: &str, header: &Header<'_>) -> String {
+    let inputs = header.inputs();
+    let channels: Vec<String> = header.channels.iter().map(str::to_owned).collect();
+    let tokens = match header.layers.first() {
+        Some(LayerSpec::Embedding { vocabulary, .. }) => Some(*vocabulary),
+        _ => None,
+    };
+    let channels = match tokens {
+        Some(vocabulary) => format!("your tokens, a number below {vocabulary}"),
+        None if channels.iter().all(String::is_empty) => "your sensor, in its own units".to_owned(),
+        None => format!("your sensor, in its own units: {}", channels.join(", ")),
+    };
+    let sample = match tokens {
+        Some(vocabulary) => format!("[(step % {vocabulary}) as f32]"),
+        None => "core::array::from_fn(|channel| ((7 * step + 3 * channel) % 17) as f32 / 8.0 - 1.0)".to_owned(),
+    };
+    let longest = match header.output {
+        grulet::spec::Output::Sequence(decoding) => usize::from(decoding.longest),
+        _ => 0,
+    };
+    // One line for a comment, whatever a name holds.
+    let line = |text: &str| text.replace(|c: char| c.is_control(), " ");
+    template
+        .replace("@NAME@", name)
+        .replace("@BOARD@", board)
+        .replace("@NET@", &net_type_of(header))
+        .replace("@CHANNELS@", &line(&channels))
+        .replace("@INPUTS@", &inputs.to_string())
+        .replace("@SAMPLE@", &sample)
+        .replace("@LONGEST@", &longest.to_string())
+}

@@ -1,0 +1,93 @@
+//! A new firmware project around a model.
+
+use std::path::Path;
+
+use grulet::Header;
+use grulet_board_tools::{Board, Project};
+
+use super::fill;
+
+const STREAM: &str = include_str!("templates/stream.rs");
+const SEQUENCE: &str = include_str!("templates/sequence.rs");
+
+/// Why a project cannot be made.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum NewError {
+    /// A name that is no crate's.
+    #[error("{0:?} cannot be a project's name; use letters, digits, - and _, and begin with a letter")]
+    Name(String),
+    /// The model does not fit the board.
+    #[error(
+        "the model has {model} bytes, but the {board} has {flash} bytes of flash; choose a larger board, or quantize the model"
+    )]
+    Flash {
+        /// Bytes of the model.
+        model: usize,
+        /// The board.
+        board: String,
+        /// Bytes of its flash.
+        flash: u64,
+    },
+    /// The folder is there already.
+    #[error("{0} is there already; choose another name")]
+    Exists(String),
+    /// A file cannot be written.
+    #[error("{0:#}")]
+    Write(anyhow::Error),
+}
+
+/// Writes a firmware project around the model in `blob` into `folder`, which must not be there yet.
+///
+/// # Errors
+/// If the name is no crate's, the model does not fit the board, or the folder is there or cannot be written.
+pub fn create(folder: &Path, name: &str, board: &Board, header: &Header<'_>, blob: &[u8]) -> Result<(), NewError> {
+    let letters = |c: char| c.is_ascii_alphanumeric() || c == '-' || c == '_';
+    if !name.starts_with(|c: char| c.is_ascii_alphabetic()) || !name.chars().all(letters) {
+        return Err(NewError::Name(name.to_owned()));
+    }
+    let flash = board.memory().0;
+    if blob.len() as u64 >= flash {
+        return Err(NewError::Flash { model: blob.len(), board: board.name.clone(), flash });
+    }
+    if folder.exists() {
+        return Err(NewError::Exists(folder.display().to_string()));
+    }
+    let template = if header.output.encoder() > 0 { SEQUENCE } else { STREAM };
+    let main = fill(template, name, &board.name, header);
+    let readme = readme(name, board);
+    let files = [("model.gru", blob), ("README.md", readme.as_bytes())];
+    let project = Project { name, board, main: &main, stack: false, files: &files };
+
+    // Beside it, and renamed: there is a whole project or none.
+    let parent = folder.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    let write = || -> anyhow::Result<()> {
+        std::fs::create_dir_all(parent)?;
+        let temporary = tempfile::Builder::new().prefix(".grulet-").tempdir_in(parent)?;
+        let made = temporary.path().join(name);
+        project.write(&made)?;
+        std::fs::rename(made, folder)?;
+        Ok(())
+    };
+    write().map_err(|error| NewError::Write(error.context(format!("cannot make the project {}", folder.display()))))
+}
+
+fn readme(name: &str, board: &Board) -> String {
+    let Board { core, target, .. } = board;
+    let runs = match &board.chip {
+        Some(chip) => format!(
+            "It runs on the {} ({core}) by probe-rs (`cargo install probe-rs-tools --locked`), with the chip {chip}:",
+            board.name
+        ),
+        None => format!("It runs on QEMU's model of the {} ({core}):", board.name),
+    };
+    format!(
+        "# {name}\n\n{runs}\n\n```\ncargo run --release\n```\n\nThe first time, this installs the compiler's part for the processor:\n\n\
+         ```\nrustup target add {target}\n```\n\nWhere that cannot be had, a rustc with its library's source builds it too, such as Debian's \
+         `rustc-web`, `cargo-web` and\n`rust-web-src`, with the linker `rust-lld` of any toolchain on the PATH:\n\n```\n\
+         RUSTC=/usr/bin/rustc RUSTC_BOOTSTRAP=1 /usr/bin/cargo run --release -Zbuild-std=core,compiler_builtins \
+         -Zbuild-std-features=compiler-builtins-mem\n```\n\n\
+         `src/main.rs` has the line to edit: where the samples come from. `model.gru` is the model; `grulet inspect model.gru` says \
+         what it is.\n"
+    )
+}
