@@ -245,7 +245,7 @@ fn the_examples_can_be_set_and_differ_from_the_default() {
         // What the run's folder keeps says the same again.
         assert_eq!(load(&config.to_toml(), &[]).unwrap().to_toml(), config.to_toml(), "{key}");
         let stated: toml::Table = format!("v = {example}").parse().unwrap();
-        if ["data.train", "data.test", "data.validation.file", "train.run_dir"].contains(&key.as_str()) {
+        if ["data.train", "data.test", "data.validation.file", "train.init", "train.run_dir"].contains(&key.as_str()) {
             let path = value(&config, &key).unwrap();
             assert!(Path::new(path.as_str().unwrap()).ends_with(stated["v"].as_str().unwrap()), "{key}: {path}");
         } else if stated["v"].is_array() {

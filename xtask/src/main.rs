@@ -11,6 +11,7 @@ mod examples;
 mod firmware;
 mod flash;
 mod icount;
+mod interop;
 mod sh;
 mod steps;
 mod test;
@@ -42,6 +43,8 @@ enum Command {
     Cores(cores::Cores),
     /// Count the instructions of a GRU step on every core and compare with benches/icount.md.
     Icount(icount::Icount),
+    /// Exchange models with other frameworks, and compare what those give. Needs python3 and, once, the network.
+    Interop(interop::Interop),
     /// Run steps of a model on this machine, for `icount` to count.
     #[command(hide = true)]
     Steps(steps::Steps),
@@ -58,6 +61,7 @@ fn main() -> ExitCode {
         Command::Flash(command) => command.run(),
         Command::Cores(command) => command.run(),
         Command::Icount(command) => command.run(),
+        Command::Interop(command) => command.run(),
         Command::Steps(command) => command.run(),
         Command::Ci(command) => command.run(),
     };

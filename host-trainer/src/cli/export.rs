@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context, bail};
 use clap::{Args, ValueEnum};
 use grulet::Exact;
+use grulet::blob::Contents;
 use grulet::spec::Output;
 use serde::Serialize;
 
@@ -15,7 +16,7 @@ use crate::config::Config;
 use crate::data::{self, Part};
 use crate::evaluate::Loaded;
 use crate::files;
-use crate::interop::{arrays, model, npz, safetensors};
+use crate::interop::{arrays, model, npz, onnx, safetensors};
 use crate::summary::{net_type_of, thousands};
 
 /// Turn a checkpoint into a model for the chip, and samples to stream through it; or its weights into another framework's.
@@ -23,12 +24,12 @@ use crate::summary::{net_type_of, thousands};
 pub struct Export {
     /// A .ckpt file, or the folder of a run (its best checkpoint). For other formats than `gru` also a .gru file in f32.
     checkpoint: PathBuf,
-    /// What to write; docs/IMPORT.md says what is in it.
-    #[arg(long, value_enum, default_value_t = Format::Gru)]
-    format: Format,
     /// The file to write; model.gru beside the checkpoint, or model.npz and so on, unless given.
     #[arg(short, long)]
     output: Option<PathBuf>,
+    /// What to write; docs/IMPORT.md says what is in it.
+    #[arg(long, value_enum, default_value_t = Format::Gru)]
+    format: Format,
     /// Also write the run's test part as a samples file, which the firmware's `stream` reads.
     #[arg(long, value_name = "FILE", conflicts_with = "format")]
     samples: Option<PathBuf>,
@@ -51,6 +52,8 @@ enum Format {
     Safetensors,
     /// Weights for Keras's `model.set_weights`.
     KerasNpz,
+    /// An ONNX file with GRU operators.
+    Onnx,
 }
 
 #[derive(Serialize)]
@@ -83,8 +86,10 @@ const SAMPLES_MAGIC: &[u8; 8] = b"GRUSMP1\0";
 impl Export {
     /// Runs the command.
     pub fn run(self) -> anyhow::Result<()> {
-        if self.format != Format::Gru {
-            return self.weights();
+        match self.format {
+            Format::Gru => {}
+            Format::Onnx => return self.convert(&model::file_of(&self.checkpoint), "onnx", onnx::write),
+            _ => return self.weights(),
         }
         let path = if self.checkpoint.is_dir() { self.checkpoint.join("best.ckpt") } else { self.checkpoint.clone() };
         let checkpoint = Checkpoint::load(&path)?;
@@ -144,7 +149,7 @@ impl Export {
                 let bytes = safetensors::write(&arrays, &scales)?;
                 (arrays, bytes, "safetensors")
             }
-            Format::Npz | Format::Gru => {
+            Format::Npz | Format::Gru | Format::Onnx => {
                 let mut arrays = arrays::torch_or_keras(&checkpoint).with_context(named)?;
                 arrays.extend(scales);
                 let bytes = npz::write(&arrays)?;
@@ -170,6 +175,32 @@ impl Export {
             writeln!(out, "left out: {name}, which is no weight of a layer: scale inputs and outputs by it yourself")?;
         }
         super::print(&out)
+    }
+
+    /// Writes what `writer` makes of the model at `path`.
+    fn convert(
+        &self,
+        path: &Path,
+        extension: &str,
+        writer: impl Fn(&Contents<'_>) -> Result<Vec<u8>, onnx::OnnxError>,
+    ) -> anyhow::Result<()> {
+        if self.samples.is_some() {
+            bail!("--samples: the firmware reads them beside a .gru model; leave --format out");
+        }
+        let (bytes, net) = onnx::convert(path, |contents| Ok((writer(contents)?, net_type_of(&contents.header))))
+            .with_context(|| path.display().to_string())?;
+        let model = match &self.output {
+            Some(output) => output.clone(),
+            None if path.extension().is_some_and(|extension| extension == "gru") => path.with_extension(extension),
+            None => path.with_file_name("model").with_extension(extension),
+        };
+        outputs::spare(&[path.to_owned()], &[("--output", Some(&*model))])?;
+        files::write(&model, &bytes)?;
+        let exported = Exported { model, bytes: bytes.len(), net, samples: None, steps: None };
+        if self.json {
+            return super::print_json(&exported);
+        }
+        super::print(&format!("{}: {} bytes\n", exported.model.display(), thousands(exported.bytes)))
     }
 
     /// The start of the first test series, as a samples file; and its steps.

@@ -20,12 +20,12 @@ use crate::import::check::{self, Difference, Given};
 use crate::import::{self, Options, Row};
 use crate::summary::{net_type_of, summary_of, thousands};
 
-/// Turn a trained Keras or PyTorch model into one for the chip, and prove that it computes the same.
+/// Turn a trained Keras, PyTorch or ONNX model into one for the chip, and prove that it computes the same.
 ///
 /// docs/IMPORT.md says what is read.
 #[derive(Args)]
 pub struct Import {
-    /// A model of Keras (.keras, .h5, .weights.h5) or PyTorch (.pt, .pth, .safetensors).
+    /// A model of Keras (.keras, .h5, .weights.h5), PyTorch (.pt, .pth, .safetensors) or ONNX (.onnx).
     file: PathBuf,
     /// The model to write; the file's name with .gru beside it unless given.
     #[arg(short, long)]
@@ -57,6 +57,9 @@ pub struct Import {
     /// Of PyTorch and safetensors: the modules in the order that data pass them, such as gru,head.
     #[arg(long, value_name = "NAME,…", value_delimiter = ',')]
     order: Vec<String>,
+    /// Of ONNX: where the reset gate acts, in place of what the file says. torch 2.10 with onnxscript 0.6.2 leaves it out: 1.
+    #[arg(long, value_name = "0|1", value_parser = clap::value_parser!(u8).range(0..=1))]
+    linear_before_reset: Option<u8>,
     /// Inputs and the outputs that the source gave for them: one .npz, or two .npy.
     #[arg(long, value_name = "FILE", num_args = 1..=2)]
     check: Vec<PathBuf>,
@@ -151,6 +154,7 @@ impl Import {
             output: self.answers.map(Answers::output),
             activation: self.activation.map(LastActivation::activation),
             order: self.order.clone(),
+            linear_before_reset: self.linear_before_reset.map(|value| value == 1),
         };
         let named = || self.file.display().to_string();
         let imported = import::import(&self.file, &options).with_context(named)?;

@@ -1,6 +1,6 @@
 //! Models of other frameworks.
 //!
-//! In the order that things pass: a reader (`keras`, `torch`) makes a [`chain`] of what a file holds → what the runtime has no
+//! In the order that things pass: a reader (`keras`, `torch`, `onnx`) makes a [`chain`] of what a file holds → what the runtime has no
 //! layer for is folded into its neighbours → a checkpoint, from which everything else goes on as after a training →
 //! [`check`] holds the model to the source: to its graph computed in `f64`, and to outputs that the source has given.
 //!
@@ -12,6 +12,7 @@ mod description;
 mod error;
 mod fold;
 mod keras;
+pub(crate) mod onnx;
 mod reference;
 mod torch;
 
@@ -53,6 +54,8 @@ pub struct Options {
     pub activation: Option<Activation>,
     /// Of files of tensors alone: the modules in the order that data pass them; empty if not given.
     pub order: Vec<String>,
+    /// Of ONNX: where the reset gate acts, for files that are known to say it wrongly.
+    pub linear_before_reset: Option<bool>,
 }
 
 /// An imported model.
@@ -90,21 +93,21 @@ pub fn import(path: &Path, options: &Options) -> Result<Imported, ImportError> {
     build(read(path, options)?, path, options)
 }
 
-/// Imports a file of these bytes, which is called `name`.
+/// Imports a file of these bytes, which is called `name`. Data outside of it are looked for beside `name`.
 ///
 /// # Errors
 /// As [`import()`].
 pub fn import_bytes(bytes: Vec<u8>, name: &Path, options: &Options) -> Result<Imported, ImportError> {
-    build(read_bytes(bytes, options)?, name, options)
+    build(read_bytes(bytes, name, options)?, name, options)
 }
 
 /// What the file at `path` holds.
 fn read(path: &Path, options: &Options) -> Result<Source, ImportError> {
-    read_bytes(read_limited(path)?, options)
+    read_bytes(read_limited(path)?, path, options)
 }
 
 /// What a file of these bytes holds.
-fn read_bytes(bytes: Vec<u8>, options: &Options) -> Result<Source, ImportError> {
+fn read_bytes(bytes: Vec<u8>, path: &Path, options: &Options) -> Result<Source, ImportError> {
     match &bytes[..] {
         // First, as its length may begin like a pickle.
         _ if torch::is_safetensors(&bytes) => return torch::read_safetensors(&bytes, options),
@@ -125,7 +128,8 @@ fn read_bytes(bytes: Vec<u8>, options: &Options) -> Result<Source, ImportError> 
             "a .tflite file",
             "it has no GRU any more: import the .keras file that it was converted from",
         )),
-        _ => Err(ImportError::UnknownKind { advice: "give a .keras, .h5, .pt or .safetensors file" }),
+        _ if onnx::starts(&bytes) => onnx::read(bytes, path.parent().unwrap_or(Path::new("")), options),
+        _ => Err(ImportError::UnknownKind { advice: "give a .keras, .h5, .pt, .safetensors or .onnx file" }),
     }
 }
 

@@ -7,6 +7,7 @@ use std::io::{Cursor, Read};
 use std::rc::Rc;
 
 use zip::ZipArchive;
+use zip::read::{ArchiveOffset, Config};
 
 use super::dtype::Dtype;
 use super::pickle::{Id, Machine, Node, Storage, View};
@@ -44,7 +45,10 @@ fn open(bytes: &[u8]) -> Result<ZipArchive<Cursor<&[u8]>>, ImportError> {
     if bytes.windows(4).filter(|window| *window == b"PK\x01\x02").count() > MAX_ENTRIES {
         return Err(damaged("an archive of very many entries"));
     }
-    ZipArchive::new(Cursor::new(bytes)).map_err(|error| damaged(format!("the archive: {error}")))
+    // It begins with the file. Where the crate finds out itself, it takes the second entry for the first if that has 76 bytes,
+    // which the records of zip64 before the end have too.
+    let config = Config { archive_offset: ArchiveOffset::Known(0) };
+    ZipArchive::with_config(config, Cursor::new(bytes)).map_err(|error| damaged(format!("the archive: {error}")))
 }
 
 /// The folder in the archive that holds all: that of `data.pkl`.
