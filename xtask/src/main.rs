@@ -12,6 +12,7 @@ mod firmware;
 mod flash;
 mod icount;
 mod interop;
+mod project;
 mod sh;
 mod steps;
 mod test;

@@ -5,7 +5,7 @@ use std::collections::HashSet;
 use anyhow::{Context, Result};
 
 use crate::firmware::{Build, Firmware as _, Qemu};
-use crate::sh;
+use crate::{project, sh};
 use grulet_board_tools::Board;
 use grulet_board_tools::Way;
 use grulet_board_tools::qemu;
@@ -37,6 +37,7 @@ pub fn run() -> Result<()> {
         }
     }
     Qemu::ALL.run()?;
+    project::run()?;
     sh::say("all tests passed");
     Ok(())
 }

@@ -7,8 +7,8 @@ use grulet_board_tools::{Board, Project};
 use object::{Object, ObjectSection, SectionKind};
 use serde::Serialize;
 
-use super::fill;
 use super::target::{build, run};
+use super::{fill, is_bidirectional};
 
 const TEMPLATE: &str = include_str!("templates/bench.rs");
 const EMPTY: &str = include_str!("templates/empty.rs");
@@ -59,6 +59,11 @@ pub fn bench(blob: &[u8], board: &Board, steps: usize) -> Result<Bench> {
     let header = model.header();
     if matches!(header.output, Output::Sequence(_)) {
         bail!("an encoder-decoder takes a number of steps of its own; `cargo xtask icount` counts its parts");
+    }
+    if is_bidirectional(header) {
+        bail!(
+            "a model of both directions has no steps of its own: `grulet new` makes a firmware that runs it over windows"
+        );
     }
     let main = fill(TEMPLATE, "grulet-bench", &board.name, header).replace("@STEPS@", &steps.to_string());
     let files = [("model.gru", blob)];

@@ -47,3 +47,8 @@ fn fill(template: &str, name: &str, board: &str, header: &Header<'_>) -> String 
         .replace("@SAMPLE@", &sample)
         .replace("@LONGEST@", &longest.to_string())
 }
+
+/// Whether a model has a layer of both directions, and so runs over windows alone.
+fn is_bidirectional(header: &Header<'_>) -> bool {
+    header.layers.iter().any(|layer| matches!(layer, LayerSpec::Bidirectional { .. }))
+}

@@ -5,10 +5,14 @@ use std::path::Path;
 use grulet::Header;
 use grulet_board_tools::{Board, Project};
 
-use super::fill;
+use super::{fill, is_bidirectional};
 
 const STREAM: &str = include_str!("templates/stream.rs");
 const SEQUENCE: &str = include_str!("templates/sequence.rs");
+const WINDOW: &str = include_str!("templates/window.rs");
+
+/// Steps of a window where the model names none; its self-test has no more.
+const STEPS: u32 = 16;
 
 /// Why a project cannot be made.
 #[derive(Debug, thiserror::Error)]
@@ -53,8 +57,13 @@ pub fn create(folder: &Path, name: &str, board: &Board, header: &Header<'_>, blo
     if folder.exists() {
         return Err(NewError::Exists(folder.display().to_string()));
     }
-    let template = if header.output.encoder() > 0 { SEQUENCE } else { STREAM };
-    let main = fill(template, name, &board.name, header);
+    let template = match header.output.encoder() {
+        0 if is_bidirectional(header) => WINDOW,
+        0 => STREAM,
+        _ => SEQUENCE,
+    };
+    let steps = header.window.max(header.golden.steps).max(STEPS).to_string();
+    let main = fill(template, name, &board.name, header).replace("@STEPS@", &steps);
     let readme = readme(name, board);
     let files = [("model.gru", blob), ("README.md", readme.as_bytes())];
     let project = Project { name, board, main: &main, stack: false, files: &files };

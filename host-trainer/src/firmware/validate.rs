@@ -9,6 +9,7 @@ use grulet::{AnyModel, BitHash, Blob, Exact, Format, Header, Int8};
 use grulet_board_tools::{Board, Project};
 use serde::Serialize;
 
+use super::is_bidirectional;
 use super::target::{Target, build, run};
 use crate::data::Dataset;
 use crate::evaluate::largest;
@@ -183,6 +184,9 @@ fn validate_in<F: Words>(
     let header = model.header();
     if header.output.encoder() > 0 {
         bail!("an encoder-decoder is compared by its self-test: `grulet new` makes a firmware that runs it");
+    }
+    if is_bidirectional(header) {
+        bail!("a model of both directions is compared by its self-test: `grulet new` makes a firmware that runs it");
     }
     let width = data.inputs().max(1);
     if data.series.is_empty() {
