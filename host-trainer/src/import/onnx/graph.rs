@@ -68,6 +68,7 @@ struct Data {
 
 /// What a step is made of; weights are taken when the chain is known.
 #[derive(Clone)]
+#[allow(clippy::large_enum_variant, reason = "a graph has a handful of them")]
 enum Made {
     Op(Op),
     /// `x·W`, times a factor.
