@@ -21,7 +21,6 @@ from safetensors.numpy import load_file
 CONFIG = """
 [data]
 train = "train.npz"
-test = "train.npz"
 normalize = "none"
 [model]
 output = "every_step"
@@ -57,7 +56,7 @@ def main(grulet):
     y = sigmoid(x[:, :, :2]).astype(np.float32)
     with tempfile.TemporaryDirectory() as folder:
         folder = pathlib.Path(folder)
-        run = lambda *args: subprocess.run([grulet, *args], cwd=folder, check=True, capture_output=True, text=True).stdout
+        run = lambda *args: subprocess.run([grulet, *args], cwd=folder, check=True, stdout=subprocess.PIPE, text=True).stdout
         np.savez(folder / "train.npz", x=x, y=y)
         for reset in ("before", "after"):
             (folder / "config.toml").write_text(CONFIG.format(reset=reset))
