@@ -231,9 +231,13 @@ fn data_beside_the_model_stay_in_its_folder() {
     }
     std::fs::write(&path, &bytes).unwrap();
     assert!(error().contains("outside of the model's folder"), "{}", error());
+    // Nor does anything tell whether there is such a file.
+    let other = folder.path().join("other.onnx.d");
+    std::fs::rename(folder.path().join("torch_reg2.dynamo.onnx.d"), &other).unwrap();
+    assert!(error().contains("outside of the model's folder"), "{}", error());
     #[cfg(unix)]
     {
-        std::os::unix::fs::symlink("../torch_reg2.dynamo.onnx.d", inner.join(name)).unwrap();
+        std::os::unix::fs::symlink("../other.onnx.d", inner.join(name)).unwrap();
         std::fs::write(&path, std::fs::read(model("torch_reg2.dynamo.onnx")).unwrap()).unwrap();
         assert!(error().contains("outside of the model's folder"), "{}", error());
     }
