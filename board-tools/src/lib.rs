@@ -1,9 +1,10 @@
 //! Boards, compilers and emulators.
 //!
 //! In the order that things pass: a [`Board`] (what the build must know of it) → a [`Way`] (a compiler for its processor) → a
-//! [`Project`] (a firmware of its own) → [`qemu`], or `probe-rs` for a board on the desk.
+//! [`Project`] (a firmware of its own) → [`qemu`], or [`probe`] for a board on the desk.
 
 mod board;
+pub mod probe;
 pub mod project;
 pub mod qemu;
 pub mod sh;

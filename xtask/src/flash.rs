@@ -8,9 +8,7 @@ use clap::Args;
 
 use crate::firmware::{Build, Firmware as _, source};
 use crate::sh;
-use grulet_board_tools::Board;
-
-const PROGRAM: &str = "probe-rs";
+use grulet_board_tools::{Board, probe};
 
 /// Arguments of `cargo xtask flash`.
 #[derive(Args)]
@@ -41,9 +39,7 @@ impl Flash {
             println!("{}", sh::shown(&self.probe(chip, &board.program(&self.bin))));
             return Ok(());
         }
-        if !sh::succeeds(Command::new(PROGRAM).arg("--version")) {
-            bail!("{PROGRAM} is not on the PATH; install it: cargo install probe-rs-tools --locked");
-        }
+        probe::ensure()?;
         sh::say(&format!("building {} for {} ({})", self.bin, board.name, board.core));
         let mut command = self.probe(chip, &board.build(&self.bin, &Build::default())?);
         sh::say(&sh::shown(&command));
@@ -52,9 +48,7 @@ impl Flash {
 
     /// The command that flashes a program, shows what it prints, and ends when it exits.
     fn probe(&self, chip: &str, program: &Path) -> Command {
-        let mut command = sh::command(PROGRAM);
-        command.args(["run", "--chip", chip]).args(&self.arguments).arg(program);
-        command
+        probe::command(chip, &self.arguments, program)
     }
 }
 

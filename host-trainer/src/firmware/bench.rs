@@ -8,7 +8,7 @@ use object::{Object, ObjectSection, SectionKind};
 use serde::Serialize;
 
 use super::target::{build, run};
-use super::{fill, is_bidirectional};
+use super::{fill, is_bidirectional, program};
 
 const TEMPLATE: &str = include_str!("templates/bench.rs");
 const EMPTY: &str = include_str!("templates/empty.rs");
@@ -65,7 +65,8 @@ pub fn bench(blob: &[u8], board: &Board, steps: usize) -> Result<Bench> {
             "a model of both directions has no steps of its own: `grulet new` makes a firmware that runs it over windows"
         );
     }
-    let main = fill(TEMPLATE, "grulet-bench", &board.name, header).replace("@STEPS@", &steps.to_string());
+    let body = fill(TEMPLATE, header).replace("@STEPS@", &steps.to_string());
+    let main = program("Counts what steps of a model take.", &body);
     let files = [("model.gru", blob)];
     let project = Project { name: "grulet-bench", board, main: &main, stack: true, files: &files };
     let program = build(&project)?;

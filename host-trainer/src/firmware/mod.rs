@@ -15,8 +15,16 @@ pub use validate::{Difference, Statistics, Validation, statistics, validate};
 
 use crate::summary::net_type_of;
 
+/// What every program with a model has: where the model is, how lines are printed, and how it ends.
+const FRAME: &str = include_str!("templates/frame.rs");
+
+/// A whole program, which does what `body` says in a function `run`.
+fn program(about: &str, body: &str) -> String {
+    FRAME.replace("@ABOUT@", about).replace("@BODY@", body)
+}
+
 /// A template with its places filled in for a model.
-fn fill(template: &str, name: &str, board: &str, header: &Header<'_>) -> String {
+fn fill(template: &str, header: &Header<'_>) -> String {
     let inputs = header.inputs();
     let channels: Vec<String> = header.channels.iter().map(str::to_owned).collect();
     let tokens = match header.layers.first() {
@@ -39,8 +47,6 @@ fn fill(template: &str, name: &str, board: &str, header: &Header<'_>) -> String 
     // One line for a comment, whatever a name holds.
     let line = |text: &str| text.replace(|c: char| c.is_control(), " ");
     template
-        .replace("@NAME@", name)
-        .replace("@BOARD@", board)
         .replace("@NET@", &net_type_of(header))
         .replace("@CHANNELS@", &line(&channels))
         .replace("@INPUTS@", &inputs.to_string())

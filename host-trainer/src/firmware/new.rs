@@ -5,7 +5,7 @@ use std::path::Path;
 use grulet::Header;
 use grulet_board_tools::{Board, Project};
 
-use super::{fill, is_bidirectional};
+use super::{fill, is_bidirectional, program};
 
 const STREAM: &str = include_str!("templates/stream.rs");
 const SEQUENCE: &str = include_str!("templates/sequence.rs");
@@ -63,7 +63,8 @@ pub fn create(folder: &Path, name: &str, board: &Board, header: &Header<'_>, blo
         _ => SEQUENCE,
     };
     let steps = header.window.max(header.golden.steps).max(STEPS).to_string();
-    let main = fill(template, name, &board.name, header).replace("@STEPS@", &steps);
+    let about = format!("{name} on the board {}.", board.name);
+    let main = program(&about, &fill(template, header).replace("@STEPS@", &steps));
     let readme = readme(name, board);
     let files = [("model.gru", blob), ("README.md", readme.as_bytes())];
     let project = Project { name, board, main: &main, stack: false, files: &files };

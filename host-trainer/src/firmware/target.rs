@@ -6,7 +6,7 @@ use std::str::FromStr;
 
 use anyhow::{Context, Result, bail};
 use fs4::FileExt;
-use grulet_board_tools::{Board, Project, Way, qemu, sh};
+use grulet_board_tools::{Board, Project, Way, probe, qemu, sh};
 
 /// The emulated board of `--target qemu`.
 const DEFAULT: &str = "mps2-an386";
@@ -84,10 +84,8 @@ pub(super) fn run(board: &Board, program: &Path) -> Result<String> {
         qemu::ensure(std::slice::from_ref(board))?;
         return qemu::run(board, program);
     };
-    if !sh::succeeds(sh::command("probe-rs").arg("--version")) {
-        bail!("probe-rs is not on the PATH; install it: cargo install probe-rs-tools --locked");
-    }
-    sh::output(sh::command("probe-rs").args(["run", "--chip", chip]).arg(program))
+    probe::ensure()?;
+    sh::output(&mut probe::command(chip, &[], program))
 }
 
 /// Where builds are kept: `GRULET_CACHE`, else the user's cache folder.

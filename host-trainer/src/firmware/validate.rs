@@ -9,8 +9,8 @@ use grulet::{AnyModel, BitHash, Blob, Exact, Format, Header, Int8};
 use grulet_board_tools::{Board, Project};
 use serde::Serialize;
 
-use super::is_bidirectional;
 use super::target::{Target, build, run};
+use super::{is_bidirectional, program};
 use crate::data::Dataset;
 use crate::evaluate::largest;
 
@@ -208,7 +208,7 @@ fn validate_in<F: Words>(
         bail!("the target has no room for the first series; give shorter ones");
     }
 
-    let host = run_on_host::<F>(&model, &series, width, false)?;
+    let host = run_on_host::<F>(&model, &series, false)?;
     let found = run_on_target::<F>(on_target, &series, width, target, false)?;
     if found.outputs.len() != host.outputs.len() {
         bail!("the target has given {} values, the host {}", found.outputs.len(), host.outputs.len());
@@ -253,24 +253,16 @@ fn labels(data: &Dataset, series: usize, header: &Header<'_>, values: usize) -> 
     (labels.len() == values && values > 0).then_some(labels)
 }
 
-fn run_on_host<F: Words>(model: &AnyModel<'_, F>, series: &[&[f32]], width: usize, traced: bool) -> Result<Answers> {
+fn run_on_host<F: Words>(model: &AnyModel<'_, F>, series: &[&[f32]], traced: bool) -> Result<Answers> {
     let mut answers = Answers::default();
-    let every_step = model.header().output == Output::EveryStep;
-    let mut stream = model.heap_stream();
     for x in series {
-        stream.reset();
-        let steps = x.len() / width;
-        for (step, sample) in x.chunks_exact(width).enumerate() {
-            let layers = &mut answers.layers;
-            let outputs = stream.step_observed(sample, |_, _, y| {
-                if traced {
-                    layers.push(y.iter().map(|&unit| F::word(unit)).collect());
-                }
-            })?;
-            if every_step || step + 1 == steps {
-                answers.outputs.extend(outputs.iter().map(|output| output.to_bits()));
+        let layers = &mut answers.layers;
+        let outputs = model.run_series(x, |_, _, y| {
+            if traced {
+                layers.push(y.iter().map(|&unit| F::word(unit)).collect());
             }
-        }
+        })?;
+        answers.outputs.extend(outputs.iter().map(|output| output.to_bits()));
     }
     Ok(answers)
 }
@@ -284,7 +276,7 @@ fn run_on_target<F: Words>(
 ) -> Result<Answers> {
     let model = AnyModel::<F>::from_blob(blob).context("the target's model")?;
     let board: &Board = match target {
-        Target::Host => return run_on_host(&model, series, width, traced),
+        Target::Host => return run_on_host(&model, series, traced),
         Target::Board(board) => board,
     };
     let header = model.header();
@@ -301,9 +293,10 @@ fn run_on_target<F: Words>(
     let inputs: Vec<u8> = series.iter().flat_map(|x| x.iter()).flat_map(|value| value.to_le_bytes()).collect();
     let files =
         [("src/settings.rs", settings.as_bytes()), ("model.gru", blob.as_ref()), ("inputs.bin", inputs.as_slice())];
-    let project = Project { name: "grulet-validate", board, main: TEMPLATE, stack: false, files: &files };
-    let program = build(&project)?;
-    let printed = run(board, &program.path)?;
+    let main = program("Prints the bits of a model's answers, for a comparison with the host's.", TEMPLATE);
+    let project = Project { name: "grulet-validate", board, main: &main, stack: false, files: &files };
+    let built = build(&project)?;
+    let printed = run(board, &built.path)?;
     parse(&printed)
 }
 
@@ -351,8 +344,7 @@ fn trace<F: Words>(
     // Nothing after the answer matters.
     let last = if every_step { answer - (before - steps) } else { steps - 1 };
     let part = [&whole[..(last + 1) * width]];
-    let (host, found) =
-        (run_on_host(model, &part, width, true)?, run_on_target::<F>(on_target, &part, width, target, true)?);
+    let (host, found) = (run_on_host(model, &part, true)?, run_on_target::<F>(on_target, &part, width, target, true)?);
     let layers = header.layers.len();
     let joined = |answers: Answers| -> Vec<(usize, usize, u32)> {
         // A long line was broken: the sizes of the layers say where each one ends.

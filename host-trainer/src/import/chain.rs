@@ -1,6 +1,6 @@
 //! What a reader makes of a file: a chain of steps that other frameworks have, in grulet's layouts.
 
-use grulet::spec::{Merge, Pooling, Reset};
+use grulet::spec::{self, Merge, Pooling, Reset};
 
 use super::ImportError;
 
@@ -70,6 +70,20 @@ pub enum Activation {
     Relu,
     /// `e^xᵢ / Σ e^xⱼ` over the channels.
     Softmax,
+}
+
+impl Activation {
+    /// The activation of a description; a hard sigmoid has the slope `alpha` where the weights come from.
+    pub fn described(activation: spec::Activation, alpha: f64) -> Self {
+        match activation {
+            spec::Activation::Linear => Self::Linear,
+            spec::Activation::Sigmoid => Self::Sigmoid,
+            spec::Activation::HardSigmoid => Self::HardSigmoid { alpha, beta: 0.5 },
+            spec::Activation::Tanh => Self::Tanh,
+            spec::Activation::Relu => Self::Relu,
+            spec::Activation::Softmax => Self::Softmax,
+        }
+    }
 }
 
 /// A GRU with its weights.

@@ -5,15 +5,13 @@
 use std::mem;
 use std::path::Path;
 
-use grulet::Blob;
-use grulet::blob::{AlignedBytes, Contents, LayerWeights, OwnedWeights, unpack};
+use grulet::blob::{Contents, LayerWeights};
 use grulet::spec::{Activation, Candidate, Gate, LayerSpec, Output, Pooling, Reset};
 use prost::Message;
 use prost::bytes::Bytes;
 
-use crate::checkpoint::{Checkpoint, CheckpointError};
+use super::model::{ModelError, load};
 use crate::export::{ExportError, with_contents};
-use crate::files::{self, FileError};
 use crate::import::chain::transpose;
 use crate::import::onnx::proto::{
     Attribute, Dimension, Graph, Model, Node, Opset, Shape, Tensor, TensorType, Type, ValueInfo, attribute, kind,
@@ -27,18 +25,12 @@ const OPSET: i64 = 17;
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum OnnxError {
-    /// It cannot be read.
+    /// There is no model with weights in `f32`.
     #[error(transparent)]
-    File(#[from] FileError),
-    /// It is no checkpoint.
-    #[error(transparent)]
-    Checkpoint(#[from] CheckpointError),
+    Load(#[from] ModelError),
     /// The checkpoint is inconsistent.
     #[error(transparent)]
     Export(#[from] ExportError),
-    /// It is no model with weights in `f32`.
-    #[error("{0}; give the float model or a checkpoint")]
-    Model(#[from] grulet::Error),
     /// ONNX has no counterpart.
     #[error("{what} cannot be written as ONNX; {instead}")]
     Unsupported {
@@ -49,28 +41,12 @@ pub enum OnnxError {
     },
 }
 
-/// What `writer` makes of the model at `path`: a `.gru` file with weights in `f32`, or else a checkpoint.
+/// What `writer` makes of the model at `path`, see [`load`].
 ///
 /// # Errors
 /// If it cannot be read, or the writer fails.
 pub fn convert<T>(path: &Path, writer: impl FnOnce(&Contents<'_>) -> Result<T, OnnxError>) -> Result<T, OnnxError> {
-    if path.extension().is_none_or(|extension| extension != "gru") {
-        return with_contents(&Checkpoint::load(path)?, |contents| Ok(writer(contents)))?;
-    }
-    let bytes = AlignedBytes::new(&files::read(path)?);
-    let blob = Blob::parse(bytes.as_ref())?;
-    let weights = unpack(&blob)?;
-    let layers: Vec<_> = weights.iter().map(OwnedWeights::borrow).collect();
-    let affine = blob.affine();
-    writer(&Contents {
-        header: blob.header().clone(),
-        layers: &layers,
-        mean: affine.mean,
-        scale: affine.scale,
-        output_scale: affine.output_scale,
-        output_offset: affine.output_offset,
-        golden: blob.golden_inputs(),
-    })
+    with_contents(&load(path)?, |contents| Ok(writer(contents)))?
 }
 
 /// The model as an ONNX file.

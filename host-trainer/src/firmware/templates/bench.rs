@@ -1,30 +1,8 @@
-//! Counts what steps of a model take.
-#![no_std]
-#![no_main]
-
-mod board;
-
 use core::hint::black_box;
 
 use board::Counter;
-use cortex_m_rt::entry;
-use grulet::*;
 
-static MODEL: &Aligned<[u8]> = include_model!("../model.gru");
 type Net = @NET@;
-
-macro_rules! println {
-    ($($arguments:tt)*) => { board::print(format_args!("{}\n", format_args!($($arguments)*))) };
-}
-
-#[entry]
-fn main() -> ! {
-    let result = run();
-    if let Err(error) = &result {
-        println!("error: {error}");
-    }
-    board::exit(result.map_err(|_| ()))
-}
 
 fn run() -> Result<(), Error> {
     let model = Model::<Net>::from_blob(MODEL)?;
@@ -47,8 +25,3 @@ fn run() -> Result<(), Error> {
     Ok(())
 }
 
-#[panic_handler]
-fn panic(info: &core::panic::PanicInfo<'_>) -> ! {
-    println!("{info}");
-    board::exit(Err(()))
-}

@@ -1,28 +1,5 @@
-//! @NAME@ on the board @BOARD@: a sequence through the encoder-decoder model.gru.
-#![no_std]
-#![no_main]
-
-mod board;
-
-use cortex_m_rt::entry;
-use grulet::*;
-
-static MODEL: &Aligned<[u8]> = include_model!("../model.gru");
 type Net = @NET@;
 const _: () = assert!(Net::fits(MODEL), "model.gru is of another network: `grulet inspect model.gru` prints its type");
-
-macro_rules! println {
-    ($($arguments:tt)*) => { board::print(format_args!("{}\n", format_args!($($arguments)*))) };
-}
-
-#[entry]
-fn main() -> ! {
-    let result = run();
-    if let Err(error) = &result {
-        println!("error: {error}");
-    }
-    board::exit(result.map_err(|_| ()))
-}
 
 fn run() -> Result<(), Error> {
     let model = Net::from_blob(MODEL)?;
@@ -40,8 +17,3 @@ fn run() -> Result<(), Error> {
     Ok(())
 }
 
-#[panic_handler]
-fn panic(info: &core::panic::PanicInfo<'_>) -> ! {
-    println!("{info}");
-    board::exit(Err(()))
-}

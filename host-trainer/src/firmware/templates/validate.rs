@@ -1,18 +1,8 @@
-//! Runs a model over series and prints the bits of its answers, for a comparison with the host's.
-#![no_std]
-#![no_main]
-
-mod board;
-
 use core::fmt::Write;
-
-use cortex_m_rt::entry;
-use grulet::*;
 
 // The format, the capacity, the series, and how much is printed.
 include!("settings.rs");
 
-static MODEL: &Aligned<[u8]> = include_model!("../model.gru");
 /// The inputs of all series one after the other, `(steps, inputs)`.
 static INPUTS: &[u8] = include_bytes!("../inputs.bin");
 
@@ -21,21 +11,12 @@ fn print_words(mark: &str, words: impl Iterator<Item = u32>) {
     let mut line = heapless::String::<256>::new();
     for word in words {
         if line.len() > 200 {
-            board::print(format_args!("{mark}{line}\n"));
+            println!("{mark}{line}");
             line.clear();
         }
         let _ = write!(line, " {word:x}");
     }
-    board::print(format_args!("{mark}{line}\n"));
-}
-
-#[entry]
-fn main() -> ! {
-    let result = run();
-    if let Err(error) = &result {
-        board::print(format_args!("error: {error}\n"));
-    }
-    board::exit(result.map_err(|_| ()))
+    println!("{mark}{line}");
 }
 
 fn run() -> Result<(), Error> {
@@ -59,12 +40,7 @@ fn run() -> Result<(), Error> {
             }
         }
     }
-    board::print(format_args!("done\n"));
+    println!("done");
     Ok(())
 }
 
-#[panic_handler]
-fn panic(info: &core::panic::PanicInfo<'_>) -> ! {
-    board::print(format_args!("{info}\n"));
-    board::exit(Err(()))
-}

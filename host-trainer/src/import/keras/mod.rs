@@ -154,14 +154,7 @@ fn described(model: &ModelConfig, weights: &Weights) -> Result<Source, ImportErr
                     both.ok_or_else(|| ImportError::Damaged(format!("{name}: no GRUs")))?
                 }
                 LayerConfig::Dense { units, activation } => {
-                    let activation = match activation {
-                        spec::Activation::Linear => Activation::Linear,
-                        spec::Activation::Sigmoid => Activation::Sigmoid,
-                        spec::Activation::HardSigmoid => hard_sigmoid,
-                        spec::Activation::Tanh => Activation::Tanh,
-                        spec::Activation::Relu => Activation::Relu,
-                        spec::Activation::Softmax => Activation::Softmax,
-                    };
+                    let activation = Activation::described(activation, alpha);
                     dense_of(&name, tensors, (units > 0).then_some(units.into()), activation)?
                 }
                 _ => embedding_of(&name, tensors)?,

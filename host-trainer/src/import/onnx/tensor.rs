@@ -5,6 +5,8 @@ use std::fs::File;
 use std::io::{Read, Seek, SeekFrom};
 use std::path::{Path, PathBuf};
 
+use half::{bf16, f16};
+
 use super::proto::{self, kind};
 use crate::files::FileError;
 use crate::import::{ImportError, chain};
@@ -188,8 +190,8 @@ fn from_bytes(raw: &[u8], data_type: i32) -> Elements {
     match data_type {
         kind::F32 => Elements::Real(each(raw, f32::from_le_bytes)),
         kind::F64 => Elements::Real(each(raw, |bytes| f64::from_le_bytes(bytes) as f32)),
-        kind::F16 => Elements::Real(each(raw, |bytes| half(u16::from_le_bytes(bytes)))),
-        kind::BF16 => Elements::Real(each(raw, |bytes| brain(u16::from_le_bytes(bytes)))),
+        kind::F16 => Elements::Real(each(raw, |bytes| f16::from_le_bytes(bytes).to_f32())),
+        kind::BF16 => Elements::Real(each(raw, |bytes| bf16::from_le_bytes(bytes).to_f32())),
         kind::I32 => Elements::Whole(each(raw, |bytes| i32::from_le_bytes(bytes).into())),
         kind::I64 => Elements::Whole(each(raw, i64::from_le_bytes)),
         _ => Elements::Whole(raw.iter().map(|&byte| byte.into()).collect()),
@@ -202,27 +204,11 @@ fn from_lists(tensor: &proto::Tensor) -> Elements {
     match tensor.data_type {
         kind::F32 => Elements::Real(tensor.float_data.clone()),
         kind::F64 => Elements::Real(tensor.double_data.iter().map(|&value| value as f32).collect()),
-        kind::F16 => Elements::Real(ints().map(|&bits| half(bits as u16)).collect()),
-        kind::BF16 => Elements::Real(ints().map(|&bits| brain(bits as u16)).collect()),
+        kind::F16 => Elements::Real(ints().map(|&bits| f16::from_bits(bits as u16).to_f32()).collect()),
+        kind::BF16 => Elements::Real(ints().map(|&bits| bf16::from_bits(bits as u16).to_f32()).collect()),
         kind::I64 => Elements::Whole(tensor.int64_data.clone()),
         _ => Elements::Whole(ints().map(|&value| value.into()).collect()),
     }
-}
-
-/// IEEE 754 binary16.
-fn half(bits: u16) -> f32 {
-    let sign = u32::from(bits & 0x8000) << 16;
-    let (exponent, mantissa) = (u32::from((bits >> 10) & 0x1f), u32::from(bits & 0x3ff));
-    match exponent {
-        0 => f32::from_bits(sign | (mantissa as f32 / 16_777_216.0).to_bits()),
-        31 => f32::from_bits(sign | 0x7f80_0000 | (mantissa << 13)),
-        _ => f32::from_bits(sign | ((exponent + 112) << 23) | (mantissa << 13)),
-    }
-}
-
-/// The upper half of a binary32.
-fn brain(bits: u16) -> f32 {
-    f32::from_bits(u32::from(bits) << 16)
 }
 
 /// `bytes` bytes of the file that `tensor` names, which must lie in `folder` or below it.
@@ -274,15 +260,6 @@ fn inside(folder: &Path, location: &str) -> Option<PathBuf> {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn halves_are_those_of_ieee_754() {
-        let values = [0x3c00, 0xc000, 0x7bff, 0x0400, 0x0001, 0x83ff, 0x7c00, 0x3555].map(half);
-        let expected = [1.0, -2.0, 65504.0, 6.103_515_6e-5, 5.960_464_5e-8, -6.097_555e-5, f32::INFINITY, 0.333_251_95];
-        assert_eq!(values, expected);
-        assert!(half(0x7e00).is_nan() && half(0x8000).to_bits() == 0x8000_0000);
-        assert_eq!([0x3f80, 0xc040].map(brain), [1.0, -3.0]);
-    }
 
     #[test]
     fn constants_have_a_common_limit() {

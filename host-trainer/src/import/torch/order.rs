@@ -8,6 +8,10 @@ use crate::config::LayerConfig;
 use crate::import::chain::{Activation, Chain, Op, Step, answer_once};
 use crate::import::{ImportError, Options, description};
 
+/// The slope of PyTorch's hard sigmoid, `clip(x/6 + 1/2, 0, 1)`:
+/// <https://docs.pytorch.org/docs/stable/generated/torch.nn.Hardsigmoid.html>.
+const HARD_SIGMOID: f64 = 1.0 / 6.0;
+
 /// Orders that are tried, at most.
 const MAX_TRIED: usize = 20_000;
 
@@ -251,7 +255,12 @@ fn steps(
                         spec::Activation::Linear
                     }
                 };
-                steps.push(linear(&module.name, weight, bias.as_ref(), activation_of(activation))?);
+                steps.push(linear(
+                    &module.name,
+                    weight,
+                    bias.as_ref(),
+                    Activation::described(activation, HARD_SIGMOID),
+                )?);
             }
         }
     }
@@ -283,17 +292,5 @@ fn same_variant(module: &Module, layer: &LayerConfig) -> Result<(), ImportError>
              reset, gate and candidate out",
             name(module)
         ))),
-    }
-}
-
-/// PyTorch's hard sigmoid is `clip(x/6 + 1/2, 0, 1)`: <https://docs.pytorch.org/docs/stable/generated/torch.nn.Hardsigmoid.html>.
-fn activation_of(activation: spec::Activation) -> Activation {
-    match activation {
-        spec::Activation::Linear => Activation::Linear,
-        spec::Activation::Sigmoid => Activation::Sigmoid,
-        spec::Activation::HardSigmoid => Activation::HardSigmoid { alpha: 1.0 / 6.0, beta: 0.5 },
-        spec::Activation::Tanh => Activation::Tanh,
-        spec::Activation::Relu => Activation::Relu,
-        spec::Activation::Softmax => Activation::Softmax,
     }
 }
