@@ -176,7 +176,7 @@ impl Project<'_> {
 
     fn main(&self, modules: &[(&str, &str)]) -> String {
         let entry = if self.board.is_riscv() { "riscv_rt" } else { "cortex_m_rt" };
-        let allowed = "#[allow(dead_code, reason = \"not every program needs all of it\")]\n";
+        let allowed = "#[allow(dead_code, unused_imports, reason = \"not every program needs all of it\")]\n";
         let names = std::iter::once("board").chain(modules.iter().map(|(name, _)| *name));
         let declared: String = names.map(|name| format!("{allowed}mod {name};\n")).collect();
         self.main.replace("mod board;\n", &declared).replace("cortex_m_rt::entry", &format!("{entry}::entry"))
