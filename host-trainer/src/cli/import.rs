@@ -36,7 +36,7 @@ pub struct Import {
     /// The model's name; the file's own unless given.
     #[arg(long)]
     name: Option<String>,
-    /// A TOML file whose [model] describes the network, for files that hold weights alone.
+    /// A TOML file whose `[model]` describes the network, for files that hold weights alone.
     #[arg(long, value_name = "CONFIG")]
     like: Option<PathBuf>,
     /// Of an encoder-decoder: the token that its decoder takes first.
