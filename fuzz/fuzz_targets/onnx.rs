@@ -1,4 +1,4 @@
-//! `cargo +nightly fuzz run onnx -- -rss_limit_mb=256`: ONNX files, whatever their bytes.
+//! `cargo xtask fuzz onnx`: ONNX files, whatever their bytes.
 #![no_main]
 
 use std::path::Path;

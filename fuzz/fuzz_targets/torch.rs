@@ -1,4 +1,4 @@
-//! `cargo +nightly fuzz run torch -- -rss_limit_mb=256`: files of PyTorch and safetensors, whatever their bytes.
+//! `cargo xtask fuzz torch`: files of PyTorch and safetensors, whatever their bytes.
 #![no_main]
 
 use std::path::Path;

@@ -38,9 +38,7 @@ impl Ci {
         sh::run(sh::command("cargo").args(["package", "--package", "grulet", "--allow-dirty", "--quiet"]))?;
         for board in Board::real()? {
             sh::say(&format!("the firmware for {} ({})", board.name, board.core));
-            for binary in ["selftest", "bench"] {
-                board.build(binary, &Build::default())?;
-            }
+            board.build_all(&["selftest", "bench"], &Build::default())?;
         }
         Cores::COMPARE.run()?;
         Icount::COMPARE.run()?;

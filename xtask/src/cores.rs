@@ -8,6 +8,7 @@ use clap::Args;
 use grulet::blob::{AlignedBytes, Blob};
 use grulet::spec::Storage;
 use grulet::{AnyModel, BitHash, Exact, Format, Int8};
+use rayon::prelude::*;
 
 use crate::firmware::{Build, Firmware as _};
 use crate::icount::size;
@@ -26,13 +27,18 @@ pub struct Cores {
 
 /// The models, in the order in which `firmware-example/src/bin/cores.rs` runs them, and the network of those whose flash is
 /// measured.
-const MODELS: [(&str, Option<&str>); 6] = [
+const MODELS: [(&str, Option<&str>); 10] = [
     ("gait_phase", Some("(Gru<2, 16>, Dense<16, 2>)")),
     ("gait_phase_int8", Some("(Gru<2, 16, Int8>, Dense<16, 2, Linear, Int8>)")),
     ("tokens", None),
     ("tokens_int8", None),
     ("pool", None),
     ("pool_int8", None),
+    // From a .keras file and a .pt file, by `grulet import` and `grulet quantize`: `host-trainer/tests/import/boards.rs`.
+    ("imported_keras", None),
+    ("imported_keras_int8", None),
+    ("imported_torch", None),
+    ("imported_torch_int8", None),
 ];
 
 /// Steps of each, as there.
@@ -62,6 +68,7 @@ differs from the host's, or a figure grows by more than 2 %.
 ";
 
 /// One line of the table.
+#[derive(Clone)]
 struct Row {
     /// Core, board, model and format.
     name: String,
@@ -89,29 +96,19 @@ impl Cores {
         let boards = Board::emulated()?;
         qemu::ensure(&boards)?;
         let models = MODELS.iter().map(|(name, net)| Model::read(name, *net)).collect::<Result<Vec<_>>>()?;
+        // A target's code is the same on all its boards, and in one folder: its boards take turns, other targets do not wait.
+        let mut targets: Vec<&str> = boards.iter().map(|board| &*board.target).collect();
+        targets.sort_unstable();
+        targets.dedup();
+        let of_target = |target: &&str| -> Result<Vec<(&str, Vec<Row>)>> {
+            let boards: Vec<&Board> = boards.iter().filter(|board| board.target == *target).collect();
+            let sizes = models.iter().map(|model| model.flash(boards[0])).collect::<Result<Vec<_>>>()?;
+            boards.into_iter().map(|board| Ok((&*board.name, of_board(board, &models, &sizes)?))).collect()
+        };
+        let found = targets.par_iter().map(of_target).collect::<Result<Vec<_>>>()?.concat();
         let mut rows: Vec<Row> = models.iter().map(Model::on_host).collect();
-        // A target's code is the same on all its boards.
-        let mut flash: Vec<(String, Vec<Option<u64>>)> = Vec::new();
         for board in &boards {
-            sh::say(&format!("{} models on {} ({})", models.len(), board.name, board.core));
-            if !flash.iter().any(|(target, _)| *target == board.target) {
-                let sizes = models.iter().map(|model| model.flash(board)).collect::<Result<_>>()?;
-                flash.push((board.target.clone(), sizes));
-            }
-            let sizes = flash.iter().find(|(target, _)| *target == board.target).map_or(&[][..], |(_, sizes)| sizes);
-            let printed = board.run("cores", &Build::default())?;
-            let lines: Vec<&str> = printed.lines().collect();
-            ensure!(
-                lines.len() == models.len(),
-                "`cores` printed {} lines, not {}:\n{printed}",
-                lines.len(),
-                models.len()
-            );
-            for ((model, line), flash) in models.iter().zip(lines).zip(sizes) {
-                let row = model.row(board, line, *flash)?;
-                eprintln!("{}", row.line());
-                rows.push(row);
-            }
+            rows.extend(found.iter().filter(|(name, _)| *name == board.name).flat_map(|(_, rows)| rows.clone()));
         }
         let compiler = sh::output(&mut Way::find(&boards[0].target)?.rustc())?;
         let compiler = format!("Compiler: {}", compiler.lines().next().unwrap_or_default());
@@ -124,6 +121,20 @@ impl Cores {
             .with_context(|| format!("cannot read {}; --overwrite makes it", path.display()))?;
         compare(&expected, &rows, &compiler)
     }
+}
+
+/// The rows of a board, with the bytes of flash of each model's program.
+fn of_board(board: &Board, models: &[Model], flash: &[Option<u64>]) -> Result<Vec<Row>> {
+    sh::say(&format!("{} models on {} ({})", models.len(), board.name, board.core));
+    let printed = board.run("cores", &Build::default())?;
+    let lines: Vec<&str> = printed.lines().collect();
+    ensure!(lines.len() == models.len(), "`cores` printed {} lines, not {}:\n{printed}", lines.len(), models.len());
+    let row = |((model, line), flash): ((&Model, &str), &Option<u64>)| {
+        let row = model.row(board, line, *flash)?;
+        eprintln!("{}", row.line());
+        Ok(row)
+    };
+    models.iter().zip(lines).zip(flash).map(row).collect()
 }
 
 /// A model of the table.

@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, bail};
 use clap::Args;
+use rayon::prelude::*;
 use similar::TextDiff;
 
 use crate::sh;
@@ -32,7 +33,11 @@ pub trait Firmware {
     /// Where a binary's program will be. Builds and installs nothing.
     fn program(&self, binary: &str) -> PathBuf;
     /// Builds one binary, and returns the program.
-    fn build(&self, binary: &str, build: &Build) -> Result<PathBuf>;
+    fn build(&self, binary: &str, build: &Build) -> Result<PathBuf> {
+        Ok(self.build_all(&[binary], build)?.join(binary))
+    }
+    /// Builds binaries beside each other, and returns the folder of their programs.
+    fn build_all(&self, binaries: &[&str], build: &Build) -> Result<PathBuf>;
     /// Builds one binary, runs it, and returns what it printed.
     fn run(&self, binary: &str, build: &Build) -> Result<String>;
 }
@@ -43,15 +48,16 @@ impl Firmware for Board {
         folder.join("release").join(binary)
     }
 
-    fn build(&self, binary: &str, build: &Build) -> Result<PathBuf> {
+    fn build_all(&self, binaries: &[&str], build: &Build) -> Result<PathBuf> {
         let way = Way::find(&self.target)?;
         let (mut cargo, folder) = way.cargo("build", &package(), &self.target);
-        let proof = if binary == NO_PANIC.0 { NO_PANIC.1 } else { "" };
-        cargo.args(["--release", "--quiet", "--locked", "--no-default-features", "--bin", binary]);
+        let proof = if binaries == [NO_PANIC.0] { NO_PANIC.1 } else { "" };
+        cargo.args(["--release", "--quiet", "--locked", "--no-default-features"]);
         cargo.args(["--features", &format!("{},{proof}", self.name)]);
+        cargo.args(binaries.iter().flat_map(|binary| ["--bin", binary]));
         cargo.envs(build.environment.iter().map(|(name, value)| (name, value)));
         sh::run(&mut cargo)?;
-        Ok(folder.join("release").join(binary))
+        Ok(folder.join("release"))
     }
 
     fn run(&self, binary: &str, build: &Build) -> Result<String> {
@@ -80,16 +86,24 @@ impl Qemu {
         qemu::ensure(&boards)?;
         let binaries = match &self.name {
             Some(name) => vec![name.clone()],
-            None => with_snapshot()?,
+            None => sh::stems(&package().join("src/bin"), "out")?,
         };
-        for binary in &binaries {
-            let source = source(binary)?;
-            for (index, board) in boards.iter().enumerate() {
-                sh::say(&format!("{binary} on {} ({})", board.name, board.core));
+        // The boards' targets differ, and so their programs' folders: one board's programs run while another's are built.
+        let printed = boards.par_iter().map(|board| {
+            let names: Vec<&str> = binaries.iter().map(|binary| &**binary).collect();
+            board.build_all(&names, &Build::default())?;
+            let run = |binary: &String| {
                 let printed = board.run(binary, &Build::default())?;
-                eprint!("{printed}");
+                sh::say(&format!("{binary} on {} ({}):\n{}", board.name, board.core, printed.trim_end()));
+                Ok(printed)
+            };
+            binaries.iter().map(run).collect::<Result<Vec<String>>>()
+        });
+        let printed = printed.collect::<Result<Vec<_>>>()?;
+        for (index, (board, printed)) in boards.iter().zip(&printed).enumerate() {
+            for (binary, printed) in binaries.iter().zip(printed) {
                 // The first board's output is every board's.
-                self.compare(&source.with_extension("out"), &printed, board, self.overwrite && index == 0)?;
+                self.compare(&source(binary)?.with_extension("out"), printed, board, self.overwrite && index == 0)?;
             }
         }
         Ok(())
@@ -118,17 +132,6 @@ pub fn source(binary: &str) -> Result<PathBuf> {
         bail!("there is no {}; firmware-example/src/bin has the binaries", source.display());
     }
     Ok(source)
-}
-
-/// The binaries that have a snapshot beside them.
-fn with_snapshot() -> Result<Vec<String>> {
-    let folder = package().join("src/bin");
-    let entries = fs::read_dir(&folder).with_context(|| format!("cannot read {}", folder.display()))?;
-    let paths = entries.filter_map(|entry| Some(entry.ok()?.path()));
-    let snapshots = paths.filter(|path| path.extension().is_some_and(|extension| extension == "out"));
-    let mut names: Vec<String> = snapshots.filter_map(|path| Some(path.file_stem()?.to_str()?.to_owned())).collect();
-    names.sort();
-    Ok(names)
 }
 
 /// Instruction counts differ from board to board and from compiler to compiler; everything else must not.

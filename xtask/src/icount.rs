@@ -9,6 +9,7 @@ use clap::Args;
 use grulet::blob::{Contents, Header, LayerWeights, Range, write, write_int8};
 use grulet::spec::{Candidate, Gate, LayerSpec, Output, Reset, Storage};
 use object::{Object, ObjectSection, ObjectSymbol};
+use rayon::prelude::*;
 
 use crate::firmware::{Build, Firmware as _};
 use crate::sh;
@@ -59,6 +60,7 @@ One step of a single GRU layer in native units (`step_raw`): both products, gate
 ";
 
 /// One line of the table.
+#[derive(Clone)]
 struct Row {
     name: String,
     /// By [`FIGURES`], where they were measured.
@@ -80,27 +82,28 @@ impl Icount {
         sh::say("counting instructions: some minutes");
         let folder = sh::root().join("target/icount");
         fs::create_dir_all(&folder).with_context(|| format!("cannot make {}", folder.display()))?;
-        let mut rows = Vec::new();
-        for board in &boards {
-            for (inputs, hidden) in SHAPES {
-                for storage in [Storage::F32, Storage::Int8] {
-                    for reset in [Reset::Before, Reset::After] {
-                        let row = measure(board, storage, inputs, hidden, reset, &folder)?;
-                        sh::say(&row.line());
-                        rows.push(row);
-                    }
-                }
-            }
-        }
-        for (inputs, hidden) in SHAPES {
+        let mut cases = Vec::new();
+        for shape in SHAPES {
             for storage in [Storage::F32, Storage::Int8] {
-                for reset in [Reset::Before, Reset::After] {
-                    let row = measure_host(storage, inputs, hidden, reset, &folder)?;
-                    sh::say(&row.line());
-                    rows.push(row);
-                }
+                cases.extend([Reset::Before, Reset::After].map(|reset| (shape, storage, reset)));
             }
         }
+        // The boards' targets differ, and so their programs' folders: one board's programs run while another's are built.
+        let rows = boards.par_iter().map(|board| {
+            let measure = |&((inputs, hidden), storage, reset)| {
+                let row = measure(board, storage, inputs, hidden, reset, &folder)?;
+                sh::say(&row.line());
+                Ok(row)
+            };
+            cases.iter().map(measure).collect::<Result<Vec<Row>>>()
+        });
+        let mut rows = rows.collect::<Result<Vec<_>>>()?.concat();
+        let host = cases.par_iter().map(|&((inputs, hidden), storage, reset)| {
+            let row = measure_host(storage, inputs, hidden, reset, &folder)?;
+            sh::say(&row.line());
+            Ok(row)
+        });
+        rows.extend(host.collect::<Result<Vec<Row>>>()?);
         let path = sh::root().join("benches/icount.md");
         let compilers = Compilers::find()?;
         let text = table(&rows, &compilers);
@@ -135,17 +138,16 @@ fn format_of(storage: Storage) -> &'static str {
     if storage == Storage::Int8 { "Int8" } else { "Exact" }
 }
 
-/// A model of one layer, in a file.
-fn model_file(layer: LayerSpec, storage: Storage, folder: &Path) -> Result<PathBuf> {
-    let name = format!("{}_{}.gru", layer.to_string().replace([' ', ','], "_"), format_of(storage));
-    let path = folder.join(name);
+/// A model of one layer, in a file of its row: others are read while this is written.
+fn model_file(layer: LayerSpec, storage: Storage, row: &str, folder: &Path) -> Result<PathBuf> {
+    let path = folder.join(row.replace(" | ", "_")).with_extension("gru");
     fs::write(&path, model_of(layer, storage)?).with_context(|| format!("cannot write {}", path.display()))?;
     Ok(path)
 }
 
 fn measure(board: &Board, storage: Storage, inputs: u16, hidden: u16, reset: Reset, folder: &Path) -> Result<Row> {
     let (layer, name) = subject(&board.core, storage, inputs, hidden, reset);
-    let model = model_file(layer, storage, folder)?;
+    let model = model_file(layer, storage, &name, folder)?;
     let soft_float = !board.has_fpu() && storage == Storage::F32;
     let (inputs_measured, repeats) = if soft_float { ("20", "1") } else { ("1000", "8") };
     let build = Build {
@@ -156,7 +158,8 @@ fn measure(board: &Board, storage: Storage, inputs: u16, hidden: u16, reset: Res
             ("GRULET_REPEATS", repeats.to_owned()),
         ],
     };
-    let printed = board.run("icount", &build)?;
+    let programs = board.build_all(&["icount", "size", "empty"], &build)?;
+    let printed = qemu::run(board, &programs.join("icount"))?;
     let value = |name: &str| -> Result<u64> {
         let line = printed.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(": "));
         line.and_then(|value| value.parse().ok()).with_context(|| format!("no `{name}` in the output:\n{printed}"))
@@ -165,8 +168,8 @@ fn measure(board: &Board, storage: Storage, inputs: u16, hidden: u16, reset: Res
     if storage == Storage::Int8 && max - min > value("resolution")? {
         bail!("{name}: {min} to {max} instructions: the time depends on the data");
     }
-    let (program, tables) = size(&board.build("size", &build)?)?;
-    let (empty, _) = size(&board.build("empty", &build)?)?;
+    let (program, tables) = size(&programs.join("size"))?;
+    let (empty, _) = size(&programs.join("empty"))?;
     let weights = layer.lines(storage) * 16;
     let figures =
         [min, max, program - empty, tables, weights, value("scratch")?, value("stack")?, value("state")?].map(Some);
@@ -176,9 +179,9 @@ fn measure(board: &Board, storage: Storage, inputs: u16, hidden: u16, reset: Res
 /// A step on this machine, by callgrind.
 fn measure_host(storage: Storage, inputs: u16, hidden: u16, reset: Reset, folder: &Path) -> Result<Row> {
     let (layer, name) = subject(std::env::consts::ARCH, storage, inputs, hidden, reset);
-    let model = model_file(layer, storage, folder)?;
+    let model = model_file(layer, storage, &name, folder)?;
     let program = std::env::current_exe().context("this program's own file")?;
-    let out = folder.join("callgrind.out");
+    let out = model.with_extension("callgrind");
     let count = |steps: u64| -> Result<u64> {
         let mut valgrind = sh::command(VALGRIND);
         valgrind.args(["--tool=callgrind", "--quiet"]).arg(format!("--callgrind-out-file={}", out.display()));

@@ -21,7 +21,7 @@ impl Interop {
     /// Runs the command.
     pub fn run(self) -> Result<()> {
         let folder = sh::root().join("tests/interop");
-        let known = scripts(&folder)?;
+        let known = sh::stems(&folder, "py")?;
         if let Some(name) = self.names.iter().find(|name| !known.contains(name)) {
             bail!("there is no script {name}; there are {}", known.join(", "));
         }
@@ -39,19 +39,6 @@ impl Interop {
         }
         Ok(())
     }
-}
-
-/// The names of the scripts, sorted.
-fn scripts(folder: &Path) -> Result<Vec<String>> {
-    let mut names = Vec::new();
-    for entry in std::fs::read_dir(folder).with_context(|| format!("cannot read {}", folder.display()))? {
-        let path = entry?.path();
-        if let (Some("py"), Some(stem)) = (path.extension().and_then(|end| end.to_str()), path.file_stem()) {
-            names.push(stem.to_string_lossy().into_owned());
-        }
-    }
-    names.sort();
-    Ok(names)
 }
 
 /// The interpreter of an environment in `folder` that has the packages.

@@ -10,6 +10,7 @@ mod demo;
 mod examples;
 mod firmware;
 mod flash;
+mod fuzz;
 mod icount;
 mod interop;
 mod project;
@@ -46,6 +47,8 @@ enum Command {
     Icount(icount::Icount),
     /// Exchange models with other frameworks, and compare what those give. Needs python3 and, once, the network.
     Interop(interop::Interop),
+    /// Feed the readers of files with bytes that look for a panic or a hunger for memory. Needs a C++ compiler.
+    Fuzz(fuzz::Fuzz),
     /// Run steps of a model on this machine, for `icount` to count.
     #[command(hide = true)]
     Steps(steps::Steps),
@@ -63,6 +66,7 @@ fn main() -> ExitCode {
         Command::Cores(command) => command.run(),
         Command::Icount(command) => command.run(),
         Command::Interop(command) => command.run(),
+        Command::Fuzz(command) => command.run(),
         Command::Steps(command) => command.run(),
         Command::Ci(command) => command.run(),
     };

@@ -16,11 +16,17 @@ static TOKENS: &Aligned<[u8]> = include_model!("../../../tests/models/tokens.gru
 static TOKENS_INT8: &Aligned<[u8]> = include_model!("../../../tests/models/tokens_int8.gru");
 static POOL: &Aligned<[u8]> = include_model!("../../../tests/models/pool.gru");
 static POOL_INT8: &Aligned<[u8]> = include_model!("../../../tests/models/pool_int8.gru");
+static KERAS: &Aligned<[u8]> = include_model!("../../../tests/models/imported_keras.gru");
+static KERAS_INT8: &Aligned<[u8]> = include_model!("../../../tests/models/imported_keras_int8.gru");
+static TORCH: &Aligned<[u8]> = include_model!("../../../tests/models/imported_torch.gru");
+static TORCH_INT8: &Aligned<[u8]> = include_model!("../../../tests/models/imported_torch_int8.gru");
 
 type Gait<F = Exact> = (Gru<2, 16, F>, Dense<16, 2, Linear, F>);
 type Tokens<F = Exact> = (Embedding<7, 5, F>, Gru<5, 6, F>, Dense<6, 3, Softmax, F>);
 type Pools<F = Exact> =
     (Gru<3, 5, F>, Pool<5, Max, F>, Dense<5, 4, Relu, F>, Pool<4, Mean, F>, Dense<4, 2, Softmax, F>);
+type Keras<F = Exact> = (Gru<3, 8, F, ResetAfter>, Dense<8, 4, Softmax, F>);
+type Torch<F = Exact> = (Gru<5, 7, F, ResetAfter>, Gru<7, 6, F, ResetAfter>, Dense<6, 2, Linear, F>);
 
 const STEPS: u32 = 200;
 
@@ -40,7 +46,11 @@ fn rows() -> Result<(), Error> {
     row::<Tokens, 1>(TOKENS, &counter)?;
     row::<Tokens<Int8>, 1>(TOKENS_INT8, &counter)?;
     row::<Pools, 3>(POOL, &counter)?;
-    row::<Pools<Int8>, 3>(POOL_INT8, &counter)
+    row::<Pools<Int8>, 3>(POOL_INT8, &counter)?;
+    row::<Keras, 3>(KERAS, &counter)?;
+    row::<Keras<Int8>, 3>(KERAS_INT8, &counter)?;
+    row::<Torch, 5>(TORCH, &counter)?;
+    row::<Torch<Int8>, 5>(TORCH_INT8, &counter)
 }
 
 fn row<N, const I: usize>(blob: &Aligned<[u8]>, counter: &Counter) -> Result<(), Error>

@@ -6,6 +6,7 @@
 //!
 //! If a file holds anything that is not understood, then the import fails and names it. Nothing in a file is ever run.
 
+mod budget;
 pub mod chain;
 pub mod check;
 mod description;
@@ -27,10 +28,11 @@ pub use error::ImportError;
 use crate::checkpoint::{Card, Checkpoint, Origin as RunOrigin};
 use crate::files::FileError;
 use crate::nn::{Network, Optimizer, Rng, Rule};
+use budget::Budget;
 use chain::{Chain, Graph, Op, Origin, Source, Step};
 
 /// The largest file that is read, in bytes: far above what a microcontroller's flash holds.
-pub const MAX_BYTES: u64 = 96 << 20;
+pub const MAX_BYTES: u64 = 64 << 20;
 
 /// Steps of the self-test that an imported model carries.
 const GOLDEN_STEPS: usize = 16;
@@ -168,7 +170,7 @@ fn build(mut source: Source, path: &Path, options: &Options) -> Result<Imported,
             (folded.params, folded.origins, folded.scaling, chain.inputs)
         }
         Graph::Pair { encoder, decoder } => {
-            take_tokens(decoder);
+            take_tokens(decoder)?;
             let (mut before, after) = (fold::fold(encoder.clone())?, fold::fold(decoder.clone())?);
             if after.last || !after.mean.is_empty() || !before.target_std.is_empty() || !after.target_std.is_empty() {
                 return Err(ImportError::unsupported(
@@ -218,16 +220,17 @@ fn build(mut source: Source, path: &Path, options: &Options) -> Result<Imported,
 }
 
 /// Puts a table of one-hot vectors before a decoder that takes such vectors: it is given tokens here.
-fn take_tokens(decoder: &mut Chain) {
+fn take_tokens(decoder: &mut Chain) -> Result<(), ImportError> {
     if matches!(decoder.steps.first(), Some(Step { op: Op::Embedding { .. }, .. })) {
-        return;
+        return Ok(());
     }
     let width = decoder.inputs;
-    let mut vectors = vec![0.0; width * width];
+    let mut vectors = vec![0.0; Budget::default().take(&[width, width])?];
     vectors.iter_mut().step_by(width + 1).for_each(|one| *one = 1.0);
     let op = Op::Embedding { vocabulary: width, outputs: width, vectors };
     decoder.steps.insert(0, Step { name: "tokens as one-hot vectors".to_owned(), op, tensors: Vec::new() });
     decoder.inputs = 1;
+    Ok(())
 }
 
 /// Inputs for the self-test: normal around what the model takes for the middle, or random tokens.

@@ -1,6 +1,7 @@
 //! What the tests of the numerics share.
 #![allow(dead_code, reason = "each test file uses a part of it")]
 
+pub mod limited;
 pub mod reference;
 pub mod tolerances;
 

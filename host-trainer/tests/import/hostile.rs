@@ -6,6 +6,7 @@ use std::path::Path;
 use grulet_trainer::import::{ImportError, Options, import};
 use grulet_trainer::nn::Rng;
 
+use crate::common::limited::refused_within_256_megabytes;
 use crate::support::vector;
 
 /// Damaged copies of each file.
@@ -42,6 +43,85 @@ fn damaged_keras_files_are_refused_or_read() {
         }
         assert!(refused > COPIES / 8, "{name}: only {refused} of {COPIES} damaged copies were refused");
     }
+}
+
+/// The 8-byte words of an HDF5 file that may be an address, a size or a count.
+fn words(file: &[u8]) -> impl Iterator<Item = usize> {
+    let value = |at: usize| u64::from_le_bytes(file[at..at + 8].try_into().unwrap());
+    (0..file.len() / 8).map(|index| 8 * index).filter(move |&at| (1..1 << 32).contains(&value(at)))
+}
+
+/// Every address of a file becomes that of the root's header, that of the word itself, or one beyond the end; every size and
+/// count becomes a huge one: groups that hold themselves, trees that are their own branches, arrays larger than all memory.
+#[test]
+fn whatever_an_hdf5_file_points_to_it_is_read_or_refused() {
+    let folder = tempfile::tempdir().unwrap();
+    for name in ["keras_cls_ra1.h5", "keras2_hard.h5"] {
+        let good = std::fs::read(vector(&format!("models/{name}"))).unwrap();
+        // Of the superblock's version 0: the root's object header.
+        let root: [u8; 8] = good[64..72].try_into().unwrap();
+        let (mut refused, mut copies) = (0, 0);
+        for at in words(&good) {
+            let itself = (at as u64).to_le_bytes();
+            for value in [root, itself, (1u64 << 22).to_le_bytes(), (1u64 << 40).to_le_bytes(), [0xff; 8]] {
+                let mut bytes = good.clone();
+                bytes[at..at + 8].copy_from_slice(&value);
+                refused += usize::from(import_bytes(folder.path(), &bytes).is_err());
+                copies += 1;
+            }
+        }
+        assert!(refused > copies / 4, "{name}: only {refused} of {copies} copies were refused");
+    }
+}
+
+/// Where a B-tree of groups says which level its node is of, and the address of its first branch.
+fn trees(file: &[u8]) -> impl Iterator<Item = (usize, usize)> {
+    let node = |at: &usize| file[*at..].starts_with(b"TREE\0");
+    (0..file.len()).filter(node).map(|at| (at + 5, at + 32))
+}
+
+#[test]
+fn trees_and_arrays_without_end_are_errors_within_256_megabytes() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("a.h5");
+    let good = std::fs::read(vector("models/keras_cls_ra1.h5")).unwrap();
+    let refused = |bytes: &[u8]| {
+        std::fs::write(&path, bytes).unwrap();
+        let Err(error) = import(&path, &Options::default()) else { return false };
+        if let Some(limited) = refused_within_256_megabytes(&path) {
+            assert!(limited.contains(&error.to_string()), "{limited}, and with more memory: {error}");
+        }
+        true
+    };
+    let mut endless = 0;
+    for (level, branch) in trees(&good) {
+        let mut bytes = good.clone();
+        bytes[level] = 1;
+        bytes[branch..branch + 8].copy_from_slice(&(level as u64 - 5).to_le_bytes());
+        endless += usize::from(refused(&bytes));
+    }
+    // Those of the root, of the weights, of both layers and of what is within them; others are not read.
+    assert!(endless >= 4, "{endless}");
+    // The kernel of the GRU has 3 × 24 elements, its recurrent kernel 8 × 24.
+    let is = |at: &usize, value: u64| good[*at..].starts_with(&value.to_le_bytes());
+    let shapes: Vec<usize> = words(&good).filter(|at| is(at, 8) && is(&(at + 8), 24)).collect();
+    assert!(!shapes.is_empty());
+    for at in shapes {
+        for elements in [1u64 << 20, 1 << 23, 1 << 40] {
+            let mut bytes = good.clone();
+            // Twice: the size, and the largest size.
+            for at in [at, at + 16] {
+                bytes[at..at + 8].copy_from_slice(&elements.to_le_bytes());
+            }
+            assert!(refused(&bytes), "{elements} rows");
+        }
+    }
+    // The largest file, of which most is nothing.
+    let mut bytes = good.clone();
+    bytes.resize(60 << 20, 0);
+    assert!(refused(&archive(&[("config.json", b"{}"), ("model.weights.h5", &bytes)])));
+    let numbers = format!("[{}0]", "0,".repeat((1 << 19) - 2));
+    assert!(refused(&archive(&[("config.json", numbers.as_bytes()), ("model.weights.h5", &good)])));
 }
 
 #[test]

@@ -1,5 +1,8 @@
 //! Importing models: real files of other frameworks against what those compute, and files that are no models.
 
+mod boards;
+#[path = "../common/mod.rs"]
+mod common;
 mod hostile;
 mod keras;
 mod support;

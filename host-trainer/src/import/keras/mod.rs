@@ -20,7 +20,7 @@ use layers::{Version, dense_of, embedding_of, gru_of};
 use weights::Weights;
 
 /// The largest JSON document that is read, in bytes.
-const MAX_JSON: u64 = 16 << 20;
+const MAX_JSON: u64 = 1 << 20;
 
 /// Reads a `.keras` archive.
 pub(super) fn read_zip(bytes: Vec<u8>) -> Result<Source, ImportError> {

@@ -5,8 +5,9 @@ use hdf5_reader::group::Group;
 use hdf5_reader::messages::datatype::Datatype;
 use hdf5_reader::{Dataset, Hdf5File, OpenOptions};
 
+use crate::import::ImportError;
+use crate::import::budget::{Budget, MAX_ELEMENTS};
 use crate::import::chain::Tensor;
-use crate::import::{ImportError, MAX_BYTES};
 
 /// The groups that hold variables within a layer's own group.
 const PARTS: [&str; 6] = ["", "cell", "layer", "layer/cell", "forward_layer/cell", "backward_layer/cell"];
@@ -14,10 +15,13 @@ const PARTS: [&str; 6] = ["", "cell", "layer", "layer/cell", "forward_layer/cell
 const CONTAINERS: [&str; 3] = ["layers", "_layer_checkpoint_dependencies", "model_weights"];
 /// Variables of a layer, and layers of a file, at most.
 const MAX_ENTRIES: usize = 4096;
+/// Bytes of a dataset: `f64` is the largest type.
+const MAX_READ: usize = 8 * MAX_ELEMENTS;
 
 /// An open file.
 pub struct Weights {
     file: Hdf5File,
+    budget: Budget,
 }
 
 fn damaged(error: Error) -> ImportError {
@@ -29,11 +33,11 @@ impl Weights {
     pub fn open(bytes: Vec<u8>) -> Result<Self, ImportError> {
         // No filter, external file or link is followed beyond these bytes.
         let options = OpenOptions { chunk_cache_bytes: 0, ..OpenOptions::default() }
-            .with_max_chunk_bytes(MAX_BYTES as usize)
-            .with_max_read_bytes(MAX_BYTES as usize)
+            .with_max_chunk_bytes(MAX_READ)
+            .with_max_read_bytes(MAX_READ)
             .with_max_object_header_bytes(1 << 20);
         let file = Hdf5File::from_vec_with_options(bytes, options).map_err(damaged)?;
-        Ok(Self { file })
+        Ok(Self { file, budget: Budget::default() })
     }
 
     /// A text attribute of the file.
@@ -62,7 +66,7 @@ impl Weights {
         // Before Keras noted names, the number among the layers of its class was all that told them apart.
         let by = |wanted: &str| groups.iter().find(|group| short(group) == wanted);
         match noted.or_else(|| by(&numbered)).or_else(|| by(name)) {
-            Some(group) => variables(group),
+            Some(group) => self.variables(group),
             None => Err(self.missing(&layers, name)),
         }
     }
@@ -77,7 +81,7 @@ impl Weights {
         let distributed = name.replacen("dense", "time_distributed", 1);
         for group in children(&layers)? {
             if [name, &distributed].contains(&short(&group)) {
-                return variables(&group);
+                return self.variables(&group);
             }
         }
         Err(self.missing(&layers, name))
@@ -111,7 +115,7 @@ impl Weights {
     fn listed(&self, group: &Group, name: &str) -> Result<Vec<Tensor>, ImportError> {
         let layer = group.group(name).map_err(|_| self.missing(group, name))?;
         let names = strings(&layer, "weight_names")?;
-        names.iter().map(|path| tensor(&descend(&layer, path)?, &format!("{name}/{path}"))).collect()
+        names.iter().map(|path| self.tensor(&descend(&layer, path)?, &format!("{name}/{path}"))).collect()
     }
 
     /// The variables of the layer of a legacy file that has this number in its class.
@@ -137,6 +141,43 @@ impl Weights {
         }
         Err(self.missing(group, class))
     }
+
+    /// The variables of one layer of a Keras 3 file: `vars/0`, `vars/1`, …, through its parts.
+    fn variables(&self, group: &Group) -> Result<Vec<Tensor>, ImportError> {
+        let mut tensors = Vec::new();
+        for part in PARTS {
+            let Some(vars) = walk(group, part).and_then(|group| group.group("vars").ok()) else { continue };
+            for number in 0..MAX_ENTRIES {
+                let Ok(dataset) = vars.dataset(&number.to_string()) else { break };
+                let part = if part.is_empty() { String::new() } else { format!("{part}/") };
+                tensors.push(self.tensor(&dataset, &format!("{}/{part}vars/{number}", short(group)))?);
+            }
+        }
+        Ok(tensors)
+    }
+
+    /// A dataset of floating-point numbers.
+    fn tensor(&self, dataset: &Dataset, name: &str) -> Result<Tensor, ImportError> {
+        let shape: Vec<usize> = dataset.shape().iter().map(|&size| size as usize).collect();
+        self.budget.take(&shape)?;
+        let data = match dataset.dtype() {
+            Datatype::FloatingPoint { size: 4, .. } => {
+                dataset.read_array::<f32>().map_err(damaged)?.into_iter().collect()
+            }
+            Datatype::FloatingPoint { size: 8, .. } => {
+                dataset.read_array::<f64>().map_err(damaged)?.into_iter().map(|value| value as f32).collect()
+            }
+            // How many samples a normalisation has seen.
+            Datatype::FixedPoint { .. } if shape.is_empty() => Vec::new(),
+            other => {
+                return Err(ImportError::unsupported(
+                    format!("{name}: elements of the type {other:?}"),
+                    "save the model with weights in float32",
+                ));
+            }
+        };
+        Ok(Tensor { source: name.to_owned(), shape, data })
+    }
 }
 
 /// The last part of a group's path.
@@ -155,20 +196,6 @@ fn named(group: &Group) -> Option<String> {
 
 fn walk(group: &Group, path: &str) -> Option<Group> {
     path.split('/').filter(|name| !name.is_empty()).try_fold(group.clone(), |group, name| group.group(name).ok())
-}
-
-/// The variables of one layer of a Keras 3 file: `vars/0`, `vars/1`, …, through its parts.
-fn variables(group: &Group) -> Result<Vec<Tensor>, ImportError> {
-    let mut tensors = Vec::new();
-    for part in PARTS {
-        let Some(vars) = walk(group, part).and_then(|group| group.group("vars").ok()) else { continue };
-        for number in 0..MAX_ENTRIES {
-            let Ok(dataset) = vars.dataset(&number.to_string()) else { break };
-            let part = if part.is_empty() { String::new() } else { format!("{part}/") };
-            tensors.push(tensor(&dataset, &format!("{}/{part}vars/{number}", short(group)))?);
-        }
-    }
-    Ok(tensors)
 }
 
 fn children(group: &Group) -> Result<Vec<Group>, ImportError> {
@@ -192,24 +219,4 @@ fn strings(group: &Group, attribute: &str) -> Result<Vec<String>, ImportError> {
         Ok(0) => Ok(Vec::new()),
         _ => attribute.read_strings().map_err(damaged),
     }
-}
-
-/// A dataset of floating-point numbers.
-fn tensor(dataset: &Dataset, name: &str) -> Result<Tensor, ImportError> {
-    let shape: Vec<usize> = dataset.shape().iter().map(|&size| size as usize).collect();
-    let data = match dataset.dtype() {
-        Datatype::FloatingPoint { size: 4, .. } => dataset.read_array::<f32>().map_err(damaged)?.into_iter().collect(),
-        Datatype::FloatingPoint { size: 8, .. } => {
-            dataset.read_array::<f64>().map_err(damaged)?.into_iter().map(|value| value as f32).collect()
-        }
-        // How many samples a normalisation has seen.
-        Datatype::FixedPoint { .. } if shape.is_empty() => Vec::new(),
-        other => {
-            return Err(ImportError::unsupported(
-                format!("{name}: elements of the type {other:?}"),
-                "save the model with weights in float32",
-            ));
-        }
-    };
-    Ok(Tensor { source: name.to_owned(), shape, data })
 }

@@ -11,7 +11,8 @@ use zip::read::{ArchiveOffset, Config};
 
 use super::dtype::Dtype;
 use super::pickle::{Id, Machine, Node, Storage, View};
-use super::{Budget, State, modules, source};
+use super::{State, modules, source};
+use crate::import::budget::Budget;
 use crate::import::chain::{Source, Tensor};
 use crate::import::{ImportError, Options};
 
@@ -160,7 +161,7 @@ fn state(machine: &Machine, top: Id, format: &str, read: Storages<'_>) -> Result
     state.format = format!("{format} {kind}");
     let views = walk.views;
     state.skipped = walk.skipped;
-    let mut budget = Budget::default();
+    let budget = Budget::default();
     let mut storages: HashMap<&str, Rc<Vec<u8>>> = HashMap::new();
     for (name, view) in views {
         if let Some(skipped) = modules::counter(&name) {

@@ -16,9 +16,6 @@ pub(super) use checkpoint::{is_archive, read_pickle, read_zip};
 use super::chain::{Graph, Source, Tensor};
 use super::{ImportError, Options};
 
-/// Elements of all tensors together, at most: 16 MiB as `f32`.
-const MAX_ELEMENTS: usize = 4 << 20;
-
 /// The tensors of a file.
 #[derive(Debug, Default)]
 struct State {
@@ -30,26 +27,6 @@ struct State {
     ordered: bool,
     /// What was left out, and why that changes nothing.
     skipped: Vec<String>,
-}
-
-/// Counts the elements of tensors, before memory is taken for them.
-#[derive(Default)]
-struct Budget(usize);
-
-impl Budget {
-    /// Takes the elements of `shape`.
-    fn take(&mut self, shape: &[usize]) -> Result<usize, ImportError> {
-        let elements = shape.iter().try_fold(1usize, |product, &length| product.checked_mul(length));
-        self.0 = self.0.saturating_add(elements.unwrap_or(usize::MAX));
-        match elements {
-            Some(elements) if self.0 <= MAX_ELEMENTS => Ok(elements),
-            _ => Err(ImportError::TooLarge {
-                what: "the network".to_owned(),
-                bytes: (self.0 as u64).saturating_mul(4),
-                limit: 4 * MAX_ELEMENTS as u64,
-            }),
-        }
-    }
 }
 
 /// The network of a file's tensors.

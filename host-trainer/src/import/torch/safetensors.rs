@@ -5,7 +5,8 @@
 use safetensors::tensor::{Dtype as FileDtype, SafeTensors};
 
 use super::dtype::Dtype;
-use super::{Budget, State, source};
+use super::{State, source};
+use crate::import::budget::Budget;
 use crate::import::chain::{Source, Tensor};
 use crate::import::{ImportError, Options};
 
@@ -31,7 +32,7 @@ pub fn read_safetensors(bytes: &[u8], options: &Options) -> Result<Source, Impor
     }
     let file =
         SafeTensors::deserialize(bytes).map_err(|error| ImportError::Damaged(format!("safetensors: {error}")))?;
-    let mut budget = Budget::default();
+    let budget = Budget::default();
     let mut state = State { format: "safetensors".to_owned(), ..State::default() };
     let mut views = file.tensors();
     // By their place in the file.
