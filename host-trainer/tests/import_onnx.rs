@@ -26,6 +26,19 @@ const FILES: [(&str, &str); 10] = [
     ("torch_seq.dynamo.onnx", "torch_seq_f32.npz"),
 ];
 
+/// Files of bidirectional GRUs.
+const BOTH: [(&str, &str); 6] = [
+    ("torch_both_every.legacy.onnx", "models/torch_both_every.npz"),
+    ("torch_both_every.dynamo.onnx", "models/torch_both_every.npz"),
+    ("torch_both_states.legacy.onnx", "models/torch_both_states.npz"),
+    ("torch_both_states.dynamo.onnx", "models/torch_both_states.npz"),
+    ("torch_both_ends.legacy.onnx", "models/torch_both_ends.npz"),
+    ("torch_both_ends.dynamo.onnx", "models/torch_both_ends.npz"),
+];
+
+/// Files of PyTorch's `y[:, -1]` of both directions.
+const LAST: [&str; 2] = ["torch_both_last.legacy.onnx", "torch_both_last.dynamo.onnx"];
+
 fn vectors() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("../tests/vectors")
 }
@@ -49,7 +62,7 @@ fn difference(imported: &Imported, arrays: &str) -> f64 {
 
 #[test]
 fn every_file_gives_the_outputs_of_its_source() {
-    for (file, arrays) in FILES {
+    for (file, arrays) in FILES.into_iter().chain(BOTH) {
         let imported = read(file);
         let off = difference(&imported, arrays);
         assert!(off <= RUNTIME, "{file}: {off:.2e}");
@@ -71,9 +84,17 @@ fn all_files_at_hand_are_named_above() {
         }
     }
     found.sort();
-    let mut named = FILES.map(|(file, _)| file);
+    let mut named: Vec<_> = FILES.into_iter().chain(BOTH).map(|(file, _)| file).chain(LAST).collect();
     named.sort_unstable();
     assert_eq!(found, named);
+}
+
+#[test]
+fn the_last_step_of_both_directions_is_refused_with_what_to_use_instead() {
+    for file in LAST {
+        let error = import(&model(file), &Options::default()).unwrap_err().to_string();
+        assert!(error.contains("has read one step") && error.contains("h_n"), "{file}: {error}");
+    }
 }
 
 #[test]

@@ -14,6 +14,8 @@ pub enum Id {
         /// Which dimension of it.
         dim: usize,
     },
+    /// The directions of a GRU, or of several.
+    Direction,
     /// The outputs of a layer.
     Channel,
 }

@@ -165,26 +165,12 @@ pub fn compute(call: Call<'_>, inputs: &[Rc<Array>], budget: &Budget) -> Result<
         "Split" => {
             let axis = call.axis(call.int("axis", 0), rank)?;
             let size = first.shape[axis];
-            let parts = call.node.output.len().max(1);
-            let lengths: Vec<i64> = match ints(1).or_else(|| call.ints("split")) {
-                Some(lengths) => lengths.to_vec(),
-                None => {
-                    let each = size.div_ceil(parts);
-                    (0..parts).map(|part| each.min(size.saturating_sub(part * each)) as i64).collect()
-                }
-            };
-            if lengths.len() != parts {
-                return Err(call.damaged("as many parts as it has no outputs for"));
-            }
             let mut found = Vec::new();
-            let mut start = 0i64;
-            for length in lengths {
-                let end = start.saturating_add(length);
-                if length < 0 || end > size as i64 {
-                    return Err(call.damaged("parts that do not fit"));
-                }
+            let mut start = 0;
+            for length in lengths(call, ints(1).map(<[i64]>::to_vec), size)? {
+                let end = start + length;
                 let mut lists: Vec<Vec<usize>> = first.shape.iter().map(|&size| (0..size).collect()).collect();
-                lists[axis] = (start as usize..end as usize).collect();
+                lists[axis] = (start..end).collect();
                 found.push(select(first, &lists, budget)?);
                 start = end;
             }
@@ -259,6 +245,24 @@ pub fn cuts(call: Call<'_>, inputs: &[Rc<Array>], rank: usize) -> Result<Vec<Cut
     let cut =
         |at: usize| Ok(Cut { axis: call.axis(axes[at], rank)?, start: starts[at], end: ends[at], step: steps[at] });
     (0..starts.len()).map(cut).collect()
+}
+
+/// How long each output of a `Split` is, as it is `given` or in equal parts of `size`.
+///
+/// # Errors
+/// If they are not as many as its outputs, or are longer than `size` together.
+pub fn lengths(call: Call<'_>, given: Option<Vec<i64>>, size: usize) -> Result<Vec<usize>, ImportError> {
+    let parts = call.node.output.len().max(1);
+    let lengths: Vec<i64> = given.or_else(|| call.ints("split").map(<[i64]>::to_vec)).unwrap_or_else(|| {
+        let each = size.div_ceil(parts);
+        (0..parts).map(|part| each.min(size.saturating_sub(part * each)) as i64).collect()
+    });
+    if lengths.len() != parts {
+        return Err(call.damaged("as many parts as it has no outputs for"));
+    }
+    let lengths: Option<Vec<usize>> = lengths.into_iter().map(|length| usize::try_from(length).ok()).collect();
+    let fits = |lengths: &Vec<usize>| lengths.iter().fold(0usize, |sum, &length| sum.saturating_add(length)) <= size;
+    lengths.filter(fits).ok_or_else(|| call.damaged("parts that do not fit"))
 }
 
 /// The elements at these places of each dimension.

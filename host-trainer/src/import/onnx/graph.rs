@@ -4,6 +4,7 @@
 //! understood fails only if the model's output depends on it: exporters leave much behind that nothing uses.
 
 mod data;
+mod directions;
 mod path;
 mod recurrent;
 
@@ -14,7 +15,6 @@ use std::rc::Rc;
 use super::axes::{Axis, Dim, Group, Id};
 use super::call::Call;
 use super::constant::{compute, cuts};
-use super::gru;
 use super::proto;
 use super::tensor::{Array, Budget, array};
 use crate::import::chain::{Chain, Op, Origin};
@@ -64,6 +64,8 @@ struct Data {
     width: Option<usize>,
     /// A GRU's last state, as it is.
     state: bool,
+    /// What directions of GRUs give, as long as it is neither merged nor computed with.
+    ways: Vec<directions::Way>,
 }
 
 /// What a step is made of; weights are taken when the chain is known.
@@ -81,7 +83,7 @@ enum Made {
     Bias {
         offset: Vec<f64>,
     },
-    Gru(Rc<gru::Node>),
+    Gru(directions::Merged),
 }
 
 /// A step, and what is before it.
@@ -91,8 +93,6 @@ struct Link {
     made: Made,
     origins: Vec<Origin>,
     notes: Notes,
-    /// Of a GRU: whether its state comes from outside.
-    continued: bool,
 }
 
 /// What the axes of the graph's inputs are. The first reading finds it out, the second uses it.
@@ -227,7 +227,7 @@ impl<'a> Reader<'a> {
                 Some(&(channel, width)) => (channel, Some(width)),
                 None => (None, None),
             };
-            let data = Data { link: None, root: input, dims, channel, width, state: false };
+            let data = Data { link: None, root: input, dims, channel, width, state: false, ways: Vec::new() };
             self.define(name, Value::Data(data))?;
             self.fed.insert(name, input);
         }
@@ -335,7 +335,12 @@ impl<'a> Reader<'a> {
         let dims = inputs.iter().flatten().any(|value| matches!(value, Value::Dims { .. }));
         let inputs = Inputs { values: inputs };
         match inputs.values.first() {
-            Some(Some(Value::States)) => return Ok(vec![Value::States; node.output.len()]),
+            Some(Some(Value::States)) if FILLED.contains(&call.op()) || call.op() == "Gather" => {
+                return Ok(vec![Value::States; node.output.len()]);
+            }
+            Some(Some(Value::States)) => {
+                return Err(call.refuse("last states of several GRUs as its input", "take the last GRU's alone"));
+            }
             Some(Some(Value::Fill(value))) if FILLED.contains(&call.op()) => {
                 let all = inputs.values.iter().flatten().all(|other| match other {
                     Value::Fill(other) => other == value,
@@ -346,6 +351,9 @@ impl<'a> Reader<'a> {
                 }
             }
             _ => {}
+        }
+        if let Some(found) = self.directions(call, &inputs)? {
+            return Ok(found);
         }
         match (call.op(), data) {
             ("ConstantOfShape", 0) => {
@@ -373,7 +381,16 @@ impl<'a> Reader<'a> {
         }
         let at = inputs.values.iter().position(|value| matches!(value, Some(Value::Data(_))));
         match at.and_then(|at| Some((at, inputs.data(at)?))) {
-            Some((at, data)) => self.on_data(call, &inputs, data, at == 0),
+            Some((at, data)) => {
+                let states = data.state && data.ways.len() > 1;
+                match self.on_data(call, &inputs, data, at == 0) {
+                    // They may still be outputs beside the model's own.
+                    Err(error) if states && refused(&error).is_some() && FILLED.contains(&call.op()) => {
+                        Ok(vec![Value::States; node.output.len()])
+                    }
+                    other => other,
+                }
+            }
             None => Err(call.refuse("a value that is neither data nor a constant", advice(""))),
         }
     }
@@ -467,20 +484,13 @@ impl<'a> Reader<'a> {
     }
 
     fn push(&mut self, before: &Data, call: Call<'a>, made: Made, origins: Vec<Origin>) -> Data {
-        self.links.push(Link {
-            before: before.link,
-            name: call.name(),
-            made,
-            origins,
-            notes: Notes::default(),
-            continued: false,
-        });
+        self.links.push(Link { before: before.link, name: call.name(), made, origins, notes: Notes::default() });
         Data { link: Some(self.links.len() - 1), state: false, ..before.clone() }
     }
 }
 
 /// Operators that are understood on some values.
-const KNOWN: [&str; 36] = [
+const KNOWN: [&str; 40] = [
     "Identity",
     "Dropout",
     "Cast",
@@ -509,6 +519,10 @@ const KNOWN: [&str; 36] = [
     "BatchNormalization",
     "ReduceMean",
     "ReduceMax",
+    "ReduceSum",
+    "ReduceProd",
+    "Sum",
+    "Mean",
     "GlobalAveragePool",
     "GlobalMaxPool",
     "Concat",

@@ -27,7 +27,8 @@ pub enum Direction {
 /// A `GRU` with all that its node says.
 #[derive(Clone, Debug)]
 pub struct Node {
-    name: String,
+    /// What errors call it.
+    pub name: String,
     /// One direction, or forward and reverse.
     pub directions: Vec<Direction>,
     /// Inputs per step, I.
@@ -118,27 +119,8 @@ impl Node {
         })
     }
 
-    /// The layer, and the tensors that it is made of.
-    ///
-    /// # Errors
-    /// If it does not run forwards: there is no layer for that.
-    pub fn layer(&self) -> Result<(Gru, Vec<Origin>), ImportError> {
-        // The one place where directions are refused: the weights of all of them are at hand by `direction`.
-        match self.directions[..] {
-            [Direction::Forward] => Ok(self.direction(0)),
-            [Direction::Reverse] => Err(ImportError::unsupported(
-                format!("{} (GRU): direction = reverse", self.name),
-                "feed the series from its end, or train it forwards",
-            )),
-            _ => Err(ImportError::unsupported(
-                format!("{} (GRU): direction = bidirectional", self.name),
-                "train it forwards: with as many parameters that is mostly as good, and it can answer at every step",
-            )),
-        }
-    }
-
-    /// One of its directions.
-    fn direction(&self, at: usize) -> (Gru, Vec<Origin>) {
+    /// The layer of one of its directions, and the tensors that it is made of.
+    pub fn direction(&self, at: usize) -> (Gru, Vec<Origin>) {
         let (inputs, hidden, three) = (self.inputs, self.hidden, 3 * self.hidden);
         let part = |array: &Array, size: usize| array.reals()[at * size..][..size].to_vec();
         let bias = self.bias.as_ref().map_or_else(|| vec![0.0; 2 * three], |bias| part(bias, 2 * three));

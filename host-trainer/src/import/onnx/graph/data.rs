@@ -4,17 +4,36 @@ use std::rc::Rc;
 
 use grulet::spec::Pooling;
 
+use super::directions::runs_through;
 use super::{Data, Inputs, Link, Made, Reader, Value, advice};
 use crate::import::ImportError;
 use crate::import::chain::{Activation, Op, Origin};
 use crate::import::onnx::axes::{Axis, Dim, Group, Id, regroup};
 use crate::import::onnx::call::{Call, Cut};
-use crate::import::onnx::constant::cuts;
+use crate::import::onnx::constant::{cuts, lengths};
 use crate::import::onnx::proto::kind;
 use crate::import::onnx::tensor::Array;
 
 /// What to do in place of other parts of a series.
 const LAST: &str = "take the last step (index -1), all steps, or their mean or maximum";
+
+/// Operators that arrange data or take parts, for which directions need not be merged.
+const ARRANGE: [&str; 14] = [
+    "Identity",
+    "Dropout",
+    "Cast",
+    "Shape",
+    "Transpose",
+    "Squeeze",
+    "Unsqueeze",
+    "Reshape",
+    "Flatten",
+    "Expand",
+    "Slice",
+    "Split",
+    "Gather",
+    "GatherElements",
+];
 
 impl<'a> Reader<'a> {
     /// Whether a dimension is that of the channels.
@@ -73,6 +92,7 @@ impl<'a> Reader<'a> {
         data: Data,
         first: bool,
     ) -> Result<Vec<Value>, ImportError> {
+        let data = if ARRANGE.contains(&call.op()) { data } else { self.settle(data)? };
         let rank = data.dims.len();
         let arranged = |dims: Vec<Group>| Ok(vec![Value::Data(Data { dims, ..data.clone() })]);
         let op = call.op();
@@ -90,7 +110,7 @@ impl<'a> Reader<'a> {
             }
             "Cast" => match call.int("to", 0) as i32 {
                 kind::F32 | kind::F64 | kind::F16 | kind::BF16 => arranged(data.dims.clone()),
-                kind::I32 | kind::I64 if data.link.is_none() => arranged(data.dims.clone()),
+                kind::I32 | kind::I64 if data.is_input() => arranged(data.dims.clone()),
                 other => Err(call.refuse(&format!("to the element type {other}"), "keep the data in float32")),
             },
             "Shape" => {
@@ -159,6 +179,12 @@ impl<'a> Reader<'a> {
             "Gather" => {
                 let axis = call.axis(call.int("axis", 0), rank)?;
                 let place = inputs.constant(1).ok_or_else(|| call.refuse("places that are no constant", LAST))?;
+                if runs_through(&data.dims[axis]) && place.shape.len() == 1 {
+                    let Dim::Known(size) = Dim::of(&data.dims[axis]) else { return Err(call.damaged("no directions")) };
+                    let places = place.ints().unwrap_or(&[]).iter().map(|&at| call.axis(at, size as usize));
+                    let places = places.collect::<Result<Vec<_>, _>>()?;
+                    return Ok(vec![Value::Data(data.take(call, axis, &places)?)]);
+                }
                 let &[at] = place.ints().unwrap_or(&[]) else {
                     return Err(call.refuse("several places", LAST));
                 };
@@ -166,6 +192,19 @@ impl<'a> Reader<'a> {
                 let mut dims = found.dims.clone();
                 dims.splice(axis..=axis, vec![Group::new(); place.shape.len()]);
                 Ok(vec![Value::Data(Data { dims, ..found })])
+            }
+            "Split" => {
+                let axis = call.axis(call.int("axis", 0), rank)?;
+                let (Dim::Known(size), true) = (Dim::of(&data.dims[axis]), runs_through(&data.dims[axis])) else {
+                    return Err(call.refuse("the data are cut apart, and not into a GRU's directions", LAST));
+                };
+                let mut start = 0;
+                let mut part = |length: usize| {
+                    start += length;
+                    let places: Vec<usize> = (start - length..start).collect();
+                    Ok(Value::Data(data.clone().take(call, axis, &places)?))
+                };
+                lengths(call, inputs.ints(1), size as usize)?.into_iter().map(&mut part).collect()
             }
             "GatherElements" => {
                 let axis = call.axis(call.int("axis", 0), rank)?;
@@ -262,13 +301,21 @@ impl<'a> Reader<'a> {
         }
     }
 
-    /// The place `at` of `axis`, which becomes 1 long: the last step, or the only one.
+    /// The place `at` of `axis`, which becomes 1 long: a direction, the last step, or the only one.
     fn one(&mut self, call: Call<'a>, data: Data, axis: usize, at: i64) -> Result<Data, ImportError> {
         let group = &data.dims[axis];
         if group.is_empty() && (at == 0 || at == -1) {
             return Ok(data);
         }
+        if runs_through(group) {
+            let size = group.iter().fold(1, |product, axis| axis.size.unwrap_or(1).saturating_mul(product));
+            let place = call.axis(at, size)?;
+            return data.take(call, axis, &[place]);
+        }
         let last = |axis: &Axis| at == -1 || axis.size.is_some_and(|size| at == size as i64 - 1);
+        if self.is_time(group) && !data.ways.is_empty() && (at == 0 || group.iter().all(last)) {
+            return Ok(data.step(axis, at != 0));
+        }
         if !(self.is_time(group) && group.iter().all(last)) {
             return Err(call.refuse("a part of the data that is not the last step", LAST));
         }
@@ -301,13 +348,18 @@ impl<'a> Reader<'a> {
             if everything && (cut.start == 0 || size.is_some_and(|size| cut.start.saturating_add(size as i64) <= 0)) {
                 continue;
             }
+            if let (true, Some(size)) = (runs_through(group), size) {
+                data = data.take(call, cut.axis, &cut.places(size))?;
+                continue;
+            }
             if cut.step < 0 && self.is_time(group) {
                 return Err(call.refuse("a series is turned round", "feed it from its end, or train it forwards"));
             }
-            if !last {
+            let first = cut.step > 0 && cut.start == 0 && cut.end == 1;
+            if !(last || first) {
                 return Err(call.refuse("a part of the data that is not the last step", LAST));
             }
-            data = self.one(call, data, cut.axis, -1)?;
+            data = self.one(call, data, cut.axis, if last { -1 } else { 0 })?;
         }
         Ok(vec![Value::Data(data)])
     }
@@ -319,7 +371,7 @@ impl<'a> Reader<'a> {
         let (&[vocabulary, outputs], 0) = (&table.shape[..], call.int("axis", 0)) else {
             return Err(call.refuse("a table that is no matrix", "use one vector for each token"));
         };
-        if data.link.is_some() || vocabulary == 0 || outputs == 0 {
+        if !data.is_input() || vocabulary == 0 || outputs == 0 {
             return Err(call.refuse("tokens that are computed, or no vectors", "let the input be tokens"));
         }
         self.roles.channels.insert(data.root, (None, 1));

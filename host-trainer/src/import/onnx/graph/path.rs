@@ -1,8 +1,10 @@
 //! The way from the graph's input to its output, as a chain.
 
+use super::directions::{Merged, Taken};
 use super::{Link, MAX_STEPS, Made, Notes, Reader, Value};
 use crate::import::ImportError;
-use crate::import::chain::{Activation, Chain, Dense, Op, Step, transpose};
+use crate::import::chain::{Activation, Chain, Dense, Op, Step, answer_once, both_directions, part_of, transpose};
+use crate::import::onnx::gru::Direction;
 use crate::import::onnx::tensor::Budget;
 
 impl Reader<'_> {
@@ -35,6 +37,7 @@ impl Reader<'_> {
                 "export it with the one that the chip is to give",
             ));
         };
+        let data = self.settle(data.clone())?;
         let mut path = Vec::new();
         let mut at = data.link;
         while let Some(link) = at {
@@ -56,14 +59,25 @@ impl Reader<'_> {
                 "export it again with a real GRU operator, or import the .keras or .pt file",
             ));
         }
-        let grus = || path.iter().map(|&link| &self.links[link]).filter(|link| matches!(link.made, Made::Gru(_)));
+        let grus = || {
+            path.iter().map(|&link| &self.links[link]).filter_map(|link| match &link.made {
+                Made::Gru(gru) => Some((&link.name, gru)),
+                _ => None,
+            })
+        };
         let single = self.roles.time.is_none();
-        let continued = grus().any(|link| link.continued);
+        let continued = grus().any(|(_, gru)| gru.continued());
         // Such a graph forgets one state at every step and keeps another.
-        if let Some(link) = grus().find(|link| single && continued && !link.continued) {
+        if let Some((name, _)) = grus().find(|(_, gru)| single && continued && !gru.continued()) {
             return Err(ImportError::unsupported(
-                format!("{}: a single step from a state of zeros beside another GRU's that is given", link.name),
+                format!("{name}: a single step from a state of zeros beside another GRU's that is given"),
                 "give all of them an initial_h",
+            ));
+        }
+        if let Some((name, _)) = grus().find(|(_, gru)| continued && gru.reads_from_the_end()) {
+            return Err(ImportError::unsupported(
+                format!("{name}: a GRU that reads a series from its end beside one whose state is given"),
+                "let all of them start from zeros: each series is read as a whole",
             ));
         }
         let budget = Budget::default();
@@ -78,8 +92,7 @@ impl Reader<'_> {
         if single && !continued {
             // Each series is one step from a state of zeros: a window of its own.
             chain.window = 1;
-            let name = "the only step".to_owned();
-            chain.steps.push(Step { name, op: Op::LastStep, tensors: Vec::new() });
+            answer_once(&mut chain.steps);
         }
         let width = self.roles.channels.get(&data.root).map(|&(_, width)| width);
         chain.inputs = chain.first_inputs().or(width).ok_or_else(none)?;
@@ -92,11 +105,7 @@ fn append(steps: &mut Vec<Step>, link: &Link, budget: &Budget) -> Result<(), Imp
     let step = |op, tensors| Step { name: link.name.clone(), op, tensors };
     match &link.made {
         Made::Op(op) => steps.push(step(op.clone(), link.origins.clone())),
-        Made::Gru(node) => {
-            budget.take(&[3, node.hidden, node.inputs.saturating_add(node.hidden)])?;
-            let (gru, origins) = node.layer()?;
-            steps.push(step(Op::Gru(gru), origins));
-        }
+        Made::Gru(gru) => steps.extend(layers(&link.name, gru, budget)?),
         Made::MatMul { kernel, transposed, factor } => {
             budget.take(&kernel.shape)?;
             let mut data = kernel.reals();
@@ -129,6 +138,33 @@ fn append(steps: &mut Vec<Step>, link: &Link, budget: &Budget) -> Result<(), Imp
         },
     }
     Ok(())
+}
+
+/// What a GRU becomes, of one direction or of both.
+fn layers(name: &str, merged: &Merged, budget: &Budget) -> Result<Vec<Step>, ImportError> {
+    let mut found = Vec::new();
+    for way in &merged.ways {
+        let node = &way.run.node;
+        budget.take(&[3, node.hidden, node.inputs.saturating_add(node.hidden)])?;
+        let (gru, tensors) = node.direction(way.at);
+        found.push((Step { name: name.to_owned(), op: Op::Gru(gru), tensors }, way.direction()));
+    }
+    let last = merged.ways.iter().any(|way| way.taken == Taken::End);
+    let mut found = found.into_iter();
+    let steps = match (found.next(), found.next()) {
+        (Some((forward, _)), Some((backward, _))) => {
+            both_directions(forward, backward, merged.merge, last).into_iter().collect()
+        }
+        (Some((Step { op: Op::Gru(gru), mut tensors, .. }, Direction::Reverse)), None) => {
+            tensors.iter_mut().for_each(|origin| origin.part = part_of(origin.part, true));
+            vec![Step { name: name.to_owned(), op: Op::backwards(gru, last), tensors }]
+        }
+        (forward, _) => {
+            let ends = Step { name: name.to_owned(), op: Op::LastStep, tensors: Vec::new() };
+            forward.map(|(step, _)| step).into_iter().chain(last.then_some(ends)).collect()
+        }
+    };
+    Ok(steps)
 }
 
 fn none() -> ImportError {

@@ -4,19 +4,19 @@ use std::rc::Rc;
 
 use grulet::spec::Reset;
 
-use super::{Data, Made, Notes, Reader, Value};
+use super::directions::{self, Run, Taken, Way};
+use super::{Data, Notes, Reader, Value};
 use crate::import::ImportError;
-use crate::import::chain::Op;
 use crate::import::onnx::axes::{Axis, Group, Id};
 use crate::import::onnx::call::Call;
-use crate::import::onnx::gru;
+use crate::import::onnx::gru::{self, Direction};
 
 impl<'a> Reader<'a> {
     pub(super) fn gru(&mut self, call: Call<'a>) -> Result<Vec<Value>, ImportError> {
         let input = |at: usize| call.node.input.get(at).map(|name| &**name).filter(|name| !name.is_empty());
         let required = |at: usize| input(at).ok_or_else(|| call.damaged("it has no X, W or R"));
         let data = match self.value(required(0)?)? {
-            Value::Data(data) => data,
+            Value::Data(data) => self.settle(data)?,
             Value::Refused(reason) => return Ok(vec![Value::Refused(reason); 2]),
             _ => return Err(call.refuse("an X that is not the data", "let it follow an input or a layer")),
         };
@@ -53,26 +53,28 @@ impl<'a> Reader<'a> {
         let (time, batch) = if gru.batch_first { (1, 0) } else { (0, 1) };
         self.channels(call, &data, 2, gru.inputs)?;
         self.steps(call, &data.dims[time], &data.dims[batch])?;
+        if continued && gru.directions.contains(&Direction::Reverse) {
+            return Err(call.refuse(
+                "a direction that reads from the end, from a state that is given",
+                "let it start from zeros: each series is read as a whole",
+            ));
+        }
         let (hidden, channel) = Self::outputs_of(gru.hidden);
         let (steps, series) = (data.dims[time].clone(), data.dims[batch].clone());
-        // Y is (T, D, B, H) or (B, T, D, H), Y_h is (D, B, H) or (B, D, H); D is 1.
+        // Y is (T, D, B, H) or (B, T, D, H), Y_h is (D, B, H) or (B, D, H).
         let of = |first: &Group, second: &Group, third: &Group| {
             vec![first.clone(), second.clone(), third.clone(), hidden.clone()]
         };
-        let none = Group::new();
-        let all = if gru.batch_first { of(&series, &steps, &none) } else { of(&steps, &none, &series) };
-        let state = if gru.batch_first { [series, none] } else { [none, series] };
+        let directions = directions::axis(gru.directions.len());
+        let all = if gru.batch_first { of(&series, &steps, &directions) } else { of(&steps, &directions, &series) };
+        let state = if gru.batch_first { [series, directions] } else { [directions, series] };
         let state = [&state[..], std::slice::from_ref(&hidden)].concat();
 
-        let width = gru.hidden;
-        let mut found = self.push(&data, call, Made::Gru(Rc::new(gru)), Vec::new());
-        if let Some(link) = self.links.last_mut() {
-            (link.notes, link.continued) = (notes, continued);
-        }
-        (found.channel, found.width) = (channel, Some(width));
-        let y = Data { dims: all, ..found.clone() };
-        let last = self.push(&found, call, Made::Op(Op::LastStep), Vec::new());
-        let y_h = Data { dims: state, state: true, ..last };
+        let (width, count) = (Some(gru.hidden), gru.directions.len());
+        let run = Rc::new(Run { node: gru, before: data.clone(), notes, continued });
+        let ways = |taken: Taken| (0..count).map(|at| Way { run: Rc::clone(&run), at, taken }).collect::<Vec<_>>();
+        let y = Data { dims: all, channel, width, ways: ways(Taken::All), state: false, ..data.clone() };
+        let y_h = Data { dims: state, channel, width, ways: ways(Taken::End), state: true, ..data };
         Ok(vec![Value::Data(y), Value::Data(y_h)])
     }
 
@@ -162,7 +164,7 @@ impl<'a> Reader<'a> {
             return Ok(true);
         }
         Err(match value {
-            Value::Data(Data { link: Some(_), .. }) => call.refuse(
+            Value::Data(data) if !data.is_input() => call.refuse(
                 "it starts from a state that is computed",
                 "an encoder-decoder is imported from its .keras file; a stream's state can be set by hand",
             ),
