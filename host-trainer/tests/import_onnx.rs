@@ -5,11 +5,12 @@ mod common;
 use std::path::{Path, PathBuf};
 
 use common::tolerances::RUNTIME;
-use grulet::spec::{Activation, Candidate, Gate, LayerSpec, Output, Pooling, Reset};
+use grulet::spec::{Activation, Candidate, Gate, LayerSpec, Merge, Output, Pooling, Reset};
 use grulet_trainer::checkpoint::Checkpoint;
 use grulet_trainer::export::{export, with_contents};
 use grulet_trainer::import::check::{self, Given};
 use grulet_trainer::import::{Imported, Options, import, import_bytes};
+use grulet_trainer::interop::model::load;
 use grulet_trainer::interop::onnx;
 
 /// Each file, and the arrays that its source gave.
@@ -158,6 +159,18 @@ fn every_variant_of_a_layer_is_written_and_read() {
         let layers = [plain(2, 3), LayerSpec::Pool { inputs: 3, over }, dense(3, 2, Sigmoid)];
         checkpoints.push(checkpoint(&layers, Output::LastStep));
     }
+    for merge in [Merge::Concat, Merge::Sum, Merge::Mul, Merge::Ave] {
+        for (gate, candidate) in [(Gate::Sigmoid, Candidate::Tanh), (Gate::HardSigmoid, Candidate::Linear)] {
+            let both = |inputs, reset| LayerSpec::Bidirectional { inputs, hidden: 3, reset, gate, candidate, merge };
+            let first = both(2, Reset::Before);
+            let outputs = first.outputs() as u16;
+            let layers = [first, both(outputs, Reset::After), dense(outputs, 2, Tanh)];
+            checkpoints.push(checkpoint(&layers, Output::EveryStep));
+            checkpoints.push(checkpoint(&layers, Output::LastStep));
+            let pool = LayerSpec::Pool { inputs: outputs, over: Pooling::Mean };
+            checkpoints.push(checkpoint(&[first, pool, dense(outputs, 2, Tanh)], Output::LastStep));
+        }
+    }
     let table = LayerSpec::Embedding { vocabulary: 5, outputs: 4 };
     checkpoints.push(checkpoint(&[table, plain(4, 1), plain(1, 2)], Output::EveryStep));
     let mut scaled = checkpoint(&[plain(2, 3), dense(3, 2, Tanh)], Output::LastStep);
@@ -173,6 +186,10 @@ fn every_variant_of_a_layer_is_written_and_read() {
         assert_eq!((&a.mean, &a.std), (&b.mean, &b.std));
         assert_eq!((&a.target_mean, &a.target_std), (&b.target_mean, &b.target_std));
         let blob = export(&found.checkpoint).unwrap();
+        let (folder, name) = (tempfile::tempdir().unwrap(), "model.gru");
+        std::fs::write(folder.path().join(name), blob.as_ref()).unwrap();
+        let again = export(&load(&folder.path().join(name)).unwrap()).unwrap();
+        assert!(again.as_ref() == blob.as_ref(), "{:?}", a.layers);
         assert_eq!(check::against_graph(&found, &blob, 1e-5).unwrap().first, None, "{:?}", a.layers);
     }
 }

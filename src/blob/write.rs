@@ -30,7 +30,7 @@ pub struct LayerWeights<'a> {
 
 impl<'a> LayerWeights<'a> {
     /// Each GRU of a bidirectional layer with its weights; any other layer as it is.
-    pub(super) fn parts(&self, spec: &LayerSpec) -> impl Iterator<Item = (LayerSpec, LayerWeights<'a>)> + use<'a> {
+    pub fn parts(&self, spec: &LayerSpec) -> impl Iterator<Item = (LayerSpec, LayerWeights<'a>)> + use<'a> {
         let (all, spec, directions) = match spec.direction() {
             Some(gru) => (*self, gru, 2),
             None => (*self, *spec, 1),

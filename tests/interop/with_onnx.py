@@ -260,8 +260,7 @@ def main():
             y = run(path, x)
             series = x[:, :, None].astype(np.float32) if x.ndim == 2 else x
             imported(path, series, y)
-            if not name.startswith(("both_", "reverse_", "two_")):
-                exported(path, x, y)
+            exported(path, x, y)
             count += 1
         for path in sorted((VECTORS / "models").glob("onnx_*.onnx")):
             net, reset = path.stem.split("_")[1:]

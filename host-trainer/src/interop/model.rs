@@ -77,12 +77,10 @@ fn of_blob(bytes: &[u8], path: impl Fn() -> String) -> Result<Checkpoint, ModelE
         return Err(ModelError::Integers { path: path() });
     }
     let weights = unpack(&blob).map_err(refused)?;
-    let params: Vec<f32> = weights
-        .iter()
-        .flat_map(|layer| [&layer.kernel[..], &layer.recurrent, &layer.bias])
-        .flatten()
-        .copied()
-        .collect();
+    // Of a bidirectional layer, all of one direction comes first.
+    let layers = header.layers.iter().zip(&weights);
+    let parts = layers.flat_map(|(spec, weights)| weights.borrow().parts(spec));
+    let params: Vec<f32> = parts.flat_map(|(_, part)| [part.kernel, part.recurrent, part.bias].concat()).collect();
     let names = |names: Names<'_>| names.iter().map(str::to_owned).collect::<Vec<_>>();
     // Values that change nothing are none.
     let unless = |values: &[f32], neutral: f32| match values.iter().all(|&value| value == neutral) {

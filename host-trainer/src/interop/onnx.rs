@@ -1,4 +1,4 @@
-//! ONNX, opset 17: a `GRU` for each GRU, `MatMul`, `Add` and an activation for each dense layer, `Gather` for an embedding,
+//! ONNX, opset 17: a `GRU` for each GRU and each bidirectional layer, `MatMul`, `Add` and an activation for each dense layer, `Gather` for an embedding,
 //! `ReduceMean` or `ReduceMax` for a pool. Input `x (batch, time, I)`, or `x (batch, time)` of tokens; output `out (batch,
 //! time, O)`, or `(batch, O)` at the last step. Scales between real units and the network's are part of the graph.
 
@@ -6,7 +6,7 @@ use std::mem;
 use std::path::Path;
 
 use grulet::blob::{Contents, LayerWeights};
-use grulet::spec::{Activation, Candidate, Gate, LayerSpec, Output, Pooling, Reset};
+use grulet::spec::{Activation, Candidate, Gate, LayerSpec, Merge, Output, Pooling, Reset};
 use prost::Message;
 use prost::bytes::Bytes;
 
@@ -64,7 +64,7 @@ pub fn write(contents: &Contents<'_>) -> Result<Vec<u8>, OnnxError> {
         Output::LastStep => true,
         Output::Sequence(_) => return unsupported("an encoder-decoder", "export it as .gru"),
     };
-    let is_gru = |layer: &LayerSpec| matches!(layer, LayerSpec::Gru { .. });
+    let is_gru = |layer: &LayerSpec| matches!(layer, LayerSpec::Gru { .. } | LayerSpec::Bidirectional { .. });
     let last_gru = layers.iter().rposition(is_gru);
     let pool = layers.iter().position(|layer| matches!(layer, LayerSpec::Pool { .. }));
     if pool.is_some_and(|pool| !last || last_gru > Some(pool)) {
@@ -90,9 +90,9 @@ pub fn write(contents: &Contents<'_>) -> Result<Vec<u8>, OnnxError> {
     for (index, (layer, weights)) in layers.iter().zip(contents.layers).enumerate() {
         let named = |part: &str| format!("layer{index}.{part}");
         match *layer {
-            LayerSpec::Gru { hidden, .. } => {
+            LayerSpec::Gru { .. } | LayerSpec::Bidirectional { .. } => {
                 let ends = last && pool.is_none() && last_gru == Some(index);
-                graph.gru(layer, weights, usize::from(hidden), &named, ends)?;
+                graph.gru(layer, weights, &named, ends);
             }
             LayerSpec::Dense { inputs, outputs, activation } => {
                 let (i, o) = (usize::from(inputs), usize::from(outputs));
@@ -127,7 +127,7 @@ pub fn write(contents: &Contents<'_>) -> Result<Vec<u8>, OnnxError> {
     }
     match (last, pool.is_some() || last_gru.is_some()) {
         (true, false) => {
-            let place = graph.whole("last", &[], -1);
+            let place = graph.whole("last", &[], &[-1]);
             graph.node("Gather", vec![int("axis", 0)], &[place]);
         }
         (true, true) => {}
@@ -180,9 +180,9 @@ impl Builder {
         self.tensor(name, shape, kind::F32, raw)
     }
 
-    /// The same of one whole number.
-    fn whole(&mut self, name: &str, shape: &[usize], value: i64) -> String {
-        self.tensor(name, shape, kind::I64, value.to_le_bytes().to_vec())
+    /// The same of whole numbers.
+    fn whole(&mut self, name: &str, shape: &[usize], values: &[i64]) -> String {
+        self.tensor(name, shape, kind::I64, values.iter().flat_map(|value| value.to_le_bytes()).collect())
     }
 
     fn tensor(&mut self, name: &str, shape: &[usize], data_type: i32, raw: Vec<u8>) -> String {
@@ -207,62 +207,96 @@ impl Builder {
         self.node(op, Vec::new(), &[constant]);
     }
 
-    /// A GRU; if the data `end` with it, its last state alone.
-    fn gru(
-        &mut self,
-        layer: &LayerSpec,
-        weights: &LayerWeights<'_>,
-        hidden: usize,
-        named: &dyn Fn(&str) -> String,
-        ends: bool,
-    ) -> Result<(), OnnxError> {
-        let LayerSpec::Gru { inputs, reset, gate, candidate, .. } = *layer else { return Ok(()) };
-        let (inputs, three) = (usize::from(inputs), 3 * hidden);
-        let w = self.constant(&named("W"), &[1, three, inputs], transpose(weights.kernel, three));
-        let r = self.constant(&named("R"), &[1, three, hidden], transpose(weights.recurrent, three));
-        let mut bias = weights.bias.to_vec();
-        bias.resize(2 * three, 0.0);
-        let b = self.constant(&named("B"), &[1, 2 * three], bias);
+    /// A GRU, or both of a bidirectional layer; if the data `end` with it, its last states alone.
+    fn gru(&mut self, layer: &LayerSpec, weights: &LayerWeights<'_>, named: &dyn Fn(&str) -> String, ends: bool) {
+        let (mut w, mut r, mut b) = (Vec::new(), Vec::new(), Vec::new());
+        let mut parts = weights.parts(layer).peekable();
+        let Some((LayerSpec::Gru { inputs, hidden, reset, gate, candidate }, _)) = parts.peek().cloned() else {
+            return;
+        };
+        let (inputs, hidden) = (usize::from(inputs), usize::from(hidden));
+        let three = 3 * hidden;
+        let mut directions = 0;
+        for (_, weights) in parts {
+            directions += 1;
+            w.extend(transpose(weights.kernel, three));
+            r.extend(transpose(weights.recurrent, three));
+            b.extend_from_slice(weights.bias);
+            b.resize(directions * 2 * three, 0.0);
+        }
+        let w = self.constant(&named("W"), &[directions, three, inputs], w);
+        let r = self.constant(&named("R"), &[directions, three, hidden], r);
+        let b = self.constant(&named("B"), &[directions, 2 * three], b);
         let mut attributes =
             vec![int("hidden_size", hidden as i64), int("linear_before_reset", i64::from(reset == Reset::After))];
-        let (mut alpha, mut beta) = (Vec::new(), Vec::new());
-        let gate = match gate {
-            Gate::Sigmoid => "Sigmoid",
-            Gate::HardSigmoid => {
-                alpha.push(0.2);
-                beta.push(0.5);
-                "HardSigmoid"
-            }
-        };
-        let candidate = match candidate {
-            Candidate::Tanh => "Tanh",
-            Candidate::Relu => "Relu",
-            Candidate::Linear => {
-                alpha.push(1.0);
-                beta.push(0.0);
-                "Affine"
-            }
-        };
-        if (gate, candidate) != ("Sigmoid", "Tanh") {
-            let strings = [gate, candidate].map(|name| Bytes::from_static(name.as_bytes())).to_vec();
-            let name = "activations".to_owned();
-            attributes.push(Attribute { name, r#type: attribute::STRINGS, strings, ..Attribute::default() });
-            for (name, floats) in [("activation_alpha", alpha), ("activation_beta", beta)] {
-                let (name, kind) = (name.to_owned(), attribute::FLOATS);
-                if !floats.is_empty() {
-                    attributes.push(Attribute { name, r#type: kind, floats, ..Attribute::default() });
-                }
-            }
+        if directions == 2 {
+            let (name, s) = ("direction".to_owned(), Bytes::from_static(b"bidirectional"));
+            attributes.push(Attribute { name, r#type: attribute::STRING, s, ..Attribute::default() });
         }
+        attributes.extend(activations(gate, candidate, directions));
         self.node("GRU", attributes, &[w, r, b]);
-        // Y is (T, 1, B, H), Y_h (1, B, H).
+        // Y is (T, D, B, H), Y_h (D, B, H).
         if ends && let Some(node) = self.graph.node.last_mut() {
             node.output.insert(0, String::new());
         }
-        let axes = self.whole(&named("direction"), &[1], i64::from(!ends));
-        self.node("Squeeze", Vec::new(), &[axes]);
-        Ok(())
+        let axis = i64::from(!ends);
+        let reduce = |graph: &mut Self, op: &str| graph.node(op, vec![ints("axes", &[axis]), int("keepdims", 0)], &[]);
+        match layer {
+            LayerSpec::Bidirectional { merge: Merge::Concat, .. } => {
+                let (order, shape): (&[i64], &[i64]) =
+                    if ends { (&[1, 0, 2], &[0, -1]) } else { (&[0, 2, 1, 3], &[0, 0, -1]) };
+                self.node("Transpose", vec![ints("perm", order)], &[]);
+                let shape = self.whole(&named("merged"), &[shape.len()], shape);
+                self.node("Reshape", Vec::new(), &[shape]);
+            }
+            LayerSpec::Bidirectional { merge: Merge::Sum, .. } => {
+                let axes = self.whole(&named("directions"), &[1], &[axis]);
+                self.node("ReduceSum", vec![int("keepdims", 0)], &[axes]);
+            }
+            LayerSpec::Bidirectional { merge: Merge::Mul, .. } => reduce(self, "ReduceProd"),
+            LayerSpec::Bidirectional { merge: Merge::Ave, .. } => reduce(self, "ReduceMean"),
+            _ => {
+                let axes = self.whole(&named("direction"), &[1], &[axis]);
+                self.node("Squeeze", Vec::new(), &[axes]);
+            }
+        }
     }
+}
+
+/// What a `GRU` says of its activations, where they are not the usual ones: the same for each direction.
+fn activations(gate: Gate, candidate: Candidate, directions: usize) -> Vec<Attribute> {
+    if (gate, candidate) == (Gate::Sigmoid, Candidate::Tanh) {
+        return Vec::new();
+    }
+    let (mut alpha, mut beta) = (Vec::new(), Vec::new());
+    let gate = match gate {
+        Gate::Sigmoid => "Sigmoid",
+        Gate::HardSigmoid => {
+            alpha.push(0.2);
+            beta.push(0.5);
+            "HardSigmoid"
+        }
+    };
+    let candidate = match candidate {
+        Candidate::Tanh => "Tanh",
+        Candidate::Relu => "Relu",
+        Candidate::Linear => {
+            alpha.push(1.0);
+            beta.push(0.0);
+            "Affine"
+        }
+    };
+    let names = [gate, candidate].map(str::as_bytes).repeat(directions);
+    let strings = names.into_iter().map(Bytes::from_static).collect();
+    let name = "activations".to_owned();
+    let mut attributes = vec![Attribute { name, r#type: attribute::STRINGS, strings, ..Attribute::default() }];
+    for (name, floats) in [("activation_alpha", alpha), ("activation_beta", beta)] {
+        let (name, floats) = (name.to_owned(), floats.repeat(directions));
+        if !floats.is_empty() {
+            attributes.push(Attribute { name, r#type: attribute::FLOATS, floats, ..Attribute::default() });
+        }
+    }
+    attributes
 }
 
 fn int(name: &str, i: i64) -> Attribute {
