@@ -40,6 +40,8 @@ fn main() {
         println!("cargo:rerun-if-env-changed={name}");
         env::var(name).unwrap_or_else(|_| default.to_owned())
     };
+    // Of `pipe`.
+    println!("cargo:rustc-env=GRULET_CAPACITY={}", setting("GRULET_CAPACITY", "512"));
     let net = setting("GRULET_NET", "(Gru<2, 16>, Dense<16, 2>)");
     let (inputs, repeats) = (setting("GRULET_INPUTS", "1000"), setting("GRULET_REPEATS", "8"));
     let text = format!(

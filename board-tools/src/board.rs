@@ -131,6 +131,12 @@ impl Board {
         (length("FLASH"), length("RAM"))
     }
 
+    /// Bytes of stack that programs look at, as its `board.rs` says.
+    pub fn paint(&self) -> u64 {
+        let number = self.file("board.rs").split_once("PAINT: usize = ").and_then(|(_, rest)| rest.split(';').next());
+        number.and_then(|number| number.replace('_', "").parse().ok()).unwrap_or(0)
+    }
+
     /// Whether it is a RISC-V core; the others are Cortex-M.
     pub fn is_riscv(&self) -> bool {
         self.target.starts_with("riscv")
@@ -164,6 +170,8 @@ mod tests {
             assert!(source.contains(&format!("TICKS_PER_1000: u64 = {ticks};")), "{}: another clock", board.name);
             let (flash, ram) = board.memory();
             assert!(flash >= 64 << 10 && ram >= 8 << 10, "{}: {flash} bytes of flash, {ram} of RAM", board.name);
+            let paint = board.paint();
+            assert!(paint >= 4096 && 2 * paint <= ram, "{}: {paint} bytes of {ram} are painted", board.name);
         }
         assert_eq!(Board::emulated().expect("sound").len() + Board::real().expect("sound").len(), boards.len());
     }

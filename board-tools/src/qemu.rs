@@ -49,23 +49,36 @@ pub fn arguments(board: &Board) -> Option<Vec<String>> {
     Some(arguments)
 }
 
+/// The command that runs a program on an emulated board.
+///
+/// # Errors
+/// If the board is not emulated.
+pub fn command(board: &Board, program: &Path) -> Result<Command> {
+    let Some(arguments) = arguments(board) else {
+        bail!("{} is on the desk, QEMU has none like it; choose one of its machines", board.name);
+    };
+    let mut command = sh::command(&arguments[0]);
+    command.args(&arguments[1..]).arg(program);
+    Ok(command)
+}
+
 /// Runs a program on an emulated board and returns what it printed.
 ///
 /// # Errors
 /// If the board is not emulated, the program fails, or it does not end.
 pub fn run(board: &Board, program: &Path) -> Result<String> {
-    let Some(arguments) = arguments(board) else {
-        bail!("{} is on the desk, QEMU has none like it; choose one of its machines", board.name);
-    };
+    run_with(board, program, Stdio::null())
+}
+
+/// The same with an input that the program may read.
+///
+/// # Errors
+/// As there.
+pub fn run_with(board: &Board, program: &Path, input: Stdio) -> Result<String> {
     let machine = board.qemu.as_deref().unwrap_or_default();
     let mut printed = tempfile::tempfile()?;
-    let mut command = sh::command(&arguments[0]);
-    command
-        .args(&arguments[1..])
-        .arg(program)
-        .stdin(Stdio::null())
-        .stdout(printed.try_clone()?)
-        .stderr(printed.try_clone()?);
+    let mut command = command(board, program)?;
+    command.stdin(input).stdout(printed.try_clone()?).stderr(printed.try_clone()?);
     let mut child = command.spawn().with_context(|| format!("cannot start {}", emulator(board).0))?;
     let status = child.wait_timeout(PATIENCE)?;
     if status.is_none() {

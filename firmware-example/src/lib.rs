@@ -8,6 +8,7 @@
 pub mod defmt;
 #[cfg(feature = "dwt")]
 pub mod dwt;
+pub mod lines;
 #[cfg(target_arch = "riscv32")]
 pub mod minstret;
 #[cfg(feature = "microbit-v1")]

@@ -62,7 +62,11 @@ impl Firmware for Board {
 
     fn run(&self, binary: &str, build: &Build) -> Result<String> {
         let program = self.build(binary, build)?;
-        qemu::run(self, &program)
+        // What a binary reads lies beside it.
+        match fs::File::open(source(binary)?.with_extension("in")) {
+            Ok(input) => qemu::run_with(self, &program, input.into()),
+            Err(_) => qemu::run(self, &program),
+        }
     }
 }
 

@@ -1,7 +1,7 @@
 //! The project's own commands.
 //!
 //! `sh` runs programs; `arm` finds a way to build for the chip, `qemu` an emulator to run it in; `firmware` builds and runs
-//! the binaries of `firmware-example/` for its `boards`. Over these: `flash`, `cores`, `demo`, `test`, `examples`, `ci`.
+//! the binaries of `firmware-example/` for its `boards`. Over these: `flash`, `pipe`, `cores`, `demo`, `test`, `examples`, `ci`.
 
 mod ci;
 mod compare;
@@ -13,6 +13,7 @@ mod flash;
 mod fuzz;
 mod icount;
 mod interop;
+mod pipe;
 mod project;
 mod sh;
 mod steps;
@@ -41,6 +42,8 @@ enum Command {
     Qemu(firmware::Qemu),
     /// Build a firmware binary for a board on the desk, flash it and show what it prints.
     Flash(flash::Flash),
+    /// Give an emulated board samples, a line of numbers each, and print the outputs of its model.
+    Pipe(pipe::Pipe),
     /// Run the same models on every emulated core and compare bits and costs with benches/cores.md.
     Cores(cores::Cores),
     /// Count the instructions of a GRU step on every core and compare with benches/icount.md.
@@ -63,6 +66,7 @@ fn main() -> ExitCode {
         Command::Test => test::run(),
         Command::Qemu(command) => command.run(),
         Command::Flash(command) => command.run(),
+        Command::Pipe(command) => command.run(),
         Command::Cores(command) => command.run(),
         Command::Icount(command) => command.run(),
         Command::Interop(command) => command.run(),

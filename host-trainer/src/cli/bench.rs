@@ -7,7 +7,7 @@ use anyhow::bail;
 use clap::Args;
 
 use super::source;
-use crate::firmware::{self, Target};
+use crate::firmware::{self, Count, Target};
 use crate::summary::thousands;
 
 /// Count what a step of a model takes on a board: instructions in QEMU, cycles on a chip; stack, flash and RAM.
@@ -42,23 +42,13 @@ impl Bench {
         }
         let mut out = String::new();
         let bytes = |bytes: u64| thousands(bytes as usize);
-        writeln!(
-            out,
-            "{} on the {} ({}), {} steps",
-            self.model.display(),
-            bench.board,
-            bench.core,
-            thousands(bench.steps)
-        )?;
-        let range = format!("{:.0} to {:.0}, mean {:.0}", bench.least, bench.most, bench.mean);
-        writeln!(out, "  {:<32} {range}", format!("{} per step", bench.unit))?;
-        writeln!(
-            out,
-            "  {:<32} {:.3} ({} of them)",
-            format!("{} per MAC", bench.unit),
-            bench.per_mac,
-            thousands(bench.macs)
-        )?;
+        writeln!(out, "{} on the {} ({})", self.model.display(), bench.board, bench.core)?;
+        for Count { of, number, least, most, mean, macs, per_mac } in &bench.counts {
+            let number = thousands(*number);
+            let range =
+                format!("{least:.0} to {most:.0}, mean {mean:.0} of {number}; {per_mac:.3} per MAC ({macs:.0})");
+            writeln!(out, "  {:<32} {range}", format!("{} per {of}", bench.unit))?;
+        }
         writeln!(out, "  {:<32} {}", "stack that steps use, bytes", bytes(bench.stack))?;
         writeln!(out, "  {:<32} {}", "state between steps, bytes", bytes(bench.state))?;
         let beyond = |all: u64, empty: u64| format!("{} ({} of it without a model)", bytes(all), bytes(empty));

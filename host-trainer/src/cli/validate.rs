@@ -12,6 +12,8 @@ use crate::firmware::{self, Difference, Statistics, Target, Validation};
 use crate::summary::thousands;
 
 /// Run a model on the host and on a target over the same data, and compare every bit.
+///
+/// The decoder of an encoder-decoder takes the labels' tokens; where there are none, those that the host writes.
 #[derive(Args)]
 pub struct Validate {
     #[command(flatten)]
@@ -71,7 +73,11 @@ impl Validate {
             count => format!("; {} more series do not fit the target's flash", thousands(count)),
         };
         let (series, steps) = (thousands(validation.series), thousands(validation.steps));
-        writeln!(out, "{series} series, {steps} steps on {}{left}\n", self.target)?;
+        let steps = match validation.decoder_steps {
+            0 => format!("{steps} steps"),
+            decoder => format!("{steps} steps of the encoder, {} of the decoder", thousands(decoder)),
+        };
+        writeln!(out, "{series} series, {steps} on {}{left}\n", self.target)?;
         writeln!(
             out,
             "{:<18} {:>8} {:>11} {:>11} {:>11} {:>11} {:>11} {:>9} {:>9}",

@@ -1,17 +1,24 @@
 //! What a step of a model takes on a board.
 
 use anyhow::{Context, Result, bail};
-use grulet::Blob;
-use grulet::spec::Output;
+use grulet::spec::{LayerSpec, Output, Storage};
+use grulet::{Blob, Header};
 use grulet_board_tools::{Board, Project};
 use object::{Object, ObjectSection, SectionKind};
 use serde::Serialize;
 
 use super::target::{build, run};
-use super::{fill, is_bidirectional, program};
+use super::{Kind, STEPS, fill, program};
+use crate::cost::state_bytes;
 
 const TEMPLATE: &str = include_str!("templates/bench.rs");
+const STREAM: &str = include_str!("templates/bench_stream.rs");
+const WINDOW: &str = include_str!("templates/bench_window.rs");
+const SEQUENCE: &str = include_str!("templates/bench_sequence.rs");
 const EMPTY: &str = include_str!("templates/empty.rs");
+
+/// Bytes of RAM that are kept for the rest of the program.
+const STACK: usize = 1 << 10;
 
 /// What was counted and measured.
 #[derive(Clone, Debug, Serialize)]
@@ -22,21 +29,11 @@ pub struct Bench {
     pub core: String,
     /// What the counts are: instructions in QEMU, cycles on a chip.
     pub unit: String,
-    /// Steps that were counted.
-    pub steps: usize,
-    /// The fewest in a step.
-    pub least: f64,
-    /// The most in a step.
-    pub most: f64,
-    /// The mean of a step.
-    pub mean: f64,
-    /// Multiply-accumulates of a step.
-    pub macs: usize,
-    /// The mean of one multiply-accumulate.
-    pub per_mac: f64,
-    /// Bytes of the stack that steps have used.
+    /// Counts of a step; of a window, and of a step of it; or of a step of an encoder, and of a decoder.
+    pub counts: Vec<Count>,
+    /// Bytes of the stack that steps have used, beside the state.
     pub stack: u64,
-    /// Bytes of state between steps.
+    /// Bytes of state between steps: of a stream, of a window with its steps, or of an encoder and a decoder together.
     pub state: u64,
     /// Bytes of flash: program, constants and model.
     pub flash: u64,
@@ -50,22 +47,61 @@ pub struct Bench {
     pub ram_empty: u64,
 }
 
-/// Builds a firmware that takes `steps` steps of the model in `blob`, and runs it on `board`.
+/// How many instructions or cycles something takes.
+#[derive(Clone, Debug, Serialize)]
+pub struct Count {
+    /// What: `step`, `window`, `encoder step` or `decoder step`.
+    pub of: String,
+    /// How many of it were counted.
+    pub number: usize,
+    /// The fewest; of a step of a window, of the mean of its steps, as the next is too.
+    pub least: f64,
+    /// The most.
+    pub most: f64,
+    /// The mean.
+    pub mean: f64,
+    /// Multiply-accumulates.
+    pub macs: f64,
+    /// The mean of one multiply-accumulate.
+    pub per_mac: f64,
+}
+
+impl Count {
+    /// A part of it, as many times as it has `parts`.
+    fn part(&self, of: &str, parts: usize) -> Self {
+        let share = parts.max(1) as f64;
+        Self {
+            of: of.to_owned(),
+            number: self.number * parts,
+            least: self.least / share,
+            most: self.most / share,
+            mean: self.mean / share,
+            macs: self.macs / share,
+            per_mac: self.per_mac,
+        }
+    }
+}
+
+/// Builds a firmware that takes `steps` steps of the model in `blob`, and runs it on `board`: of a stream; in windows, as many as
+/// have so many steps; of an encoder, and as many of its decoder.
 ///
 /// # Errors
-/// If the model is of a kind that has no steps, the firmware cannot be built, or it fails.
+/// If a window is too large for the board, the firmware cannot be built, or it fails.
 pub fn bench(blob: &[u8], board: &Board, steps: usize) -> Result<Bench> {
     let model = Blob::parse(blob)?;
     let header = model.header();
-    if matches!(header.output, Output::Sequence(_)) {
-        bail!("an encoder-decoder takes a number of steps of its own; `cargo xtask icount` counts its parts");
+    let kind = Kind::of(header);
+    let window = if header.window > 0 { header.window } else { STEPS } as usize;
+    if kind == Kind::Window {
+        check_memory(board, header, window)?;
     }
-    if is_bidirectional(header) {
-        bail!(
-            "a model of both directions has no steps of its own: `grulet new` makes a firmware that runs it over windows"
-        );
-    }
-    let body = fill(TEMPLATE, header).replace("@STEPS@", &steps.to_string());
+    let (template, number) = match kind {
+        Kind::Stream => (STREAM, steps),
+        Kind::Window => (WINDOW, steps.div_ceil(window)),
+        Kind::Sequence => (SEQUENCE, steps),
+    };
+    let body = TEMPLATE.replace("@BENCH@\n", template);
+    let body = fill(&body, header).replace("@STEPS@", &window.to_string()).replace("@COUNT@", &number.to_string());
     let main = program("Counts what steps of a model take.", &body);
     let files = [("model.gru", blob)];
     let project = Project { name: "grulet-bench", board, main: &main, stack: true, files: &files };
@@ -80,32 +116,71 @@ pub fn bench(blob: &[u8], board: &Board, steps: usize) -> Result<Bench> {
         let after = after.with_context(|| format!("the target has not said {name:?}; its output:\n{printed}"))?;
         Ok::<_, anyhow::Error>(after.1.trim().to_owned())
     };
-    let number = |name: &str| -> Result<u64> { said(name)?.parse().context("the target's output") };
-    let ticks: Vec<u64> =
-        said("ticks:")?.split_whitespace().map(str::parse).collect::<Result<_, _>>().context("the target's output")?;
-    let &[least, most, all] = &ticks[..] else { bail!("the target has said {} counts", ticks.len()) };
-    let per_1000 = number("per1000:")? as f64;
-    let counts = |ticks: u64| ticks as f64 * 1000.0 / per_1000;
-    let mean = counts(all) / steps.max(1) as f64;
-    let macs = header.macs();
+    let number_of = |name: &str| -> Result<u64> { said(name)?.parse().context("the target's output") };
+    let per_1000 = number_of("per1000:")? as f64;
+    let count = |of: &str, macs: usize| -> Result<Count> {
+        let ticks = said(&format!("ticks of {of}:"))?;
+        let ticks: Vec<u64> =
+            ticks.split_whitespace().map(str::parse).collect::<Result<_, _>>().context("the target's output")?;
+        let &[least, most, all] = &ticks[..] else { bail!("the target has said {} counts", ticks.len()) };
+        let counts = |ticks: u64| ticks as f64 * 1000.0 / per_1000;
+        let mean = counts(all) / number as f64;
+        let (least, most, macs) = (counts(least), counts(most), macs as f64);
+        Ok(Count { of: of.to_owned(), number, least, most, mean, macs, per_mac: mean / macs.max(1.0) })
+    };
+    let macs = |layers: &[LayerSpec]| layers.iter().map(LayerSpec::macs).sum();
+    let counts = match kind {
+        Kind::Stream => vec![count("step", header.macs())?],
+        Kind::Window => {
+            let count = count("window", window_macs(&header.layers, header.output, window))?;
+            let step = count.part("step", window);
+            vec![count, step]
+        }
+        Kind::Sequence => {
+            let (encoder, decoder) = header.parts();
+            vec![count("encoder step", macs(encoder))?, count("decoder step", macs(decoder))?]
+        }
+    };
     Ok(Bench {
         board: board.name.clone(),
         core: board.core.clone(),
         unit: said("unit:")?,
-        steps,
-        least: counts(least),
-        most: counts(most),
-        mean,
-        macs,
-        per_mac: mean / macs.max(1) as f64,
-        stack: number("stack:")?,
-        state: number("state:")?,
+        counts,
+        stack: number_of("stack:")?,
+        state: number_of("state:")?,
         flash,
         flash_empty,
         model: blob.len() as u64,
         ram,
         ram_empty,
     })
+}
+
+/// Whether a board has the RAM for a window and its samples, which lie on the stack above the part that is painted.
+fn check_memory(board: &Board, header: &Header<'_>, window: usize) -> Result<()> {
+    let unit = if header.storage == Storage::Int8 { 2 } else { 4 };
+    // What a function returns may be there twice.
+    let needed = 2 * state_bytes(header, unit) + 4 * window * header.inputs() + STACK;
+    let (needed, ram) = (needed as u64 + board.paint(), board.memory().1);
+    if needed > ram {
+        bail!(
+            "a window of {window} steps may need {needed} bytes of RAM, but the {} has {ram}; choose a larger board, or train with \
+             a shorter window",
+            board.name
+        );
+    }
+    Ok(())
+}
+
+/// Multiply-accumulates of a window of so many steps. Where only the last output is wanted, the layers after the last one with
+/// a state run once.
+fn window_macs(layers: &[LayerSpec], output: Output, steps: usize) -> usize {
+    let once = match output {
+        Output::LastStep => layers.iter().rposition(|layer| layer.state() > 0).map_or(0, |last| last + 1),
+        _ => layers.len(),
+    };
+    let times = |index: usize| if index < once { steps } else { 1 };
+    layers.iter().enumerate().map(|(index, layer)| times(index) * layer.macs()).sum()
 }
 
 /// Bytes of flash and RAM that a program takes.
@@ -125,4 +200,37 @@ fn sizes(program: &[u8]) -> Result<(u64, u64)> {
         }
     }
     Ok((flash, ram))
+}
+
+#[cfg(test)]
+mod tests {
+    use grulet::blob::AlignedBytes;
+
+    use super::*;
+
+    const WINDOW: &[u8] = include_bytes!("../../../tests/models/window.gru");
+
+    #[test]
+    fn layers_after_the_last_state_run_once_where_one_answer_is_wanted() {
+        let blob = AlignedBytes::new(WINDOW);
+        let blob = Blob::parse(blob.as_ref()).unwrap();
+        let layers = &blob.header().layers;
+        // Bidirectional<3, 5>, Dense<10, 4>, Bidirectional<4, 3>, Dense<3, 2>.
+        let (body, head) = (6 * 5 * 8 + 10 * 4 + 6 * 3 * 7, 3 * 2);
+        assert_eq!(window_macs(layers, Output::EveryStep, 9), 9 * (body + head));
+        assert_eq!(window_macs(layers, Output::LastStep, 9), 9 * body + head);
+    }
+
+    #[test]
+    fn a_window_beyond_the_board_is_refused() {
+        let blob = AlignedBytes::new(WINDOW);
+        let blob = Blob::parse(blob.as_ref()).unwrap();
+        let (small, large) = (Board::named("microbit").unwrap(), Board::named("mps2-an386").unwrap());
+        let mut header = blob.header().clone();
+        check_memory(&small, &header, 16).unwrap();
+        header.window = 100;
+        let error = check_memory(&small, &header, 100).unwrap_err().to_string();
+        assert!(error.contains("a window of 100 steps") && error.contains("microbit has 16384"), "{error}");
+        check_memory(&large, &header, 100).unwrap();
+    }
 }

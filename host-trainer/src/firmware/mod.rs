@@ -8,7 +8,7 @@ mod validate;
 use grulet::Header;
 use grulet::spec::LayerSpec;
 
-pub use bench::{Bench, bench};
+pub use bench::{Bench, Count, bench};
 pub use new::{NewError, create};
 pub use target::Target;
 pub use validate::{Difference, Statistics, Validation, statistics, validate};
@@ -17,6 +17,9 @@ use crate::summary::net_type_of;
 
 /// What every program with a model has: where the model is, how lines are printed, and how it ends.
 const FRAME: &str = include_str!("templates/frame.rs");
+
+/// Steps of a window where the model names none; its self-test has no more.
+const STEPS: u32 = 16;
 
 /// A whole program, which does what `body` says in a function `run`.
 fn program(about: &str, body: &str) -> String {
@@ -44,6 +47,10 @@ fn fill(template: &str, header: &Header<'_>) -> String {
         grulet::spec::Output::Sequence(decoding) => usize::from(decoding.longest),
         _ => 0,
     };
+    let decoder = match header.parts().1.first() {
+        Some(LayerSpec::Embedding { vocabulary, .. }) => *vocabulary,
+        _ => 1,
+    };
     // One line for a comment, whatever a name holds.
     let line = |text: &str| text.replace(|c: char| c.is_control(), " ");
     template
@@ -52,9 +59,26 @@ fn fill(template: &str, header: &Header<'_>) -> String {
         .replace("@INPUTS@", &inputs.to_string())
         .replace("@SAMPLE@", &sample)
         .replace("@LONGEST@", &longest.to_string())
+        .replace("@TOKENS@", &decoder.to_string())
 }
 
-/// Whether a model has a layer of both directions, and so runs over windows alone.
-fn is_bidirectional(header: &Header<'_>) -> bool {
-    header.layers.iter().any(|layer| matches!(layer, LayerSpec::Bidirectional { .. }))
+/// How a model is run.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Kind {
+    /// Step by step.
+    Stream,
+    /// Over a whole series at a time, as a layer of both directions needs it.
+    Window,
+    /// From one sequence to another, by an encoder and a decoder.
+    Sequence,
+}
+
+impl Kind {
+    fn of(header: &Header<'_>) -> Self {
+        match header.output {
+            grulet::spec::Output::Sequence(_) => Self::Sequence,
+            _ if header.is_bidirectional() => Self::Window,
+            _ => Self::Stream,
+        }
+    }
 }

@@ -5,14 +5,11 @@ use std::path::Path;
 use grulet::Header;
 use grulet_board_tools::{Board, Project};
 
-use super::{fill, is_bidirectional, program};
+use super::{Kind, STEPS, fill, program};
 
 const STREAM: &str = include_str!("templates/stream.rs");
 const SEQUENCE: &str = include_str!("templates/sequence.rs");
 const WINDOW: &str = include_str!("templates/window.rs");
-
-/// Steps of a window where the model names none; its self-test has no more.
-const STEPS: u32 = 16;
 
 /// Why a project cannot be made.
 #[derive(Debug, thiserror::Error)]
@@ -57,10 +54,10 @@ pub fn create(folder: &Path, name: &str, board: &Board, header: &Header<'_>, blo
     if folder.exists() {
         return Err(NewError::Exists(folder.display().to_string()));
     }
-    let template = match header.output.encoder() {
-        0 if is_bidirectional(header) => WINDOW,
-        0 => STREAM,
-        _ => SEQUENCE,
+    let template = match Kind::of(header) {
+        Kind::Stream => STREAM,
+        Kind::Window => WINDOW,
+        Kind::Sequence => SEQUENCE,
     };
     let steps = header.window.max(header.golden.steps).max(STEPS).to_string();
     let about = format!("{name} on the board {}.", board.name);

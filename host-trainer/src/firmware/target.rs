@@ -59,19 +59,20 @@ pub(super) struct Program {
     _folder: tempfile::TempDir,
 }
 
-/// Builds a project. What it shares with others of its kind is kept in the user's cache.
+/// Builds a project, in the user's cache, so that what is there already is not built again.
 pub(super) fn build(project: &Project<'_>) -> Result<Program> {
     let board = project.board;
     let way = Way::find(&board.target)?;
     let cache = cache()?;
-    let folder = tempfile::tempdir().context("cannot make a temporary folder")?;
-    project.write(folder.path())?;
-    // One at a time: the next one's program has the same name.
+    // One at a time: the next one is written to the same folder, and its program has the same name.
     let lock = File::create(cache.join("lock")).with_context(|| format!("cannot write in {}", cache.display()))?;
     FileExt::lock(&lock).with_context(|| format!("cannot lock {}", cache.display()))?;
-    let (mut cargo, built) = way.cargo_into("build", folder.path(), &board.target, &cache);
+    let source = cache.join("projects").join(&board.name).join(project.name);
+    project.write(&source)?;
+    let (mut cargo, built) = way.cargo_into("build", &source, &board.target, &cache);
     cargo.args(["--release", "--quiet"]);
     sh::output(&mut cargo)?;
+    let folder = tempfile::tempdir().context("cannot make a temporary folder")?;
     let path = folder.path().join(project.name);
     std::fs::copy(built.join("release").join(project.name), &path)
         .with_context(|| format!("cannot copy the program to {}", path.display()))?;

@@ -5,19 +5,24 @@ use std::fmt::Write as _;
 use anyhow::{Context, Result, bail};
 use grulet::blob::AlignedBytes;
 use grulet::spec::{Output, Storage};
-use grulet::{AnyModel, BitHash, Blob, Exact, Format, Header, Int8};
+use grulet::{BitHash, Blob, Exact, Format, Header, Int8};
 use grulet_board_tools::{Board, Project};
 use serde::Serialize;
 
 use super::target::{Target, build, run};
-use super::{is_bidirectional, program};
-use crate::data::Dataset;
-use crate::evaluate::largest;
+use super::{Kind, program};
+use crate::data::{Dataset, Series};
+use crate::evaluate::{Loaded, largest};
 
 const TEMPLATE: &str = include_str!("templates/validate.rs");
+const STREAM: &str = include_str!("templates/validate_stream.rs");
+const WINDOW: &str = include_str!("templates/validate_window.rs");
+const SEQUENCE: &str = include_str!("templates/validate_sequence.rs");
 
 /// Bytes of flash that are kept for the program.
 const PROGRAM: u64 = 96 << 10;
+/// Bytes of RAM that are kept for its stack, besides the memory that a model runs in.
+const STACK: u64 = 4 << 10;
 
 /// What a comparison has found.
 #[derive(Clone, Debug, Serialize)]
@@ -28,6 +33,9 @@ pub struct Validation {
     pub left_out: usize,
     /// Steps of the series that were run.
     pub steps: usize,
+    /// Steps of an encoder-decoder's decoder. It takes the labels' tokens (teacher forcing); where there are none, those that
+    /// the host writes.
+    pub decoder_steps: usize,
     /// The hash of all answers of the host.
     pub host_hash: String,
     /// The hash of all answers of the target.
@@ -47,11 +55,12 @@ pub struct Validation {
 pub struct Difference {
     /// The series, from 0.
     pub series: usize,
-    /// The step in it, from 0.
+    /// The step in it, from 0; of a decoder's layer, the decoder's. A layer that runs once for a whole window has step 0.
     pub step: usize,
-    /// The layer, from 0.
+    /// The layer, from 0; one more than there are stands for the outputs in real units.
     pub layer: usize,
-    /// The element of the layer's outputs, from 0.
+    /// The element of the layer's outputs, from 0; of a bidirectional layer, of the states of both directions, the forward
+    /// one's first.
     pub element: usize,
     /// The host's value: a real number in `f32`, units in integers.
     pub host: f64,
@@ -131,6 +140,7 @@ pub fn validate(blob: &AlignedBytes, on_target: &AlignedBytes, data: &Dataset, t
 /// A format's name in the firmware, and its units as words.
 trait Words: Format {
     const NAME: &'static str;
+    const UNIT: &'static str;
     const BITS: &'static str;
     fn word(unit: Self::Unit) -> u32;
     fn value(word: u32) -> f64;
@@ -140,6 +150,7 @@ trait Words: Format {
 
 impl Words for Exact {
     const NAME: &'static str = "Exact";
+    const UNIT: &'static str = "f32";
     const BITS: &'static str = "fn bits(unit: f32) -> u32 { unit.to_bits() }";
     fn word(unit: f32) -> u32 {
         unit.to_bits()
@@ -155,6 +166,7 @@ impl Words for Exact {
 
 impl Words for Int8 {
     const NAME: &'static str = "Int8";
+    const UNIT: &'static str = "i16";
     const BITS: &'static str = "fn bits(unit: i16) -> u32 { u32::from(unit as u16) }";
     fn word(unit: i16) -> u32 {
         u32::from(unit as u16)
@@ -167,11 +179,13 @@ impl Words for Int8 {
     }
 }
 
-/// What a run over series gives: the bits of its answers, and of the outputs of each layer at each step if it was traced.
+/// What a run over series gives: the bits of its answers, and of what each layer gives at each step if it was traced.
 #[derive(Debug, Default)]
 struct Answers {
     outputs: Vec<u32>,
-    layers: Vec<Vec<u32>>,
+    layers: Vec<u32>,
+    /// Of a run on the host, step, layer and size of each part of `layers`.
+    parts: Vec<(usize, usize, usize)>,
 }
 
 fn validate_in<F: Words>(
@@ -180,48 +194,44 @@ fn validate_in<F: Words>(
     data: &Dataset,
     target: &Target,
 ) -> Result<Validation> {
-    let model = AnyModel::<F>::from_blob(blob)?;
+    let model = Loaded::<F>::from_blob(blob)?;
     let header = model.header();
-    if header.output.encoder() > 0 {
-        bail!("an encoder-decoder is compared by its self-test: `grulet new` makes a firmware that runs it");
-    }
-    if is_bidirectional(header) {
-        bail!("a model of both directions is compared by its self-test: `grulet new` makes a firmware that runs it");
-    }
-    let width = data.inputs().max(1);
     if data.series.is_empty() {
         bail!("there are no series in the data");
     }
-    // As many series as there is room for.
-    let mut room = match target {
-        Target::Host => u64::MAX,
-        Target::Board(board) => board.memory().0.saturating_sub(PROGRAM + on_target.as_ref().len() as u64),
-    };
-    let fits = |series: &&crate::data::Series| {
-        let bytes = 4 * series.x.len() as u64;
-        let fits = bytes <= room;
-        room = room.saturating_sub(bytes);
-        fits
-    };
-    let series: Vec<&[f32]> = data.series.iter().take_while(fits).map(|series| &series.x[..]).collect();
-    if series.is_empty() {
+    let all = data.series.len();
+    let mut data = Dataset { series: fitting(data, header, on_target, target), ..data.clone() };
+    if data.series.is_empty() {
         bail!("the target has no room for the first series; give shorter ones");
     }
+    let labels = labels(&data, header);
+    if let Output::Sequence(decoding) = header.output
+        && data.series.iter().any(|series| series.targets.is_empty())
+    {
+        let written = model.sequences(&data)?;
+        for (series, written) in data.series.iter_mut().zip(written) {
+            let tokens = written.tokens.into_iter().chain([decoding.stop]);
+            series.targets = tokens.map(f32::from).collect();
+        }
+    }
 
-    let host = run_on_host::<F>(&model, &series, false)?;
-    let found = run_on_target::<F>(on_target, &series, width, target, false)?;
+    let host = run_on_host::<F>(&model, &data, false)?;
+    let found = run_on_target::<F>(on_target, &data, target, false)?;
     if found.outputs.len() != host.outputs.len() {
         bail!("the target has given {} values, the host {}", found.outputs.len(), host.outputs.len());
     }
     let difference = match host.outputs.iter().zip(&found.outputs).position(|(a, b)| a != b) {
         None => None,
-        Some(at) => Some(trace::<F>(&model, on_target, &series, width, target, at)?),
+        Some(at) => {
+            let words = (host.outputs[at], found.outputs[at]);
+            Some(trace::<F>(&model, on_target, &data, target, at, words)?)
+        }
     };
 
     let values = |answers: &Answers| answers.outputs.iter().map(|&word| f32::from_bits(word)).collect::<Vec<f32>>();
     let (host_values, target_values) = (values(&host), values(&found));
     let outputs = header.outputs();
-    let labels = labels(data, series.len(), header, host_values.len());
+    let labels = labels.filter(|labels| labels.len() == host_values.len());
     let against = |values: &[f32]| labels.as_ref().map(|labels| statistics(values, labels, outputs));
     let hash = |values: &[f32]| {
         let mut hash = BitHash::new();
@@ -229,9 +239,10 @@ fn validate_in<F: Words>(
         format!("{:016x}", hash.finish())
     };
     Ok(Validation {
-        series: series.len(),
-        left_out: data.series.len() - series.len(),
-        steps: series.iter().map(|x| x.len() / width).sum(),
+        series: data.series.len(),
+        left_out: all - data.series.len(),
+        steps: data.total_steps(),
+        decoder_steps: data.series.iter().map(|series| tokens(series, header).count()).sum(),
         host_hash: hash(&host_values),
         target_hash: hash(&target_values),
         difference,
@@ -241,63 +252,112 @@ fn validate_in<F: Words>(
     })
 }
 
-/// What the first `series` series should give, one value for each output: a class as a vector of zeros and a one.
-fn labels(data: &Dataset, series: usize, header: &Header<'_>, values: usize) -> Option<Vec<f32>> {
+/// The first series of `data`, as many as the target's flash has room for.
+fn fitting(data: &Dataset, header: &Header<'_>, on_target: &AlignedBytes, target: &Target) -> Vec<Series> {
+    let mut room = match target {
+        Target::Host => u64::MAX,
+        Target::Board(board) => board.memory().0.saturating_sub(PROGRAM + on_target.as_ref().len() as u64),
+    };
+    let fits = |series: &&Series| {
+        let tokens = match header.output {
+            Output::Sequence(decoding) => series.targets.len().max(usize::from(decoding.longest) + 1),
+            _ => 0,
+        };
+        let bytes = 4 * series.x.len() as u64 + 2 * tokens as u64;
+        let fits = bytes <= room;
+        room = room.saturating_sub(bytes);
+        fits
+    };
+    data.series.iter().take_while(fits).cloned().collect()
+}
+
+/// What the series should give, one value for each output: a class as a vector of zeros and a one.
+fn labels(data: &Dataset, header: &Header<'_>) -> Option<Vec<f32>> {
     let outputs = header.outputs();
-    let targets = data.series.iter().take(series).flat_map(|series| series.targets.iter().copied());
+    let targets = data.series.iter().flat_map(|series| series.targets.iter().copied());
     let labels: Vec<f32> = if data.target_width == 1 && outputs > 1 {
         targets.flat_map(|class| (0..outputs).map(move |output| f32::from(u8::from(output as f32 == class)))).collect()
     } else {
         targets.collect()
     };
-    (labels.len() == values && values > 0).then_some(labels)
+    (!labels.is_empty()).then_some(labels)
 }
 
-fn run_on_host<F: Words>(model: &AnyModel<'_, F>, series: &[&[f32]], traced: bool) -> Result<Answers> {
+/// The tokens that a decoder takes: the start token, and those of the target before each answer. None of a chain.
+fn tokens(series: &Series, header: &Header<'_>) -> impl Iterator<Item = u16> {
+    let (start, count) = match header.output {
+        Output::Sequence(decoding) => (decoding.start, series.targets.len()),
+        _ => (0, 0),
+    };
+    std::iter::once(start).chain(series.targets.iter().map(|&token| token as u16)).take(count)
+}
+
+fn run_on_host<F: Words>(model: &Loaded<'_, F>, data: &Dataset, traced: bool) -> Result<Answers> {
     let mut answers = Answers::default();
-    for x in series {
-        let layers = &mut answers.layers;
-        let outputs = model.run_series(x, |_, _, y| {
-            if traced {
-                layers.push(y.iter().map(|&unit| F::word(unit)).collect());
-            }
-        })?;
-        answers.outputs.extend(outputs.iter().map(|output| output.to_bits()));
-    }
+    let mut steps = vec![0; model.header().layers.len()];
+    let outputs = model.run(data, |layer, _, y| {
+        if traced {
+            answers.layers.extend(y.iter().map(|&unit| F::word(unit)));
+            answers.parts.push((steps[layer], layer, y.len()));
+            steps[layer] += 1;
+        }
+    })?;
+    answers.outputs = outputs.values.iter().map(|output| output.to_bits()).collect();
     Ok(answers)
 }
 
-fn run_on_target<F: Words>(
-    blob: &AlignedBytes,
-    series: &[&[f32]],
-    width: usize,
-    target: &Target,
-    traced: bool,
-) -> Result<Answers> {
-    let model = AnyModel::<F>::from_blob(blob).context("the target's model")?;
+fn run_on_target<F: Words>(blob: &AlignedBytes, data: &Dataset, target: &Target, traced: bool) -> Result<Answers> {
+    let model = Loaded::<F>::from_blob(blob).context("the target's model")?;
     let board: &Board = match target {
-        Target::Host => return run_on_host(&model, series, traced),
+        Target::Host => return run_on_host(&model, data, traced),
         Target::Board(board) => board,
     };
     let header = model.header();
-    let lengths: Vec<String> = series.iter().map(|x| format!("{}", x.len() / width)).collect();
+    let longest = (0..data.series.len()).map(|index| data.steps(index)).max().unwrap_or(1);
+    let (template, capacity) = match (Kind::of(header), &model) {
+        (Kind::Window, Loaded::Chain(model)) => (WINDOW, model.window_capacity(longest)),
+        (Kind::Sequence, _) => (SEQUENCE, model.capacity()),
+        _ => (STREAM, model.capacity()),
+    };
+    check_memory(board, capacity, longest)?;
+
     let mut settings = String::new();
-    writeln!(settings, "type F = {};\n{}", F::NAME, F::BITS)?;
-    writeln!(settings, "const CAPACITY: usize = {};\nconst WIDTH: usize = {width};", model.capacity())?;
-    writeln!(
-        settings,
-        "const EVERY_STEP: bool = {};\nconst TRACE: bool = {traced};",
-        header.output == Output::EveryStep
-    )?;
-    writeln!(settings, "const LENGTHS: &[u32] = &[{}];", lengths.join(", "))?;
-    let inputs: Vec<u8> = series.iter().flat_map(|x| x.iter()).flat_map(|value| value.to_le_bytes()).collect();
+    writeln!(settings, "type F = {};\ntype Unit = {};\n{}", F::NAME, F::UNIT, F::BITS)?;
+    writeln!(settings, "const CAPACITY: usize = {capacity};\nconst WIDTH: usize = {};", data.inputs())?;
+    let every_step = header.output == Output::EveryStep;
+    for (name, value) in [("LONGEST: usize", &longest as &dyn std::fmt::Display), ("EVERY_STEP: bool", &every_step)] {
+        writeln!(settings, "#[allow(dead_code)]\nconst {name} = {value};")?;
+    }
+    writeln!(settings, "const TRACE: bool = {traced};")?;
+    // Steps of each series, and the tokens that its decoder takes.
+    writeln!(settings, "const SERIES: &[(usize, &[u16])] = &[")?;
+    for (index, series) in data.series.iter().enumerate() {
+        writeln!(settings, "    ({}, &{:?}),", data.steps(index), tokens(series, header).collect::<Vec<_>>())?;
+    }
+    writeln!(settings, "];")?;
+    let inputs: Vec<u8> = data.series.iter().flat_map(|series| &series.x).flat_map(|x| x.to_le_bytes()).collect();
     let files =
         [("src/settings.rs", settings.as_bytes()), ("model.gru", blob.as_ref()), ("inputs.bin", inputs.as_slice())];
-    let main = program("Prints the bits of a model's answers, for a comparison with the host's.", TEMPLATE);
+    let body = TEMPLATE.replace("@RUN@\n", template);
+    let main = program("Prints the bits of a model's answers, for a comparison with the host's.", &body);
     let project = Project { name: "grulet-validate", board, main: &main, stack: false, files: &files };
     let built = build(&project)?;
     let printed = run(board, &built.path)?;
     parse(&printed)
+}
+
+/// Whether a board has the RAM for what a model runs in, which lies on its stack.
+fn check_memory(board: &Board, capacity: usize, longest: usize) -> Result<()> {
+    // What a function returns may be there twice.
+    let (needed, ram) = (2 * 4 * capacity as u64 + STACK, board.memory().1);
+    if needed > ram {
+        bail!(
+            "a series of {longest} steps may need {needed} bytes of RAM, but the {} has {ram}; give shorter series, or choose a \
+             larger board",
+            board.name
+        );
+    }
+    Ok(())
 }
 
 /// What the firmware has printed.
@@ -311,7 +371,7 @@ fn parse(printed: &str) -> Result<Answers> {
         let words = || words.map(|word| u32::from_str_radix(word, 16));
         match mark {
             "answer" => answers.outputs.extend(words().collect::<Result<Vec<u32>, _>>()?),
-            "layer" => answers.layers.push(words().collect::<Result<_, _>>()?),
+            "layer" => answers.layers.extend(words().collect::<Result<Vec<u32>, _>>()?),
             "done" => done = true,
             _ => bail!("the target says: {line}"),
         }
@@ -322,66 +382,57 @@ fn parse(printed: &str) -> Result<Answers> {
     Ok(answers)
 }
 
-/// Runs the series of answer value `at` again, and finds the first value of any layer that differs.
+/// Runs the series of answer value `at`, which is `words` on host and target, again, and finds the first value of any layer that
+/// differs.
 fn trace<F: Words>(
-    model: &AnyModel<'_, F>,
+    model: &Loaded<'_, F>,
     on_target: &AlignedBytes,
-    series: &[&[f32]],
-    width: usize,
+    data: &Dataset,
     target: &Target,
     at: usize,
+    words: (u32, u32),
 ) -> Result<Difference> {
     let header = model.header();
-    let (every_step, answer) = (header.output == Output::EveryStep, at / header.outputs());
-    let mut before = 0;
-    let number = series.iter().position(|x| {
-        before += if every_step { x.len() / width } else { 1 };
-        answer < before
-    });
-    let number = number.context("an answer beyond the last series")?;
-    let whole = series[number];
-    let steps = whole.len() / width;
-    // Nothing after the answer matters.
-    let last = if every_step { answer - (before - steps) } else { steps - 1 };
-    let part = [&whole[..(last + 1) * width]];
-    let (host, found) = (run_on_host(model, &part, true)?, run_on_target::<F>(on_target, &part, width, target, true)?);
-    let layers = header.layers.len();
-    let joined = |answers: Answers| -> Vec<(usize, usize, u32)> {
-        // A long line was broken: the sizes of the layers say where each one ends.
-        let sizes = (0..=last).flat_map(|_| header.layers.iter().map(|layer| layer.outputs()));
-        let mut words = answers.layers.into_iter().flatten();
-        sizes
-            .enumerate()
-            .flat_map(|(index, size)| {
-                let words: Vec<u32> = words.by_ref().take(size).collect();
-                words.into_iter().enumerate().map(move |(element, word)| (index, element, word))
-            })
-            .collect()
-    };
-    let pairs = joined(host).into_iter().zip(joined(found));
-    for ((index, element, a), (_, _, b)) in pairs {
-        if a != b {
-            return Ok(Difference {
-                series: number,
-                step: index / layers,
-                layer: index % layers,
-                element,
-                host: F::value(a),
-                target: F::value(b),
-                ulp: F::place(a).abs_diff(F::place(b)),
-            });
+    let mut answer = at / header.outputs();
+    let mut number = 0;
+    let mut series = loop {
+        let series = data.series.get(number).context("an answer beyond the last series")?;
+        let answers = match header.output {
+            Output::EveryStep => data.steps(number),
+            Output::LastStep => 1,
+            Output::Sequence(_) => series.targets.len(),
+        };
+        if answer < answers {
+            break series.clone();
         }
+        answer -= answers;
+        number += 1;
+    };
+    let step = if header.output == Output::LastStep { data.steps(number) - 1 } else { answer };
+    // Nothing after the answer matters.
+    match Kind::of(header) {
+        Kind::Stream => series.x.truncate((step + 1) * data.inputs()),
+        Kind::Sequence => series.targets.truncate(step + 1),
+        Kind::Window => {}
+    }
+    let part = Dataset { series: vec![series], ..data.clone() };
+    let host = run_on_host(model, &part, true)?;
+    let found = run_on_target::<F>(on_target, &part, target, true)?;
+    if found.layers.len() != host.layers.len() {
+        bail!("the target has given {} values of layers, the host {}", found.layers.len(), host.layers.len());
+    }
+    let places =
+        host.parts.iter().flat_map(|&(step, layer, size)| (0..size).map(move |element| (step, layer, element)));
+    let pairs = host.layers.iter().copied().zip(found.layers);
+    if let Some(((step, layer, element), (a, b))) = places.zip(pairs).find(|(_, (a, b))| a != b) {
+        let (host, target, ulp) = (F::value(a), F::value(b), F::place(a).abs_diff(F::place(b)));
+        return Ok(Difference { series: number, step, layer, element, host, target, ulp });
     }
     // The layers agree: the scale of the outputs does not.
-    Ok(Difference {
-        series: number,
-        step: last,
-        layer: layers,
-        element: at % header.outputs(),
-        host: f64::NAN,
-        target: f64::NAN,
-        ulp: 0,
-    })
+    let (a, b) = words;
+    let (layer, element) = (header.layers.len(), at % header.outputs());
+    let (host, target, ulp) = (Exact::value(a), Exact::value(b), Exact::place(a).abs_diff(Exact::place(b)));
+    Ok(Difference { series: number, step, layer, element, host, target, ulp })
 }
 
 #[cfg(test)]
@@ -408,10 +459,18 @@ mod tests {
     }
 
     #[test]
+    fn a_series_beyond_the_board_is_refused() {
+        let board = Board::named("stm32vldiscovery").unwrap();
+        check_memory(&board, 400, 10).unwrap();
+        let error = check_memory(&board, 600, 10).unwrap_err().to_string();
+        assert!(error.contains("a series of 10 steps") && error.contains("has 8192; give shorter series"), "{error}");
+    }
+
+    #[test]
     fn what_a_target_prints_is_read() {
         let answers = parse("answer 3f800000 0\nINFO layer ffff\nlayer 1 2\ndone\n").unwrap();
         assert_eq!(answers.outputs, [0x3f80_0000, 0]);
-        assert_eq!(answers.layers, [vec![0xffff], vec![1, 2]]);
+        assert_eq!(answers.layers, [0xffff, 1, 2]);
         assert!(parse("answer 1\n").unwrap_err().to_string().contains("stopped before the end"));
         assert!(parse("error: damaged\n").unwrap_err().to_string().contains("damaged"));
     }

@@ -38,7 +38,7 @@ fn table(first: u32, count: u32) -> String {
     text
 }
 
-fn bench() -> Bench {
+pub fn bench() -> Bench {
     let bench = Bench::new();
     bench.put("train.csv", table(0, 100));
     bench.put("test.csv", table(200, 60));

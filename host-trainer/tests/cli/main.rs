@@ -23,4 +23,5 @@ mod stateful;
 mod support;
 mod sweep;
 mod tokens;
+mod validate;
 mod weights;

@@ -41,7 +41,7 @@ fn table(pairs: &[(String, String)]) -> String {
     "source,target\n".to_owned() + &rows.collect::<String>()
 }
 
-fn bench() -> Bench {
+pub fn bench() -> Bench {
     let bench = Bench::new();
     bench.put("train.csv", table(&texts()));
     bench.put("test.csv", table(&texts()[20..]));

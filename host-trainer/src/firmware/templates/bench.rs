@@ -4,24 +4,36 @@ use board::Counter;
 
 type Net = @NET@;
 
-fn run() -> Result<(), Error> {
-    let model = Model::<Net>::from_blob(MODEL)?;
-    let counter = Counter::start().expect("this core has the counter that its board.rs names");
-    let mut stream = model.stream();
-    let (mut least, mut most, mut all) = (u64::MAX, 0_u64, 0_u64);
-    let paint = stack::paint::<{ board::PAINT }>();
-    for step in 0..@STEPS@_usize {
-        let sample: [f32; @INPUTS@] = @SAMPLE@;
+/// Ticks of the counter: the fewest and the most of a call, and those of all.
+struct Ticks(u64, u64, u64);
+
+impl Ticks {
+    const NONE: Self = Self(u64::MAX, 0, 0);
+
+    /// Calls `work`, and counts what it takes.
+    #[inline(always)]
+    fn count<T>(&mut self, counter: &Counter, work: impl FnOnce() -> T) {
         let start = counter.now();
-        black_box(stream.step(black_box(&sample)));
+        black_box(work());
         let ticks = u64::from(counter.since(start));
-        (least, most, all) = (least.min(ticks), most.max(ticks), all + ticks);
+        *self = Self(self.0.min(ticks), self.1.max(ticks), self.2 + ticks);
     }
-    println!("stack: {}", paint.used());
-    println!("state: {}", size_of::<Stream<Net>>());
-    println!("ticks: {least} {most} {all}");
-    println!("per1000: {}", board::TICKS_PER_1000);
-    println!("unit: {}", board::UNIT);
-    Ok(())
+
+    fn print(&self, name: &str) {
+        println!("ticks of {name}: {} {} {}", self.0, self.1, self.2);
+    }
 }
 
+/// A sample of that step.
+fn sample(step: usize) -> [f32; @INPUTS@] {
+    @SAMPLE@
+}
+
+fn run() -> Result<(), Error> {
+    let counter = Counter::start().expect("this core has the counter that its board.rs names");
+    println!("per1000: {}", board::TICKS_PER_1000);
+    println!("unit: {}", board::UNIT);
+    bench(&counter)
+}
+
+@BENCH@

@@ -6,6 +6,17 @@ include!("settings.rs");
 /// The inputs of all series one after the other, `(steps, inputs)`.
 static INPUTS: &[u8] = include_bytes!("../inputs.bin");
 
+/// The samples of all series one after the other.
+fn samples() -> impl Iterator<Item = [f32; WIDTH]> {
+    INPUTS.chunks_exact(4 * WIDTH).map(|bytes| {
+        let mut sample = [0.0; WIDTH];
+        for (x, bytes) in sample.iter_mut().zip(bytes.chunks_exact(4)) {
+            *x = bytes.try_into().map_or(0.0, f32::from_le_bytes);
+        }
+        sample
+    })
+}
+
 /// Prints words in hexadecimal, with a mark before each line.
 fn print_words(mark: &str, words: impl Iterator<Item = u32>) {
     let mut line = heapless::String::<256>::new();
@@ -19,28 +30,16 @@ fn print_words(mark: &str, words: impl Iterator<Item = u32>) {
     println!("{mark}{line}");
 }
 
-fn run() -> Result<(), Error> {
-    let model = AnyModel::<F>::from_blob(MODEL)?;
-    let mut stream = model.stream::<CAPACITY>()?;
-    let mut samples = INPUTS.chunks_exact(4 * WIDTH);
-    for &length in LENGTHS {
-        stream.reset();
-        for step in 0..length {
-            let mut sample = [0.0; WIDTH];
-            for (x, bytes) in sample.iter_mut().zip(samples.next().unwrap_or(&[]).chunks_exact(4)) {
-                *x = bytes.try_into().map_or(0.0, f32::from_le_bytes);
-            }
-            let outputs = stream.step_observed(&sample, |_, _, y| {
-                if TRACE {
-                    print_words("layer", y.iter().map(|&unit| bits(unit)));
-                }
-            })?;
-            if EVERY_STEP || step + 1 == length {
-                print_words("answer", outputs.iter().map(|output| output.to_bits()));
-            }
-        }
-    }
-    println!("done");
-    Ok(())
+/// Prints an answer.
+fn answer(outputs: &[f32]) {
+    print_words("answer", outputs.iter().map(|output| output.to_bits()));
 }
 
+/// Prints what a layer gives, if that is asked for.
+fn layer(_: usize, _: &[Unit], y: &[Unit]) {
+    if TRACE {
+        print_words("layer", y.iter().map(|&unit| bits(unit)));
+    }
+}
+
+@RUN@

@@ -1,0 +1,54 @@
+//! Samples in, predictions out: to each line of numbers from the host, a line of the model's outputs. An empty line begins a
+//! new series. `cargo xtask pipe` feeds it.
+#![no_std]
+#![no_main]
+
+use grulet::spec::Storage;
+use grulet::*;
+use grulet_firmware::lines::{Lines, numbers};
+use grulet_firmware::{board, entry, println};
+
+static MODEL: &Aligned<[u8]> = include_model!(env!("GRULET_MODEL"));
+
+/// What a stream of the model needs, as `grulet inspect` prints it: chosen by the build.
+const CAPACITY: usize = match usize::from_str_radix(env!("GRULET_CAPACITY"), 10) {
+    Ok(capacity) => capacity,
+    Err(_) => panic!("GRULET_CAPACITY is a number"),
+};
+
+#[entry]
+fn main() -> ! {
+    let result = match Blob::parse(MODEL.as_ref()).map(|blob| blob.header().storage) {
+        Ok(Storage::Int8) => answer::<Int8>(),
+        _ => answer::<Exact>(),
+    };
+    if let Err(error) = result {
+        println!("error: {error}");
+    }
+    board::exit(result.map_err(|_| ()))
+}
+
+fn answer<F: Format>() -> Result<(), Error> {
+    let model = AnyModel::<F>::from_blob(MODEL)?;
+    let inputs = model.header().inputs();
+    let mut stream = model.stream::<CAPACITY>()?;
+    let mut lines = Lines::open();
+    for number in 1_u32.. {
+        let Some(line) = lines.next_line() else { break };
+        match numbers::<64>(line) {
+            Ok(sample) if sample.is_empty() => {
+                stream.reset();
+                println!("");
+            }
+            Ok(sample) if sample.len() == inputs => {
+                for (index, output) in stream.step(&sample)?.iter().enumerate() {
+                    board::print(format_args!("{}{output}", if index == 0 { "" } else { "," }));
+                }
+                println!("");
+            }
+            Ok(sample) => println!("error: line {number}: {} numbers, but a sample has {inputs}", sample.len()),
+            Err(word) => println!("error: line {number}: {word:?} is no number; a sample has {inputs} of them"),
+        }
+    }
+    Ok(())
+}
