@@ -17,9 +17,10 @@ pub struct Checkpoint {
     pub epoch: u32,
     /// The value that chose this epoch, see [`Card::metric`].
     pub value: f64,
-    /// All parameters, in the order of [`Network::tensors`].
+    /// All parameters, in the order of [`Network::tensors`]: their moving average, if the run keeps one.
     pub params: Vec<f32>,
-    /// The optimiser with its state.
+    /// The optimiser with its state; with an average it has the parameters themselves, swapped by
+    /// [`Optimizer::swap_average`].
     pub optimizer: Optimizer<f32>,
     /// What the run rests on.
     pub origin: Origin,
@@ -73,7 +74,7 @@ pub struct Card {
     pub metric: String,
 }
 
-const MAGIC: &[u8] = b"grulet checkpoint 4\n";
+const MAGIC: &[u8] = b"grulet checkpoint 5\n";
 
 /// A file that is no checkpoint, or not a whole one.
 #[derive(Debug, thiserror::Error)]

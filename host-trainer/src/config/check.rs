@@ -149,6 +149,10 @@ impl Config {
             "train.momentum",
             "belongs to gradient descent; set `train.optimizer = \"sgd\"`, or leave this out",
         )?;
+        if let Some(momentum) = train.ema_momentum {
+            let problem = format!("is {momentum}, but must lie between 0 and 1, such as 0.99");
+            ensure(momentum > 0.0 && momentum < 1.0, "train.ema_momentum", problem)?;
+        }
         ensure(
             train.momentum > 0.0 || !train.nesterov,
             "train.nesterov",

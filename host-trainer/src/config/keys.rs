@@ -70,6 +70,7 @@ pub const KEYS: &[&str] = &[
     "train.weight_decay",
     "train.momentum",
     "train.nesterov",
+    "train.ema_momentum",
     "train.learning_rate",
     "train.schedule",
     "train.schedule_factor",

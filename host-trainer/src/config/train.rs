@@ -38,6 +38,8 @@ pub struct TrainConfig {
     /// Gradient descent: whether its momentum is Nesterov's.
     #[serde(default)]
     pub nesterov: bool,
+    /// The part of the weights' moving average that stays from step to step; none is kept unless given.
+    pub ema_momentum: Option<f64>,
     /// The optimiser's step size at the start.
     #[serde(default = "default_learning_rate")]
     pub learning_rate: f64,
@@ -126,6 +128,7 @@ impl TrainConfig {
             weight_decay: None,
             momentum: 0.0,
             nesterov: false,
+            ema_momentum: None,
             learning_rate: default_learning_rate(),
             schedule: Schedule::default(),
             schedule_factor: None,

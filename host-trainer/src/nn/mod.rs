@@ -13,6 +13,7 @@
 //! returns an [`Error`] and changes nothing.
 
 mod aligned;
+mod average;
 mod batch;
 mod bidirectional;
 mod clip;

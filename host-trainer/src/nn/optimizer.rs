@@ -3,6 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use super::Real;
+use super::average::Average;
 use super::simd::{Isa, Kernel, dispatch};
 
 /// A rule by which a gradient `g` changes a parameter `w`, at the learning rate `lr`.
@@ -56,6 +57,7 @@ pub struct Optimizer<R> {
     mean: Vec<R>,
     /// The mean of squared gradients `v`; empty where the rule has none.
     square: Vec<R>,
+    average: Option<Average<R>>,
 }
 
 impl<R: Real> Optimizer<R> {
@@ -66,7 +68,24 @@ impl<R: Real> Optimizer<R> {
             Rule::Sgd { momentum, .. } => (if momentum == 0.0 { 0 } else { params }, 0),
             Rule::RmsProp => (0, params),
         };
-        Self { rule, params, steps: 0, mean: vec![R::ZERO; mean], square: vec![R::ZERO; square] }
+        let (mean, square) = (vec![R::ZERO; mean], vec![R::ZERO; square]);
+        Self { rule, params, steps: 0, mean, square, average: None }
+    }
+
+    /// Keeps a moving average of the parameters too, as Keras's `use_ema` with `ema_momentum`: after each step
+    /// `average = momentum·average + (1-momentum)·w`, from the `w` after the first step on.
+    #[must_use]
+    pub fn averaging(mut self, momentum: f64) -> Self {
+        self.average = Some(Average::new(self.params, momentum));
+        self
+    }
+
+    /// Puts the average in the place of the parameters, and the parameters in its own (Keras's `SwapEMAWeights`); a second call
+    /// undoes it, which must be done before the next step. Nothing happens without an average, or before the first step.
+    pub fn swap_average(&mut self, params: &mut [R]) {
+        if let Some(average) = self.average.as_mut().filter(|_| self.steps > 0) {
+            average.swap(params);
+        }
     }
 
     /// The rule.
@@ -91,6 +110,9 @@ impl<R: Real> Optimizer<R> {
             }
             Rule::Sgd { momentum, nesterov } => self.sgd(params, gradients, learning_rate, momentum, nesterov),
             Rule::RmsProp => self.rms_prop(params, gradients, learning_rate),
+        }
+        if let Some(average) = &mut self.average {
+            average.update(params, self.steps == 1);
         }
     }
 
@@ -263,6 +285,39 @@ mod tests {
         assert_eq!(format!("{:.6}", param[0]), "9.683772");
     }
 
+    /// The average by a textbook loop over the weights of an optimiser without one, which the average must not change.
+    #[test]
+    fn the_average_is_that_of_a_textbook_loop() {
+        for momentum in [0.9, 0.99] {
+            let rule = Rule::AdamW { epsilon: Epsilon::Keras, weight_decay: 0.3 };
+            let (mut plain, mut w) = (Optimizer::new(2, rule), START);
+            let (mut averaging, mut params) = (Optimizer::new(2, rule).averaging(momentum), START);
+            let (mut single, mut params_32) = (Optimizer::new(2, rule).averaging(momentum), START.map(|w| w as f32));
+            averaging.swap_average(&mut params);
+            assert_eq!(params, START, "there is no average before the first step");
+            let mut expected = [0.0; 2];
+            for (t, gradients) in (1..).zip(GRADIENTS) {
+                plain.step(&mut w, &gradients, RATE);
+                averaging.step(&mut params, &gradients, RATE);
+                single.step(&mut params_32, &gradients.map(|g| g as f32), RATE);
+                for i in 0..2 {
+                    expected[i] = if t == 1 { w[i] } else { momentum * expected[i] + (1.0 - momentum) * w[i] };
+                }
+                assert_eq!(params, w);
+                averaging.swap_average(&mut params);
+                single.swap_average(&mut params_32);
+                for i in 0..2 {
+                    assert!((params[i] - expected[i]).abs() <= 1e-15, "step {t}: {} but {}", params[i], expected[i]);
+                    assert!((f64::from(params_32[i]) - expected[i]).abs() < 2e-6, "step {t} in f32: {}", params_32[i]);
+                    assert!(t == 1 || params[i] != w[i]);
+                }
+                averaging.swap_average(&mut params);
+                single.swap_average(&mut params_32);
+                assert_eq!(params, w);
+            }
+        }
+    }
+
     /// What is remembered is in the serialised form: an optimiser that is read back goes on with the same bits.
     #[test]
     fn a_saved_optimiser_goes_on() {
@@ -283,5 +338,14 @@ mod tests {
             assert_eq!(params, same);
             assert_ne!(params, without, "{rule:?} remembers nothing");
         }
+        let (mut optimizer, mut params) = (Optimizer::new(2, Rule::RmsProp).averaging(0.9), START);
+        optimizer.step(&mut params, &GRADIENTS[2], RATE);
+        let mut other: Optimizer<f64> = postcard::from_bytes(&postcard::to_stdvec(&optimizer).unwrap()).unwrap();
+        let mut same = params;
+        for (optimizer, params) in [(&mut optimizer, &mut params), (&mut other, &mut same)] {
+            optimizer.step(params, &GRADIENTS[4], RATE);
+            optimizer.swap_average(params);
+        }
+        assert_eq!(params, same);
     }
 }

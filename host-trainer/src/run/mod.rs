@@ -41,7 +41,7 @@ pub use resume::resume;
 
 use crate::baseline::baselines;
 use crate::checkpoint::{Card, Checkpoint, CheckpointError, Origin};
-use crate::config::{Balance, ClassWeights, Config, Names};
+use crate::config::{Balance, ClassWeights, Config, Names, TrainConfig};
 use crate::data::{self, Batches, Dataset, Prepared, balanced_weights};
 use crate::evaluate::{Details, Loaded, Scores, predict, score};
 use crate::export::{self, ExportError};
@@ -203,7 +203,7 @@ impl<'a> Training<'a> {
             config,
             data,
             learning_rate: LearningRate::new(train, batches.count())?,
-            optimizer: Optimizer::new(trainer.network().params().len(), train.rule()),
+            optimizer: optimizer(train, trainer.network().params().len()),
             patience: train.patience.map(|epochs| Patience::new(epochs, train.min_delta)),
             card: card(config, data),
             origin: resume::origin(config, data),
@@ -250,6 +250,8 @@ fn finish(
         let rate = |index| learning_rate.of(epoch * batches.count() + index);
         let pass = Epoch { number: epoch + 1, batches, rate: &rate };
         let scores = train_epoch(config, trainer, optimizer, &pass, progress, |_, _| Ok(None))?;
+        // If there is an average, it is the model; training goes on from the weights themselves.
+        optimizer.swap_average(trainer.network_mut().params_mut());
         let validation = data.validation.as_ref().map(|part| validate(config, trainer, part, epoch, progress));
         let row = EpochLog {
             epoch: epoch + 1,
@@ -268,6 +270,7 @@ fn finish(
             optimizer: optimizer.clone(),
             origin: *origin,
         };
+        optimizer.swap_average(trainer.network_mut().params_mut());
         if best.as_ref().is_none_or(|best| config.train.monitor.improves(checkpoint.value, best.value)) {
             checkpoint.save(&folder.file("best.ckpt"))?;
             *best = Some(checkpoint.clone());
@@ -330,6 +333,15 @@ fn finish(
     };
     files::write(&folder.file("report.json"), report.to_json())?;
     Ok(report)
+}
+
+/// The optimiser of so many parameters before its first step.
+fn optimizer(train: &TrainConfig, params: usize) -> Optimizer<f32> {
+    let optimizer = Optimizer::new(params, train.rule());
+    match train.ema_momentum {
+        Some(momentum) => optimizer.averaging(momentum),
+        None => optimizer,
+    }
 }
 
 /// What training does to the layers by chance.

@@ -118,6 +118,8 @@ impl Training<'_> {
         rows.into_iter().for_each(|row| self.epoch_ends(row));
         self.trainer.network_mut().params_mut().copy_from_slice(&last.params);
         (self.optimizer, self.card, self.best) = (last.optimizer, last.card, Some(best));
+        // A checkpoint's parameters are their average, if there is one.
+        self.optimizer.swap_average(self.trainer.network_mut().params_mut());
         Ok(())
     }
 

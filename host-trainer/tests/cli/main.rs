@@ -7,6 +7,7 @@ mod bad_model;
 mod bidirectional;
 mod checks;
 mod disk;
+mod ema;
 mod evaluate;
 mod folds;
 mod init;

@@ -7,12 +7,13 @@ use std::time::{Duration, Instant};
 use crate::support::{Bench, GRULET, Ran, table};
 
 /// A run in which everything has a memory or is drawn anew: schedule, patience, optimiser, noise, masks, order, integers.
-const SETS: [&str; 11] = [
+const SETS: [&str; 12] = [
     "train.schedule=plateau",
     "train.schedule_patience=2",
     "train.patience=9",
     "train.min_delta=0.01",
     "train.optimizer=adamw",
+    "train.ema_momentum=0.9",
     "train.dropout=0.2",
     "train.recurrent_dropout=0.1",
     "train.input_noise=0.1",
