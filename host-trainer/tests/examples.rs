@@ -104,7 +104,7 @@ fn gait_phase_is_foreseen_better_than_by_simple_means() {
 
 #[test]
 fn exercises_are_told_apart_on_people_not_seen_before() {
-    let run = Run::train("watch_exercises.toml", &["train.epochs=6"]);
+    let run = Run::train("watch_exercises.toml", &["train.epochs=10"]);
     assert!(run.accuracy() >= 0.75, "{}", run.accuracy());
     assert!(run.baseline("majority").accuracy.unwrap() < 0.2);
     let logistic = run.baseline("logistic").accuracy.unwrap();
