@@ -4,6 +4,7 @@ mod common;
 
 use std::path::{Path, PathBuf};
 
+use common::limited::refused_within_256_megabytes;
 use common::tolerances::RUNTIME;
 use grulet::spec::{Activation, Candidate, Gate, LayerSpec, Merge, Output, Pooling, Reset};
 use grulet_trainer::checkpoint::Checkpoint;
@@ -317,4 +318,44 @@ fn damaged_files_end_in_an_error_or_a_model() {
         }
     }
     assert!(errors > 250, "{errors}");
+}
+
+/// A field of a protobuf message, which is a message itself.
+fn field(number: u8, body: &[u8]) -> Vec<u8> {
+    let mut bytes = vec![number << 3 | 2];
+    let mut length = body.len();
+    while length > 127 {
+        bytes.push(length as u8 | 128);
+        length >>= 7;
+    }
+    bytes.push(length as u8);
+    bytes.extend_from_slice(body);
+    bytes
+}
+
+#[test]
+fn hostile_files_are_errors_within_256_megabytes() {
+    const GRAPH: u8 = 7;
+    let version: &[u8] = b"\x08\x08";
+    let of = |graph: &[u8]| [version, &field(GRAPH, graph)].concat();
+    let millions = 8 << 20;
+    let cases = [
+        ("a graph beyond the end", [version, b"\x3a\xff\xff\xff\xff\x0f"].concat()),
+        ("a graph longer than all memory", [version, b"\x3a\xff\xff\xff\xff\xff\xff\xff\xff\x7f"].concat()),
+        ("millions of nodes", of(&b"\x0a\x00".repeat(millions))),
+        ("millions of attributes", of(&field(1, &b"\x2a\x00".repeat(millions)))),
+        ("millions of dimensions", of(&field(5, &b"\x08\x01".repeat(millions)))),
+        ("a tensor within itself", of(&(0..1000).fold(Vec::new(), |body, _| field(6, &field(1, &field(5, &body)))))),
+        ("a file of 65 MB", of(&vec![0; 65 << 20])),
+    ];
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("m.onnx");
+    for (what, bytes) in cases {
+        std::fs::write(&path, &bytes).unwrap();
+        let error = import(&path, &Options::default()).expect_err(what).to_string();
+        assert!(error.len() > 20, "{what}: {error}");
+        if let Some(limited) = refused_within_256_megabytes(&path) {
+            assert!(limited.contains(&error), "{what}: {limited}, and with more memory: {error}");
+        }
+    }
 }
