@@ -15,13 +15,17 @@
 mod arm_fpu;
 pub mod int8;
 pub mod portable;
+#[cfg(any(test, grulet_soft_float))]
+mod soft;
 #[doc(hidden)]
 pub mod suite;
 
 #[cfg(all(target_arch = "arm", target_os = "none", target_abi = "eabihf"))]
 pub use arm_fpu::product;
-#[cfg(not(all(target_arch = "arm", target_os = "none", target_abi = "eabihf")))]
+#[cfg(not(any(all(target_arch = "arm", target_os = "none", target_abi = "eabihf"), grulet_soft_float)))]
 pub use portable::product;
+#[cfg(grulet_soft_float)]
+pub use soft::product;
 
 /// The widths of blocks, widest first.
 pub const WIDTHS: [usize; 5] = [16, 8, 4, 2, 1];

@@ -5,23 +5,50 @@
 /// `weights` is a matrix in blocks (see [the module](super)) of `sums.len()` outputs and `inputs.len()` inputs. Sums that
 /// shorter weights do not reach stay as they are; a blob's lengths are checked when it is loaded.
 #[inline]
-pub fn product(mut weights: &[f32], inputs: &[f32], sums: &mut [f32]) {
-    let rest = blocks::<16>(&mut weights, inputs, sums);
-    narrow(weights, inputs, rest);
+pub fn product(weights: &[f32], inputs: &[f32], sums: &mut [f32]) {
+    product_by(weights, inputs, sums, add_product);
+}
+
+/// What is added, and how: the product first, rounded.
+#[inline(always)]
+fn add_product(sum: f32, weight: f32, input: f32) -> f32 {
+    sum + weight * input
+}
+
+/// [`product`] with another way to compute `sum + weight * input`.
+#[inline(always)]
+pub(super) fn product_by(
+    mut weights: &[f32],
+    inputs: &[f32],
+    sums: &mut [f32],
+    add_product: impl Fn(f32, f32, f32) -> f32 + Copy,
+) {
+    let rest = blocks::<16>(&mut weights, inputs, sums, add_product);
+    narrow_by(weights, inputs, rest, add_product);
 }
 
 /// The blocks after those of 16, for fewer than 16 `sums`.
 #[inline]
-pub(super) fn narrow(mut weights: &[f32], inputs: &[f32], sums: &mut [f32]) {
-    let rest = blocks::<8>(&mut weights, inputs, sums);
-    let rest = blocks::<4>(&mut weights, inputs, rest);
-    let rest = blocks::<2>(&mut weights, inputs, rest);
-    blocks::<1>(&mut weights, inputs, rest);
+pub(super) fn narrow(weights: &[f32], inputs: &[f32], sums: &mut [f32]) {
+    narrow_by(weights, inputs, sums, add_product);
+}
+
+#[inline(always)]
+fn narrow_by(mut weights: &[f32], inputs: &[f32], sums: &mut [f32], add_product: impl Fn(f32, f32, f32) -> f32 + Copy) {
+    let rest = blocks::<8>(&mut weights, inputs, sums, add_product);
+    let rest = blocks::<4>(&mut weights, inputs, rest, add_product);
+    let rest = blocks::<2>(&mut weights, inputs, rest, add_product);
+    blocks::<1>(&mut weights, inputs, rest, add_product);
 }
 
 /// As many blocks of width `W` as `sums` holds. Moves `weights` on, and gives back the sums that are left.
 #[inline(always)]
-fn blocks<'s, const W: usize>(weights: &mut &[f32], inputs: &[f32], sums: &'s mut [f32]) -> &'s mut [f32] {
+fn blocks<'s, const W: usize>(
+    weights: &mut &[f32],
+    inputs: &[f32],
+    sums: &'s mut [f32],
+    add_product: impl Fn(f32, f32, f32) -> f32,
+) -> &'s mut [f32] {
     let stream = (1 + inputs.len()) * W;
     let (blocks, rest) = sums.as_chunks_mut::<W>();
     for block in blocks {
@@ -35,7 +62,7 @@ fn blocks<'s, const W: usize>(weights: &mut &[f32], inputs: &[f32], sums: &'s mu
         let mut registers = *bias;
         for (column, &input) in columns.iter().zip(inputs) {
             for (sum, &weight) in registers.iter_mut().zip(column) {
-                *sum += weight * input;
+                *sum = add_product(*sum, weight, input);
             }
         }
         *block = registers;
