@@ -31,7 +31,7 @@ pub fn product(weights: &[f32], inputs: &[f32], sums: &mut [f32]) {
             )
         };
     }
-    portable::narrow(narrow, inputs, of_narrow);
+    portable::narrow(narrow, inputs, of_narrow, portable::add_product);
 }
 
 /// Eight weights times the input in `$x`, added to eight sums.

@@ -11,7 +11,7 @@ pub fn product(weights: &[f32], inputs: &[f32], sums: &mut [f32]) {
 
 /// What is added, and how: the product first, rounded.
 #[inline(always)]
-fn add_product(sum: f32, weight: f32, input: f32) -> f32 {
+pub(super) fn add_product(sum: f32, weight: f32, input: f32) -> f32 {
     sum + weight * input
 }
 
@@ -24,17 +24,17 @@ pub(super) fn product_by(
     add_product: impl Fn(f32, f32, f32) -> f32 + Copy,
 ) {
     let rest = blocks::<16>(&mut weights, inputs, sums, add_product);
-    narrow_by(weights, inputs, rest, add_product);
+    narrow(weights, inputs, rest, add_product);
 }
 
 /// The blocks after those of 16, for fewer than 16 `sums`.
-#[inline]
-pub(super) fn narrow(weights: &[f32], inputs: &[f32], sums: &mut [f32]) {
-    narrow_by(weights, inputs, sums, add_product);
-}
-
 #[inline(always)]
-fn narrow_by(mut weights: &[f32], inputs: &[f32], sums: &mut [f32], add_product: impl Fn(f32, f32, f32) -> f32 + Copy) {
+pub(super) fn narrow(
+    mut weights: &[f32],
+    inputs: &[f32],
+    sums: &mut [f32],
+    add_product: impl Fn(f32, f32, f32) -> f32 + Copy,
+) {
     let rest = blocks::<8>(&mut weights, inputs, sums, add_product);
     let rest = blocks::<4>(&mut weights, inputs, rest, add_product);
     let rest = blocks::<2>(&mut weights, inputs, rest, add_product);

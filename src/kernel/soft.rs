@@ -125,6 +125,19 @@ mod tests {
     }
 
     #[test]
+    fn products_are_the_portable_ones() {
+        let state = &mut 3;
+        let mut number = || random(state) as i32 as f32 * 1e-9;
+        let inputs: Vec<f32> = (0..9).map(|_| number()).collect();
+        // Blocks of 16, 8, 4, 2 and 1 outputs.
+        let weights: Vec<f32> = (0..31 * 10).map(|_| number()).collect();
+        let (mut found, mut expected) = ([0.0; 31], [1.0; 31]);
+        product(&weights, &inputs, &mut found);
+        portable::product(&weights, &inputs, &mut expected);
+        assert_eq!(found.map(f32::to_bits), expected.map(f32::to_bits));
+    }
+
+    #[test]
     fn any_numbers_give_what_the_machine_gives() {
         let state = &mut 1;
         for _ in 0..2_000_000 {

@@ -60,7 +60,7 @@ differs from the host's, or a figure grows by more than 2 %.
 - *hash*: of the bits of all outputs over 200 steps; the host runs the same inputs through `AnyModel`.
 - *instructions per step*: of `Stream::step`, sensor units to real outputs, averaged over the steps. *of the clock*: their
   share of so many MHz at the rate of the model's sensor, at one instruction a cycle; a real core takes more cycles than
-  instructions. Above 100 % it cannot keep up: `f32` without an FPU on a Cortex-M0 is for slower sensors, `Int8` is not.
+  instructions. Above 100 % it could not keep up.
 - *flash*: a whole program of this network, with its start-up: model, loader, self-test, step. *RAM*: `size_of` the stream,
   all that is kept between steps. *stack*: the deepest use during a step, on painted memory. All in bytes. Measured once
   per target.
