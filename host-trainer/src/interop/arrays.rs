@@ -1,6 +1,6 @@
 //! A model's weights as other frameworks lay them out.
 
-use grulet::spec::{Candidate, Gate, LayerSpec, Reset};
+use grulet::spec::{Candidate, Gate, LayerSpec, Merge, Reset};
 
 use crate::checkpoint::Checkpoint;
 use crate::import::chain::{reorder_gates, transpose};
@@ -17,11 +17,15 @@ pub struct Array {
     pub data: Vec<f32>,
 }
 
-/// Whether PyTorch's GRU computes what this model's do: the reset gate after the matmul, sigmoid gates, tanh.
+/// Whether PyTorch's GRU computes what this model's do: the reset gate after the matmul, sigmoid gates, tanh; of both
+/// directions side by side.
 pub fn is_torch(layers: &[LayerSpec]) -> bool {
     layers.iter().all(|layer| match layer {
         LayerSpec::Gru { reset, gate, candidate, .. } => {
             (*reset, *gate, *candidate) == (Reset::After, Gate::Sigmoid, Candidate::Tanh)
+        }
+        LayerSpec::Bidirectional { reset, gate, candidate, merge, .. } => {
+            (*reset, *gate, *candidate, *merge) == (Reset::After, Gate::Sigmoid, Candidate::Tanh, Merge::Concat)
         }
         _ => true,
     })
@@ -51,15 +55,18 @@ pub fn keras(checkpoint: &Checkpoint) -> Result<Vec<Array>, nn::Error> {
 }
 
 /// The weights in PyTorch's names and layouts: `gru.weight_ih_l0` (3H, I), `gru.weight_hh_l0` (3H, H), `gru.bias_ih_l0` and
-/// `gru.bias_hh_l0` (3H), gates r, z, n; `dense.weight` (O, I), `dense.bias` (O), `embedding.weight` (V, D).
+/// `gru.bias_hh_l0` (3H), gates r, z, n; the direction from the end as `bidirectional.weight_ih_l0_reverse` and so on;
+/// `dense.weight` (O, I), `dense.bias` (O), `embedding.weight` (V, D).
 fn torch(checkpoint: &Checkpoint) -> Result<Vec<Array>, nn::Error> {
     // Its own inverse: from z, r, c to r, z, n.
     const GATES: [usize; 3] = [1, 0, 2];
     let mut arrays = Vec::new();
     for Array { name, shape, data } in keras(checkpoint)? {
         let (layer, part) = name.split_once('.').unwrap_or((&name, ""));
+        let (direction, part) = part.split_once('.').unwrap_or(("", part));
+        let end = if direction == "backward" { "_reverse" } else { "" };
         let mut push = |name: &str, shape: Vec<usize>, data: Vec<f32>| {
-            arrays.push(Array { name: format!("{layer}.{name}"), shape, data });
+            arrays.push(Array { name: format!("{layer}.{name}{end}"), shape, data });
         };
         match (part, &shape[..]) {
             ("bias", &[2, columns]) => {
@@ -68,7 +75,7 @@ fn torch(checkpoint: &Checkpoint) -> Result<Vec<Array>, nn::Error> {
                 push("bias_ih_l0", vec![columns], input.to_vec());
                 push("bias_hh_l0", vec![columns], state.to_vec());
             }
-            ("kernel" | "recurrent_kernel", &[rows, columns]) if layer.starts_with("gru") => {
+            ("kernel" | "recurrent_kernel", &[rows, columns]) if layer.starts_with("gru") || !direction.is_empty() => {
                 let name = if part == "kernel" { "weight_ih_l0" } else { "weight_hh_l0" };
                 let data = transpose(&reorder_gates(&data, columns / 3, GATES), columns);
                 push(name, vec![columns, rows], data);

@@ -82,6 +82,26 @@ fn a_bidirectional_network_is_trained_and_runs_in_integers() {
 }
 
 #[test]
+fn other_frameworks_bring_both_directions_back() {
+    let bench = bench();
+    bench.grulet(&["train", "config.toml", "--set", "train.epochs=1"]).ok();
+    bench.grulet(&["export", "runs/config", "--format", "safetensors"]).ok();
+    let file = String::from_utf8_lossy(&bench.read("runs/config/model.safetensors")).into_owned();
+    for name in ["bidirectional.weight_ih_l0\"", "bidirectional.bias_hh_l0_reverse\""] {
+        assert!(file.contains(name), "{name}");
+    }
+    let import = ["import", "runs/config/model.safetensors", "--like", "config.toml", "-o", "back.gru"];
+    bench.grulet(&[&import[..], &["--checkpoint", "back.ckpt"]].concat()).ok();
+    for (model, npz) in [("runs/config", "run.npz"), ("back.ckpt", "back.npz")] {
+        bench.grulet(&["export", model, "--format", "keras-npz", "-o", npz]).ok();
+    }
+    assert_eq!(bench.read("run.npz"), bench.read("back.npz"));
+    bench.put("forwards.toml", CONFIG.replace("units = 5, bidirectional = true", "units = 10"));
+    let import = ["import", "runs/config/model.safetensors", "--like", "forwards.toml"];
+    bench.refuses(&import, &["both directions", "add bidirectional = true"]);
+}
+
+#[test]
 fn what_makes_no_sense_is_refused() {
     let bench = bench();
     let layer = |layer: &str| format!("model.layers=[{layer}, {{ type = \"dense\", units = 2 }}]");
