@@ -96,9 +96,11 @@ fn other_frameworks_bring_both_directions_back() {
         bench.grulet(&["export", model, "--format", "keras-npz", "-o", npz]).ok();
     }
     assert_eq!(bench.read("run.npz"), bench.read("back.npz"));
-    bench.put("forwards.toml", CONFIG.replace("units = 5, bidirectional = true", "units = 10"));
-    let import = ["import", "runs/config/model.safetensors", "--like", "forwards.toml"];
-    bench.refuses(&import, &["both directions", "add bidirectional = true"]);
+    bench.put("summed.toml", CONFIG.replace("bidirectional = true", "bidirectional = true, merge = \"sum\""));
+    bench.put("forwards.toml", CONFIG.replace(", bidirectional = true", ""));
+    for config in ["summed.toml", "forwards.toml"] {
+        bench.refuses(&["import", "runs/config/model.safetensors", "--like", config], &["bidirectional", "--like"]);
+    }
 }
 
 #[test]

@@ -1,9 +1,9 @@
 //! The order of modules, and what else a file of tensors does not say: from `--like`, `--order`, `--answers` and
 //! `--activation`, else guessed and said.
 
-use grulet::spec::{self, Candidate, Gate, Output, Reset};
+use grulet::spec::{self, Candidate, Gate, Merge, Output, Reset};
 
-use super::modules::{Kind, Level, Module, embedding, linear};
+use super::modules::{Kind, Module, embedding, linear};
 use crate::config::LayerConfig;
 use crate::import::chain::{Activation, Chain, Op, Step, answer_once};
 use crate::import::{ImportError, Options, description};
@@ -230,7 +230,7 @@ fn steps(
             Kind::Gru(levels) => {
                 for level in levels {
                     if let Some(layer) = next_layer(&mut rest, &mut steps) {
-                        same_variant(module, level, layer)?;
+                        same_variant(module, layer)?;
                     }
                     steps.push(level.step()?);
                 }
@@ -283,24 +283,16 @@ fn next_layer<'a>(rest: &mut &'a [LayerConfig], steps: &mut Vec<Step>) -> Option
     None
 }
 
-/// Whether the description's GRU is PyTorch's, of as many directions.
-fn same_variant(module: &Module, level: &Level, layer: &LayerConfig) -> Result<(), ImportError> {
-    use {Candidate::Tanh, Gate::Sigmoid, Reset::After};
-    let (what, fix) = match (layer, level.backward.is_some()) {
-        (LayerConfig::Gru { reset: After, gate: Sigmoid, candidate: Tanh, .. }, false)
-        | (
-            LayerConfig::Bidirectional {
-                reset: After, gate: Sigmoid, candidate: Tanh, merge: spec::Merge::Concat, ..
-            },
-            true,
-        ) => return Ok(()),
-        (LayerConfig::Gru { .. }, true) => ("runs in both directions", "add bidirectional = true"),
-        (LayerConfig::Bidirectional { .. }, false) => ("runs forwards alone", "leave bidirectional out"),
-        _ => (
-            "has its reset gate after the matmul, sigmoid gates and tanh, and both directions side by side",
-            "leave reset, gate, candidate and merge out",
-        ),
-    };
-    let name = name(module);
-    Err(ImportError::Description(format!("{name}: PyTorch's GRU {what}, but --like says otherwise; {fix}")))
+/// Whether the description's GRU is PyTorch's, of both directions or one.
+fn same_variant(module: &Module, layer: &LayerConfig) -> Result<(), ImportError> {
+    use {Candidate::Tanh, Gate::Sigmoid, Merge::Concat, Reset::After};
+    match layer {
+        LayerConfig::Gru { reset: After, gate: Sigmoid, candidate: Tanh, .. }
+        | LayerConfig::Bidirectional { reset: After, gate: Sigmoid, candidate: Tanh, merge: Concat, .. } => Ok(()),
+        _ => Err(ImportError::Description(format!(
+            "{}: PyTorch's GRU has its reset gate after the matmul, sigmoid gates and tanh, and both directions side by side, \
+             but --like says otherwise; leave reset, gate, candidate and merge out",
+            name(module)
+        ))),
+    }
 }
