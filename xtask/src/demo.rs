@@ -28,6 +28,11 @@ pub struct Demo {
 /// The mean squared error that the demo promises on the held-out walk.
 const PROMISED_MSE: f64 = 0.045;
 
+/// The files of the demo.
+const MODEL: &str = "model.gru";
+const MODEL_INT8: &str = "model_int8.gru";
+const SAMPLES: &str = "test.samples";
+
 /// One line of the table.
 struct Row {
     machine: String,
@@ -43,41 +48,56 @@ impl Demo {
     /// Runs the command.
     pub fn run(self) -> Result<()> {
         let start = Instant::now();
-        let large = Board::large()?;
-        qemu::ensure(&large)?;
+        qemu::ensure(&Board::large()?)?;
+        self.train()?;
+        self.compare()?;
+        sh::say(&format!(
+            "done in {:.0} s; the model is {}",
+            start.elapsed().as_secs_f64(),
+            shown(&folder().join(MODEL))
+        ));
+        Ok(())
+    }
+
+    /// Trains and quantises the model, and exports the samples of its test.
+    fn train(&self) -> Result<()> {
         sh::say("building the trainer: a minute or two the first time");
         sh::run(sh::command("cargo").args(["build", "--release", "--quiet", "--package", "grulet-trainer"]))?;
 
-        let folder = sh::root().join("target/demo");
-        let (model, samples) = (folder.join("model.gru"), folder.join("test.samples"));
+        let folder = folder();
         sh::say("training GRU(16) + Dense(2) on examples/gait_phase.toml: some seconds");
         let run_dir = format!("train.run_dir={}", toml_string(&folder));
         sh::run(grulet()?.args(["train", "examples/gait_phase.toml", "--overwrite", "--set", &run_dir]))?;
         let mut export = grulet()?;
-        export.arg("export").arg(&folder).arg("--samples").arg(&samples);
+        export.arg("export").arg(&folder).arg("--samples").arg(folder.join(SAMPLES));
         if let Some(steps) = self.steps {
             export.args(["--steps", &steps.to_string()]);
         }
         sh::output(&mut export)?;
 
         sh::say("quantising it: int8 weights, 16-bit state");
-        let int8 = folder.join("model_int8.gru");
-        sh::output(grulet()?.arg("quantize").arg(&folder).arg("--output").arg(&int8))?;
+        sh::output(grulet()?.arg("quantize").arg(&folder).arg("--output").arg(folder.join(MODEL_INT8)))?;
+        Ok(())
+    }
 
-        let data = Samples::read(&samples)?;
+    /// Runs what [`train`](Self::train) has made on this machine and on the emulated boards, and compares every bit.
+    pub fn compare(&self) -> Result<()> {
+        let large = Board::large()?;
+        let folder = folder();
+        let data = Samples::read(&folder.join(SAMPLES))?;
         let mut mse = 0.0;
         let mut equal = Vec::new();
         let mut rows = Vec::new();
         let of_int8 = Flashed {
             format: "Int8",
-            model: int8,
+            model: folder.join(MODEL_INT8),
             variable: "GRULET_MODEL_INT8",
             binary: "stream_int8",
             net: "(Gru<2, 16, Int8>, Dense<16, 2, Linear, Int8>)",
         };
         let of_f32 = Flashed {
             format: "f32",
-            model: model.clone(),
+            model: folder.join(MODEL),
             variable: "GRULET_MODEL",
             binary: "stream",
             net: "(Gru<2, 16>, Dense<16, 2>)",
@@ -96,7 +116,7 @@ impl Demo {
                 per_mac: String::new(),
             });
             for board in &large {
-                rows.push(flashed.stream(board, &samples, &host, &hash, self.fault)?);
+                rows.push(flashed.stream(board, &folder.join(SAMPLES), &host, &hash, self.fault)?);
             }
             equal.push(format!("{} hash {hash}", flashed.format));
         }
@@ -105,9 +125,13 @@ impl Demo {
         if self.steps.is_none() && mse > PROMISED_MSE {
             bail!("the mean squared error is {mse:.4}, above the {PROMISED_MSE} that the README promises");
         }
-        sh::say(&format!("done in {:.0} s; the model is {}", start.elapsed().as_secs_f64(), shown(&model)));
         Ok(())
     }
+}
+
+/// Where the demo keeps its files.
+fn folder() -> PathBuf {
+    sh::root().join("target/demo")
 }
 
 /// A model on a chip.
