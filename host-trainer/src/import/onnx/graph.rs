@@ -325,7 +325,7 @@ impl<'a> Reader<'a> {
         {
             return Ok(found.into_iter().map(|array| Value::Constant(Rc::new(array))).collect());
         }
-        if !KNOWN.contains(&call.op()) {
+        if !(data::ARRANGE.contains(&call.op()) || KNOWN.contains(&call.op())) {
             return Err(call.refuse("this operator", advice(call.op())));
         }
         if let Some(Value::Refused(reason)) = inputs.iter().flatten().find(|value| matches!(value, Value::Refused(_))) {
@@ -489,21 +489,8 @@ impl<'a> Reader<'a> {
     }
 }
 
-/// Operators that are understood on some values.
-const KNOWN: [&str; 40] = [
-    "Identity",
-    "Dropout",
-    "Cast",
-    "Shape",
-    "Transpose",
-    "Squeeze",
-    "Unsqueeze",
-    "Reshape",
-    "Flatten",
-    "Expand",
-    "Slice",
-    "Gather",
-    "GatherElements",
+/// Operators that are understood on some values, besides those that [arrange](data::ARRANGE) them.
+const KNOWN: [&str; 26] = [
     "MatMul",
     "Gemm",
     "Add",
@@ -526,7 +513,6 @@ const KNOWN: [&str; 40] = [
     "GlobalAveragePool",
     "GlobalMaxPool",
     "Concat",
-    "Split",
     "ConstantOfShape",
     "Constant",
     "Sqrt",

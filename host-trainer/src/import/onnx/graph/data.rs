@@ -18,7 +18,7 @@ use crate::import::onnx::tensor::Array;
 const LAST: &str = "take the last step (index -1), all steps, or their mean or maximum";
 
 /// Operators that arrange data or take parts, for which directions need not be merged.
-const ARRANGE: [&str; 14] = [
+pub const ARRANGE: [&str; 14] = [
     "Identity",
     "Dropout",
     "Cast",
