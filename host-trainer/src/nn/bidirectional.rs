@@ -123,8 +123,8 @@ impl Bidirectional {
         });
     }
 
-    /// Goes back from `d` (T, B, O), the gradient by the outputs, zero where a series has ended. `gradients` gets the
-    /// parameters' added.
+    /// Goes back from `d` (T, B, O), the gradient by the outputs, zero where a series has ended. `gradients` gets those
+    /// of the parameters.
     #[allow(clippy::too_many_arguments)]
     pub fn backward<R: Real>(
         &self,

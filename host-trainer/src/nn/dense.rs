@@ -4,7 +4,7 @@ use grulet::spec::Activation;
 
 use super::Real;
 use super::gemm::{
-    Matrix, Start, Term, accumulate_outer, accumulate_rows, multiply, pack, pack_transposed, packed_len,
+    Matrix, Start, Term, outer_product, sum_rows, multiply, pack, pack_transposed, packed_len,
 };
 use super::simd::{Isa, Kernel, dispatch};
 
@@ -61,7 +61,7 @@ impl Dense {
         }
     }
 
-    /// From the gradient of the sums (rows, O) to that of the parameters, which is added, and of the inputs (rows, I).
+    /// From the gradient of the sums (rows, O) to that of the parameters and of the inputs (rows, I).
     pub fn backward<R: Real>(
         &self,
         packed: &[R],
@@ -75,8 +75,8 @@ impl Dense {
         let (kernel, bias) = gradients.split_at_mut(i * o);
         let left = Matrix { data: input, stride: i, columns: i };
         let right = Matrix { data: d_sums, stride: o, columns: o };
-        accumulate_outer(rows, left, right, kernel, o);
-        accumulate_rows(rows, right, bias);
+        outer_product(rows, left, right, kernel, o);
+        sum_rows(rows, right, bias);
         if let Some(d_input) = d_input {
             let term = Term { left: d_sums, stride: o, depth: o, packed: &packed[packed_len(i, o)..] };
             multiply(rows, i, Start::Zero, &[term], d_input, i);

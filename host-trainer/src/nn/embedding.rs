@@ -23,8 +23,9 @@ impl Embedding {
         }
     }
 
-    /// Adds the gradient of the vectors (rows, D) to that of the table (V, D).
+    /// From the gradient of the vectors (rows, D) to that of the table (V, D).
     pub fn backward<R: Real>(&self, tokens: &[R], d: &[R], gradients: &mut [R]) {
+        gradients.fill(R::ZERO);
         for (d, &token) in d.chunks_exact(self.outputs).zip(tokens) {
             gradients[self.vector(token)].iter_mut().zip(d).for_each(|(sum, &d)| *sum += d);
         }

@@ -3,16 +3,16 @@
 //! Every element of a product is one sum that starts at a bias, or at what is there, and adds its products in index order.
 //! Vectors hold neighbouring columns and registers hold a few rows, so that tile sizes never change a result.
 
-use std::array;
-
 use super::Real;
 use super::simd::{Isa, Kernel, dispatch};
 
 /// Columns of a packed panel, and of a tile.
 pub(super) const PANEL: usize = 16;
 
-/// Rows that [`accumulate_outer`] takes at a time, so that their columns stay in the first-level cache.
-const OUTER_ROWS: usize = 64;
+/// Rows and columns of the left matrix that [`outer_product`] takes at a time: they and as many rows of a panel of the right
+/// one stay in the first-level cache.
+const OUTER_ROWS: usize = 96;
+const OUTER_COLUMNS: usize = 48;
 
 /// Elements of a packed matrix (depth, columns): the columns are padded to whole panels.
 pub(super) fn packed_len(depth: usize, columns: usize) -> usize {
@@ -24,8 +24,13 @@ pub(super) fn pack<R: Real>(source: &[R], stride: usize, depth: usize, columns: 
     for (p, panel) in packed[..packed_len(depth, columns)].chunks_exact_mut((PANEL * depth).max(1)).enumerate() {
         let width = PANEL.min(columns - p * PANEL);
         for (k, row) in panel.chunks_exact_mut(PANEL).enumerate() {
-            row[..width].copy_from_slice(&source[k * stride + p * PANEL..][..width]);
-            row[width..].fill(R::ZERO);
+            let source = &source[k * stride + p * PANEL..][..width];
+            if width == PANEL {
+                copy::<R, true>(source, row);
+            } else {
+                row.fill(R::ZERO);
+                copy::<R, false>(source, row);
+            }
         }
     }
 }
@@ -91,104 +96,127 @@ struct Multiply<'a, R, const TERMS: usize> {
 impl<R: Real, const TERMS: usize> Kernel for Multiply<'_, R, TERMS> {
     #[inline(always)]
     fn run<I: Isa>(mut self) {
-        for panel in 0..self.columns.div_ceil(PANEL) {
-            let mut row = 0;
+        let mut row = 0;
+        while row + 8 <= self.rows {
             if R::TILE_ROWS == 4 {
-                while row + 4 <= self.rows {
-                    self.tile::<I, 4>(panel, row);
-                    row += 4;
-                }
+                self.rows::<I, 4, 2>(row);
+            } else {
+                self.rows::<I, 2, 4>(row);
             }
-            while row + 2 <= self.rows {
-                self.tile::<I, 2>(panel, row);
-                row += 2;
-            }
-            if row < self.rows {
-                self.tile::<I, 1>(panel, row);
-            }
+            row += 8;
+        }
+        if R::TILE_ROWS == 4 && row + 4 <= self.rows {
+            self.rows::<I, 4, 1>(row);
+            row += 4;
+        }
+        while row + 2 <= self.rows {
+            self.rows::<I, 2, 1>(row);
+            row += 2;
+        }
+        if row < self.rows {
+            self.rows::<I, 1, 1>(row);
         }
     }
 }
 
 impl<R: Real, const TERMS: usize> Multiply<'_, R, TERMS> {
+    /// `TILES` tiles of `M` rows from `row` on. What they read of a panel is found once for all of them: a short product
+    /// takes little longer than that.
     #[inline(always)]
-    fn tile<I: Isa, const M: usize>(&mut self, panel: usize, row: usize) {
-        let from = panel * PANEL;
-        let width = PANEL.min(self.columns - from);
-        let out_at = |m: usize| (row + m) * self.stride + from;
-        if width == PANEL {
-            let zeros = [R::ZERO; PANEL];
-            // By reference, because a choice between values would be made number by number.
-            let sums = self.sums::<I, M>(
-                panel,
-                row,
-                match self.start {
-                    Start::Bias(bias) => [full(bias, from); M],
-                    Start::Zero => [&zeros; M],
-                    Start::Output => array::from_fn(|m| full(self.out, out_at(m))),
-                },
-            );
-            for (m, sum) in sums.iter().enumerate() {
-                self.out[out_at(m)..][..PANEL].copy_from_slice(sum);
-            }
-        } else {
-            let mut start = [[R::ZERO; PANEL]; M];
-            for (m, start) in start.iter_mut().enumerate() {
-                match self.start {
-                    Start::Bias(bias) => start[..width].copy_from_slice(&bias[from..][..width]),
-                    Start::Zero => {}
-                    Start::Output => start[..width].copy_from_slice(&self.out[out_at(m)..][..width]),
+    fn rows<I: Isa, const M: usize, const TILES: usize>(&mut self, row: usize) {
+        // Loops rather than `array::from_fn`, which may be left as a call, and compiled for the baseline.
+        let mut lefts: [[[&[R]; M]; TERMS]; TILES] = [[[&[]; M]; TERMS]; TILES];
+        for (tile, lefts) in lefts.iter_mut().enumerate() {
+            for (lefts, term) in lefts.iter_mut().zip(self.terms) {
+                for (m, left) in lefts.iter_mut().enumerate() {
+                    *left = &term.left[(row + tile * M + m) * term.stride..][..term.depth];
                 }
             }
-            let sums = self.sums::<I, M>(panel, row, start.each_ref());
-            for (m, sum) in sums.iter().enumerate() {
-                self.out[out_at(m)..][..width].copy_from_slice(&sum[..width]);
-            }
+        }
+        let whole = self.columns / PANEL;
+        for panel in 0..whole {
+            self.panel::<I, M, TILES, true>(panel, row, &lefts);
+        }
+        if whole * PANEL < self.columns {
+            self.panel::<I, M, TILES, false>(whole, row, &lefts);
         }
     }
 
+    /// The columns of one panel, which are sixteen if it is `WHOLE`.
     #[inline(always)]
-    fn sums<I: Isa, const M: usize>(&self, panel: usize, row: usize, start: [&[R; PANEL]; M]) -> [[R; PANEL]; M] {
-        let mut sums = [[R::ZERO; PANEL]; M];
-        sums.iter_mut().zip(start).for_each(|(sum, start)| *sum = *start);
-        for term in self.terms {
-            let depth = term.depth;
-            let right = term.packed[panel * PANEL * depth..][..PANEL * depth].as_chunks().0;
-            let left = array::from_fn(|m| &term.left[(row + m) * term.stride..][..depth]);
-            sums = add_product::<I, R, M>(sums, left, right);
+    fn panel<I: Isa, const M: usize, const TILES: usize, const WHOLE: bool>(
+        &mut self,
+        panel: usize,
+        row: usize,
+        lefts: &[[[&[R]; M]; TERMS]; TILES],
+    ) {
+        let from = panel * PANEL;
+        let width = if WHOLE { PANEL } else { self.columns - from };
+        let mut rights: [&[[R; PANEL]]; TERMS] = [&[]; TERMS];
+        for (right, term) in rights.iter_mut().zip(self.terms) {
+            *right = term.packed[panel * PANEL * term.depth..][..PANEL * term.depth].as_chunks().0;
         }
-        sums
+        let mut bias = [R::ZERO; PANEL];
+        if let Start::Bias(all) = self.start {
+            copy::<R, WHOLE>(&all[from..][..width], &mut bias);
+        }
+        for (tile, lefts) in lefts.iter().enumerate() {
+            let out = &mut self.out[(row + tile * M) * self.stride + from..][..(M - 1) * self.stride + width];
+            let mut sums = [bias; M];
+            if let Start::Output = self.start {
+                for (m, sum) in sums.iter_mut().enumerate() {
+                    copy::<R, WHOLE>(&out[m * self.stride..][..width], sum);
+                }
+            }
+            for (left, right) in lefts.iter().zip(rights) {
+                sums = add_product::<I, R, M>(sums, left, right);
+            }
+            for (m, sum) in sums.iter().enumerate() {
+                copy::<R, WHOLE>(sum, &mut out[m * self.stride..][..width]);
+            }
+        }
     }
 }
 
-/// The sixteen numbers from `at` on.
+/// Copies as many numbers as both have: sixteen if they are `WHOLE`, which then stay in registers.
 #[inline(always)]
-fn full<R>(values: &[R], at: usize) -> &[R; PANEL] {
-    values[at..][..PANEL].try_into().expect("a slice of 16 has 16 elements")
+fn copy<R: Real, const WHOLE: bool>(from: &[R], to: &mut [R]) {
+    if WHOLE {
+        let to: &mut [R; PANEL] = to.first_chunk_mut().expect("a whole panel has 16 columns");
+        *to = *from.first_chunk().expect("a whole panel has 16 columns");
+    } else {
+        to.iter_mut().zip(from).for_each(|(to, &from)| *to = from);
+    }
 }
 
 /// `sums + left · right` for left (M, depth) and right (depth, 16).
 #[inline(always)]
 fn add_product<I: Isa, R: Real, const M: usize>(
     mut sums: [[R; PANEL]; M],
-    left: [&[R]; M],
+    left: &[&[R]; M],
     right: &[[R; PANEL]],
 ) -> [[R; PANEL]; M] {
-    // Four at a time, because the checks of the indices would cost as much as the arithmetic.
+    // Four at a time and of lengths that the compiler knows to be the same, because the checks of the indices would cost as
+    // much as the arithmetic.
     let (right, right_rest) = right.as_chunks::<4>();
+    let (mut fours, mut rests): ([&[[R; 4]]; M], [&[R]; M]) = ([&[]; M], [&[]; M]);
+    for m in 0..M {
+        let (four, rest) = left[m].as_chunks();
+        (fours[m], rests[m]) = (&four[..right.len()], &rest[..right_rest.len()]);
+    }
     for (k, b) in right.iter().enumerate() {
-        let a: [&[R; 4]; M] = array::from_fn(|m| &left[m].as_chunks().0[k]);
         for q in 0..4 {
             for m in 0..M {
+                let a = fours[m][k][q];
                 for n in 0..PANEL {
-                    sums[m][n] = I::madd(a[m][q], b[q][n], sums[m][n]);
+                    sums[m][n] = I::madd(a, b[q][n], sums[m][n]);
                 }
             }
         }
     }
     for (k, b) in right_rest.iter().enumerate() {
         for m in 0..M {
-            let a = left[m][4 * right.len() + k];
+            let a = rests[m][k];
             for n in 0..PANEL {
                 sums[m][n] = I::madd(a, b[n], sums[m][n]);
             }
@@ -197,7 +225,7 @@ fn add_product<I: Isa, R: Real, const M: usize>(
     sums
 }
 
-/// A matrix as [`accumulate_outer`] reads it: `columns` of each row, rows begin `stride` apart.
+/// A matrix as [`outer_product`] reads it: `columns` of each row, rows begin `stride` apart.
 #[derive(Clone, Copy)]
 pub(super) struct Matrix<'a, R> {
     pub data: &'a [R],
@@ -205,9 +233,9 @@ pub(super) struct Matrix<'a, R> {
     pub columns: usize,
 }
 
-/// `out += leftᵀ · right` for left (rows, K), right (rows, N) and `out` (K, N), whose rows begin `stride` apart: the
-/// gradient of a weight matrix.
-pub(super) fn accumulate_outer<R: Real>(
+/// `out = leftᵀ · right` for left (rows, K), right (rows, N) and `out` (K, N), whose rows begin `stride` apart: the
+/// gradient of a weight matrix. There is at least one row.
+pub(super) fn outer_product<R: Real>(
     rows: usize,
     left: Matrix<'_, R>,
     right: Matrix<'_, R>,
@@ -228,85 +256,103 @@ struct Outer<'a, R> {
 impl<R: Real> Kernel for Outer<'_, R> {
     #[inline(always)]
     fn run<I: Isa>(mut self) {
-        let mut from = 0;
-        while from < self.rows {
+        // Copied: rows a power of two apart would push each other out of the cache.
+        let mut block = [[R::ZERO; OUTER_COLUMNS]; OUTER_ROWS];
+        for from in (0..self.rows).step_by(OUTER_ROWS) {
             let rows = OUTER_ROWS.min(self.rows - from);
-            let mut n = 0;
-            n = if R::TILE_ROWS == 4 {
-                // Twelve sums in registers, more than the eight that hide the latency of a multiply-add.
-                self.columns::<I, 6, PANEL>(from, rows, n)
-            } else {
-                self.columns::<I, 2, PANEL>(from, rows, n)
-            };
-            n = self.columns::<I, 4, 8>(from, rows, n);
-            n = self.columns::<I, 8, 4>(from, rows, n);
-            n = self.columns::<I, 8, 2>(from, rows, n);
-            self.columns::<I, 16, 1>(from, rows, n);
-            from += rows;
+            for k in (0..self.left.columns).step_by(OUTER_COLUMNS) {
+                let columns = OUTER_COLUMNS.min(self.left.columns - k);
+                let source = self.left.data[from * self.left.stride + k..].chunks(self.left.stride);
+                for (row, source) in block[..rows].iter_mut().zip(source) {
+                    let (whole, rest) = source[..columns].as_chunks::<8>();
+                    let (row_whole, row_rest) = row[..columns].as_chunks_mut();
+                    row_whole.iter_mut().zip(whole).for_each(|(to, from)| *to = *from);
+                    row_rest.iter_mut().zip(rest).for_each(|(to, from)| *to = *from);
+                }
+                let block = Block { rows: &block[..rows], from, column: k, columns };
+                let mut n = 0;
+                n = if R::TILE_ROWS == 4 {
+                    // Twelve sums in registers, more than the eight that hide the latency of a multiply-add.
+                    self.columns::<I, 6, PANEL>(block, n)
+                } else {
+                    self.columns::<I, 2, PANEL>(block, n)
+                };
+                n = self.columns::<I, 4, 8>(block, n);
+                n = self.columns::<I, 8, 4>(block, n);
+                n = self.columns::<I, 8, 2>(block, n);
+                self.columns::<I, 16, 1>(block, n);
+            }
         }
     }
+}
+
+/// A part of the left matrix: rows from `from` on, and so many columns from `column` on.
+#[derive(Clone, Copy)]
+struct Block<'a, R> {
+    rows: &'a [[R; OUTER_COLUMNS]],
+    from: usize,
+    column: usize,
+    columns: usize,
 }
 
 impl<R: Real> Outer<'_, R> {
     /// Covers as many of the output's columns, from `n` on, as tiles of `N` can; returns the first column left.
     #[inline(always)]
-    fn columns<I: Isa, const M: usize, const N: usize>(&mut self, from: usize, rows: usize, n: usize) -> usize {
-        if n + N > self.right.columns {
-            return n;
-        }
-        let mut k = 0;
-        // Of eight at the end, four and four rather than six and two: sums in too few registers wait for themselves.
-        while k + M <= self.left.columns && k + M + 2 != self.left.columns {
-            self.tiles::<I, M, N>(from, rows, k, n);
-            k += M;
-        }
-        while k + 4 <= self.left.columns {
-            self.tiles::<I, 4, N>(from, rows, k, n);
-            k += 4;
-        }
-        while k + 2 <= self.left.columns {
-            self.tiles::<I, 2, N>(from, rows, k, n);
-            k += 2;
-        }
-        if k < self.left.columns {
-            self.tiles::<I, 1, N>(from, rows, k, n);
-        }
-        n + (self.right.columns - n) / N * N
-    }
-
-    /// The tiles of `M` of the output's rows, from `k` on, and of its columns from `n` on.
-    #[inline(always)]
-    fn tiles<I: Isa, const M: usize, const N: usize>(&mut self, from: usize, rows: usize, k: usize, mut n: usize) {
-        // Copied together: rows a power of two apart would push each other out of the cache.
-        let mut left = [[R::ZERO; M]; OUTER_ROWS];
-        let rows_from = self.left.data[from * self.left.stride + k..].chunks(self.left.stride);
-        for (a, row) in left[..rows].iter_mut().zip(rows_from) {
-            a.copy_from_slice(&row[..M]);
-        }
+    fn columns<I: Isa, const M: usize, const N: usize>(&mut self, block: Block<'_, R>, mut n: usize) -> usize {
         while n + N <= self.right.columns {
-            let mut sums = [[R::ZERO; N]; M];
-            for (m, sum) in sums.iter_mut().enumerate() {
-                sum.copy_from_slice(&self.out[(k + m) * self.stride + n..][..N]);
+            let mut k = 0;
+            // Of eight at the end, four and four rather than six and two: sums in too few registers wait for themselves.
+            while k + M <= block.columns && k + M + 2 != block.columns {
+                self.tile::<I, M, N>(block, k, n);
+                k += M;
             }
-            let right = self.right.data[from * self.right.stride + n..].chunks(self.right.stride);
-            for (a, right) in left[..rows].iter().zip(right) {
-                let b: &[R; N] = right[..N].try_into().expect("a slice of N has N elements");
-                for (sum, &a) in sums.iter_mut().zip(a) {
-                    for (s, &b) in sum.iter_mut().zip(b) {
-                        *s = I::madd(a, b, *s);
-                    }
-                }
+            while k + 4 <= block.columns {
+                self.tile::<I, 4, N>(block, k, n);
+                k += 4;
             }
-            for (m, sum) in sums.iter().enumerate() {
-                self.out[(k + m) * self.stride + n..][..N].copy_from_slice(sum);
+            while k + 2 <= block.columns {
+                self.tile::<I, 2, N>(block, k, n);
+                k += 2;
+            }
+            if k < block.columns {
+                self.tile::<I, 1, N>(block, k, n);
             }
             n += N;
+        }
+        n
+    }
+
+    /// The tile of `M` of the output's rows, those of the block's columns from `k` on, and of its `N` columns from `n` on.
+    #[inline(always)]
+    fn tile<I: Isa, const M: usize, const N: usize>(&mut self, block: Block<'_, R>, k: usize, n: usize) {
+        let out = &mut self.out[(block.column + k) * self.stride + n..][..(M - 1) * self.stride + N];
+        let mut sums = [[R::ZERO; N]; M];
+        if block.from > 0 {
+            for (m, sum) in sums.iter_mut().enumerate() {
+                sum.copy_from_slice(&out[m * self.stride..][..N]);
+            }
+        }
+        let stride = self.right.stride;
+        let right = &self.right.data[block.from * stride + n..][..(block.rows.len() - 1) * stride + N];
+        let mut start = 0;
+        for row in block.rows {
+            let a: &[R; M] = row[k..k + M].try_into().expect("a slice of M has M elements");
+            let b: &[R; N] = right[start..start + N].try_into().expect("a slice of N has N elements");
+            for m in 0..M {
+                for j in 0..N {
+                    sums[m][j] = I::madd(a[m], b[j], sums[m][j]);
+                }
+            }
+            start += stride;
+        }
+        for (m, sum) in sums.iter().enumerate() {
+            out[m * self.stride..][..N].copy_from_slice(sum);
         }
     }
 }
 
-/// `out += Σ rows` for a matrix (rows, N) and `out` (N): the gradient of a bias.
-pub(super) fn accumulate_rows<R: Real>(rows: usize, matrix: Matrix<'_, R>, out: &mut [R]) {
+/// `out = Σ rows` for a matrix (rows, N) and `out` (N): the gradient of a bias.
+pub(super) fn sum_rows<R: Real>(rows: usize, matrix: Matrix<'_, R>, out: &mut [R]) {
     dispatch(Rows { rows, matrix, out });
 }
 
@@ -333,7 +379,6 @@ impl<R: Real> Rows<'_, R> {
         while n + N <= self.matrix.columns {
             let out = &mut self.out[n..][..N];
             let mut sums = [R::ZERO; N];
-            sums.copy_from_slice(out);
             for row in self.matrix.data[n..].chunks(self.matrix.stride).take(self.rows) {
                 let values: &[R; N] = row[..N].try_into().expect("a slice of N has N elements");
                 sums.iter_mut().zip(values).for_each(|(sum, &value)| *sum += value);
@@ -419,7 +464,7 @@ mod tests {
     }
 
     fn outer_products_are_the_textbook_loops<R: Real>() {
-        for (rows, k, n) in [(70, 5, 31), (1, 1, 1), (200, 18, 16), (9, 17, 1), (5, 9, 15), (7, 8, 33), (3, 10, 16)] {
+        for (rows, k, n) in [(70, 5, 31), (1, 1, 1), (200, 18, 16), (9, 17, 1), (5, 9, 15), (7, 8, 33), (3, 10, 16), (97, 49, 17), (96, 104, 2)] {
             let (left_stride, right_stride, stride) = (k + 1, n + 2, n + 3);
             let left: Vec<R> = matrix(rows * left_stride, 0.5);
             let right: Vec<R> = matrix(rows * right_stride, 0.6);
@@ -427,6 +472,7 @@ mod tests {
             let mut expected = out.clone();
             for i in 0..k {
                 for j in 0..n {
+                    expected[i * stride + j] = R::ZERO;
                     for r in 0..rows {
                         let sum = &mut expected[i * stride + j];
                         *sum = madd(left[r * left_stride + i], right[r * right_stride + j], *sum);
@@ -435,7 +481,7 @@ mod tests {
             }
             let left = Matrix { data: &left, stride: left_stride, columns: k };
             let right = Matrix { data: &right, stride: right_stride, columns: n };
-            accumulate_outer(rows, left, right, &mut out, stride);
+            outer_product(rows, left, right, &mut out, stride);
             assert_eq!(out, expected);
         }
     }

@@ -14,10 +14,14 @@ use super::Real;
 use super::aligned::Aligned;
 use super::elementwise::{NewState, ResetGate, ResetGradient, StateGradient};
 use super::gemm::{
-    Matrix, Start, Term, accumulate_outer, accumulate_rows, multiply, pack, pack_transposed, packed_len,
+    Matrix, Start, Term, outer_product, sum_rows, multiply, pack, pack_transposed, packed_len,
 };
 use super::shard::SHARD_ROWS;
 use super::simd::dispatch;
+
+/// Numbers of the inputs' products that are computed at a time, ahead of the steps that they belong to: so many stay in the
+/// second-level cache.
+const AHEAD: usize = 16384;
 
 /// A GRU's shape.
 #[derive(Clone, Copy, Debug)]
@@ -88,10 +92,9 @@ impl Extent<'_> {
 
 /// Weights in the order in which the products read them.
 struct Packed<T> {
-    /// Sum of all biases of z and r (2H), and room, so that all that follows is aligned as the first is.
-    bias_zr: T,
-    w_zr: T,
-    w_c: T,
+    /// What the sums of z, r and c begin with (3H), and room, so that all that follows is aligned as the first is.
+    bias: T,
+    w: T,
     u_zr: T,
     u_c: T,
     w_transposed: T,
@@ -101,12 +104,11 @@ struct Packed<T> {
 
 impl Gru {
     /// Elements of each field of [`Packed`].
-    fn packed_sizes(&self) -> [usize; 8] {
+    fn packed_sizes(&self) -> [usize; 7] {
         let (i, h) = (self.inputs, self.hidden);
         [
-            packed_len(1, 2 * h),
-            packed_len(i, 2 * h),
-            packed_len(i, h),
+            packed_len(1, 3 * h),
+            packed_len(i, 3 * h),
             packed_len(h, 2 * h),
             packed_len(h, h),
             packed_len(3 * h, i),
@@ -120,20 +122,20 @@ impl Gru {
     }
 
     fn view<'a, R>(&self, mut packed: &'a [R]) -> Packed<&'a [R]> {
-        let [bias_zr, w_zr, w_c, u_zr, u_c, w_transposed, u_zr_transposed, u_c_transposed] =
+        let [bias, w, u_zr, u_c, w_transposed, u_zr_transposed, u_c_transposed] =
             self.packed_sizes().map(|size| {
                 let (part, rest) = packed.split_at(size);
                 packed = rest;
                 part
             });
-        Packed { bias_zr, w_zr, w_c, u_zr, u_c, w_transposed, u_zr_transposed, u_c_transposed }
+        Packed { bias, w, u_zr, u_c, w_transposed, u_zr_transposed, u_c_transposed }
     }
 
     fn view_mut<'a, R>(&self, packed: &'a mut [R]) -> Packed<&'a mut [R]> {
         let mut rest = packed;
-        let [bias_zr, w_zr, w_c, u_zr, u_c, w_transposed, u_zr_transposed, u_c_transposed] =
+        let [bias, w, u_zr, u_c, w_transposed, u_zr_transposed, u_c_transposed] =
             self.packed_sizes().map(|size| rest.split_off_mut(..size).expect("a layer's packed weights have its size"));
-        Packed { bias_zr, w_zr, w_c, u_zr, u_c, w_transposed, u_zr_transposed, u_c_transposed }
+        Packed { bias, w, u_zr, u_c, w_transposed, u_zr_transposed, u_c_transposed }
     }
 
     /// kernel, recurrent kernel, bias.
@@ -148,12 +150,11 @@ impl Gru {
         let (i, h) = (self.inputs, self.hidden);
         let (kernel, recurrent, bias) = self.split(params);
         let packed = self.view_mut(packed);
-        packed.bias_zr[..2 * h].copy_from_slice(&bias[..2 * h]);
+        packed.bias[..3 * h].copy_from_slice(&bias[..3 * h]);
         if self.reset == Reset::After {
-            packed.bias_zr.iter_mut().zip(&bias[3 * h..]).for_each(|(sum, &b)| *sum += b);
+            packed.bias.iter_mut().zip(&bias[3 * h..5 * h]).for_each(|(sum, &b)| *sum += b);
         }
-        pack(kernel, 3 * h, i, 2 * h, packed.w_zr);
-        pack(&kernel[2 * h..], 3 * h, i, h, packed.w_c);
+        pack(kernel, 3 * h, i, 3 * h, packed.w);
         pack(recurrent, 3 * h, h, 2 * h, packed.u_zr);
         pack(&recurrent[2 * h..], 3 * h, h, h, packed.u_c);
         pack_transposed(kernel, 3 * h, 3 * h, i, packed.w_transposed);
@@ -200,7 +201,13 @@ impl Gru {
         let (_, _, bias) = self.split(params);
         let packed = self.view(packed);
         let (mut states, mut gates, mut aside) = (&mut tape.states[..], &mut tape.gates[..], &mut tape.aside[..]);
-        for (t, x) in input[..extent.steps * rows * i].chunks_exact(rows * i).enumerate() {
+        let ahead = (AHEAD / (rows * 3 * h)).max(1);
+        for t in 0..extent.steps {
+            if t % ahead == 0 {
+                let x = Term { left: &input[t * rows * i..], stride: i, depth: i, packed: packed.w };
+                let rows = rows * ahead.min(extent.steps - t);
+                multiply(rows, 3 * h, Start::Bias(&packed.bias[..3 * h]), &[x], gates, 3 * h);
+            }
             let state: &[R];
             (state, states) = {
                 let (before, after) = states.split_at_mut(rows * h);
@@ -217,20 +224,17 @@ impl Gru {
                 masked
             };
 
-            let x_zr = Term { left: x, stride: i, depth: i, packed: packed.w_zr };
             let h_zr = Term { left: seen, stride: h, depth: h, packed: packed.u_zr };
-            multiply(rows, 2 * h, Start::Bias(&packed.bias_zr[..2 * h]), &[x_zr, h_zr], gate, 3 * h);
-            let x_c = Term { left: x, stride: i, depth: i, packed: packed.w_c };
+            multiply(rows, 2 * h, Start::Output, &[h_zr], gate, 3 * h);
             match self.reset {
                 Reset::Before => {
                     dispatch(ResetGate { layer: *self, gates: &mut *gate, seen, aside: &mut *aside_now });
                     let h_c = Term { left: &*aside_now, stride: h, depth: h, packed: packed.u_c };
-                    multiply(rows, h, Start::Bias(&bias[2 * h..]), &[x_c, h_c], &mut gate[2 * h..], 3 * h);
+                    multiply(rows, h, Start::Output, &[h_c], &mut gate[2 * h..], 3 * h);
                 }
                 Reset::After => {
                     let h_c = Term { left: seen, stride: h, depth: h, packed: packed.u_c };
                     multiply(rows, h, Start::Bias(&bias[5 * h..]), &[h_c], aside_now, h);
-                    multiply(rows, h, Start::Bias(&bias[2 * h..3 * h]), &[x_c], &mut gate[2 * h..], 3 * h);
                 }
             }
             let next = &mut states[..rows * h];
@@ -250,7 +254,7 @@ impl Gru {
     /// Goes back through all steps.
     ///
     /// `d_output` (T, B, H) is the gradient of the states after every step, zero where a series has ended. `d_state` (B, H)
-    /// holds the gradient of the last state beside that, and then that of the first. `gradients` gets the parameters' added.
+    /// holds the gradient of the last state beside that, and then that of the first. `gradients` gets those of the parameters.
     #[allow(clippy::too_many_arguments)]
     pub fn backward<R: Real>(
         &self,
@@ -311,15 +315,15 @@ impl Gru {
         let aside = Matrix { data: &tape.aside, stride: h, columns: h };
         let (kernel, rest) = gradients.split_at_mut(i * 3 * h);
         let (recurrent, bias) = rest.split_at_mut(h * 3 * h);
-        accumulate_outer(all, inputs, d_gates, kernel, 3 * h);
-        accumulate_outer(all, states, d_zr, recurrent, 3 * h);
-        accumulate_rows(all, d_gates, &mut bias[..3 * h]);
+        outer_product(all, inputs, d_gates, kernel, 3 * h);
+        outer_product(all, states, d_zr, recurrent, 3 * h);
+        sum_rows(all, d_gates, &mut bias[..3 * h]);
         match self.reset {
-            Reset::Before => accumulate_outer(all, aside, d_c, &mut recurrent[2 * h..], 3 * h),
+            Reset::Before => outer_product(all, aside, d_c, &mut recurrent[2 * h..], 3 * h),
             Reset::After => {
-                accumulate_outer(all, states, aside, &mut recurrent[2 * h..], 3 * h);
-                accumulate_rows(all, d_zr, &mut bias[3 * h..5 * h]);
-                accumulate_rows(all, aside, &mut bias[5 * h..]);
+                outer_product(all, states, aside, &mut recurrent[2 * h..], 3 * h);
+                bias.copy_within(..2 * h, 3 * h);
+                sum_rows(all, aside, &mut bias[5 * h..]);
             }
         }
     }

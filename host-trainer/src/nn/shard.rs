@@ -411,7 +411,6 @@ impl<R: Real> Worker<R> {
         let plan = job.plan;
         let (rows, mut extent) = (answered.rows(), answered);
         grow(&mut shard.gradients, plan.params_len);
-        shard.gradients.fill(R::ZERO);
         grow(&mut shard.d_state, rows * plan.state_len);
         shard.d_state.fill(R::ZERO);
 

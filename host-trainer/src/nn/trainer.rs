@@ -11,6 +11,7 @@ use super::loss::sign;
 use super::plan::Plan;
 use super::regularize::Draw;
 use super::shard::{Job, SHARD_ROWS, Shard, Task, Worker};
+use super::simd::{Isa, Kernel, dispatch};
 use super::{Batch, Error, Loss, Metrics, Network, Real, Regularization};
 
 /// A network with what its training needs: a loss, gradients, buffers and threads.
@@ -61,6 +62,8 @@ pub struct Trainer<R> {
     batch: u64,
     workers: Vec<Worker<R>>,
     shards: Vec<Mutex<Shard<R>>>,
+    /// The gradients of the shard that one thread is at.
+    spare: Vec<R>,
     /// None for one thread, which is the caller's.
     pool: Option<rayon::ThreadPool>,
     /// Steps and lengths of the batch that the shards hold.
@@ -90,6 +93,7 @@ impl<R: Real> Trainer<R> {
             gradients: vec![R::ZERO; plan.params_len],
             workers: (0..threads).map(|_| Worker::new(&plan)).collect(),
             shards: Vec::new(),
+            spare: Vec::new(),
             metrics: Metrics::default(),
             want_d_x: false,
             regularization: Regularization::default(),
@@ -193,7 +197,6 @@ impl<R: Real> Trainer<R> {
         let scale = self.check_targets(batch)?;
         self.run(batch, Task::Gradient { loss: self.loss, scale });
         self.batch += 1;
-        self.sum_gradients();
         Ok(self.sum_metrics())
     }
 
@@ -217,7 +220,6 @@ impl<R: Real> Trainer<R> {
         }
         self.run_with(batch, Task::Gradient { loss: self.loss, scale }, Some(imposed));
         self.batch += 1;
-        self.sum_gradients();
         Ok(self.sum_metrics())
     }
 
@@ -231,7 +233,6 @@ impl<R: Real> Trainer<R> {
         let expected = self.plan.output_steps(batch.answered().0) * batch.rows() * self.plan.outputs();
         check_len("output gradients", "([steps,] series, outputs)", expected, d_outputs.len())?;
         self.run(batch, Task::Pullback { d_outputs });
-        self.sum_gradients();
         Ok(())
     }
 
@@ -333,7 +334,8 @@ impl<R: Real> Trainer<R> {
         Ok(1.0 / (sites * self.loss.elements(outputs)) as f64)
     }
 
-    /// Computes all shards. Each thread takes the next shard that nobody has taken.
+    /// Computes all shards, and sums their gradients if the task takes some. Each thread takes the next shard that nobody
+    /// has taken.
     fn run(&mut self, batch: &Batch<R>, task: Task<'_, R>) {
         self.run_with(batch, task, None);
     }
@@ -354,34 +356,42 @@ impl<R: Real> Trainer<R> {
         let draw = matches!(task, Task::Gradient { .. })
             .then_some(Draw { regularization: &self.regularization, batch: self.batch });
         let job = Job { plan, params, packed, batch, task, want_d_x, draw, imposed };
-        let next = AtomicUsize::new(0);
-        let shards = &self.shards[..count];
-        let work = |worker: &mut Worker<R>| {
-            while let Some(shard) = {
-                let index = next.fetch_add(1, Ordering::Relaxed);
-                shards.get(index).map(|shard| (index, shard))
-            } {
-                let (index, shard) = shard;
-                worker.run(&job, index, &mut shard.lock().unwrap_or_else(PoisonError::into_inner));
-            }
-        };
+        let takes_gradients = matches!(task, Task::Gradient { .. } | Task::Pullback { .. });
+        let shards = &mut self.shards[..count];
         match &self.pool {
             Some(pool) if count > 1 => {
+                let next = AtomicUsize::new(0);
+                let shards_left = &shards[..];
+                let work = |worker: &mut Worker<R>| {
+                    while let Some((index, shard)) = {
+                        let index = next.fetch_add(1, Ordering::Relaxed);
+                        shards_left.get(index).map(|shard| (index, shard))
+                    } {
+                        worker.run(&job, index, &mut shard.lock().unwrap_or_else(PoisonError::into_inner));
+                    }
+                };
                 let workers = &mut self.workers;
                 pool.install(|| workers.par_iter_mut().with_max_len(1).for_each(work));
+                if takes_gradients {
+                    for (index, shard) in shards.iter_mut().enumerate() {
+                        let shard = shard.get_mut().unwrap_or_else(PoisonError::into_inner);
+                        add_gradients(index, &mut self.gradients, &shard.gradients);
+                    }
+                }
             }
-            _ => work(&mut self.workers[0]),
-        }
-    }
-
-    fn sum_gradients(&mut self) {
-        let count = self.last.1.len().div_ceil(SHARD_ROWS);
-        for (index, shard) in self.shards[..count].iter_mut().enumerate() {
-            let shard = shard.get_mut().unwrap_or_else(PoisonError::into_inner);
-            if index == 0 {
-                self.gradients.copy_from_slice(&shard.gradients);
-            } else {
-                self.gradients.iter_mut().zip(&shard.gradients).for_each(|(sum, &g)| *sum += g);
+            _ => {
+                // One buffer for all, and summed at once, so that it stays in the cache.
+                let mut gradients = std::mem::take(&mut self.spare);
+                for (index, shard) in shards.iter_mut().enumerate() {
+                    let shard = shard.get_mut().unwrap_or_else(PoisonError::into_inner);
+                    std::mem::swap(&mut shard.gradients, &mut gradients);
+                    self.workers[0].run(&job, index, shard);
+                    std::mem::swap(&mut shard.gradients, &mut gradients);
+                    if takes_gradients {
+                        add_gradients(index, &mut self.gradients, &gradients);
+                    }
+                }
+                self.spare = gradients;
             }
         }
     }
@@ -393,6 +403,27 @@ impl<R: Real> Trainer<R> {
             self.metrics.merge(&shard.get_mut().unwrap_or_else(PoisonError::into_inner).metrics);
         }
         &self.metrics
+    }
+}
+
+/// Adds those of shard number `index`; those of the first take the place of what was there.
+fn add_gradients<R: Real>(index: usize, sum: &mut [R], gradients: &[R]) {
+    if index == 0 {
+        sum.copy_from_slice(&gradients[..sum.len()]);
+    } else {
+        dispatch(Add { sum, gradients });
+    }
+}
+
+struct Add<'a, R> {
+    sum: &'a mut [R],
+    gradients: &'a [R],
+}
+
+impl<R: Real> Kernel for Add<'_, R> {
+    #[inline(always)]
+    fn run<I: Isa>(self) {
+        self.sum.iter_mut().zip(self.gradients).for_each(|(sum, &g)| *sum += g);
     }
 }
 
