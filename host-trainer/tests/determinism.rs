@@ -66,7 +66,7 @@ fn results<R: Real>(trainer: &mut Trainer<R>, batch: &Batch<R>) -> Vec<Vec<u64>>
         bits(&metrics),
         bits(trainer.gradients()),
         bits(&trainer.d_x().unwrap()),
-        bits(&trainer.d_state()),
+        bits(&trainer.d_state().unwrap()),
         bits(&trainer.outputs()),
     ]
 }

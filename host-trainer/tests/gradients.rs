@@ -181,7 +181,7 @@ fn check_with(case: &Case, regularization: Option<Regularization>) -> Result<Cou
         }
         Objective::Outputs => trainer.pull_back(&batch, &weights).unwrap(),
     }
-    let (gradients, d_x, d_state) = (trainer.gradients().to_vec(), trainer.d_x().unwrap(), trainer.d_state());
+    let (gradients, d_x, d_state) = (trainer.gradients().to_vec(), trainer.d_x().unwrap(), trainer.d_state().unwrap());
     assert_eq!((d_x.len(), d_state.len()), (batch.x.len(), batch.state.len()));
 
     let (kinks, mut count) = (has_kinks(case), Count::default());

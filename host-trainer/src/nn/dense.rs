@@ -3,9 +3,7 @@
 use grulet::spec::Activation;
 
 use super::Real;
-use super::gemm::{
-    Matrix, Start, Term, outer_product, sum_rows, multiply, pack, pack_transposed, packed_len,
-};
+use super::gemm::{Matrix, Start, Term, multiply, outer_product, pack, pack_transposed, packed_len, sum_rows};
 use super::simd::{Isa, Kernel, dispatch};
 
 /// A dense layer's shape.

@@ -98,14 +98,15 @@ impl<R: Real, const TERMS: usize> Kernel for Multiply<'_, R, TERMS> {
     fn run<I: Isa>(mut self) {
         let mut row = 0;
         while row + 8 <= self.rows {
-            if R::TILE_ROWS == 4 {
-                self.rows::<I, 4, 2>(row);
-            } else {
-                self.rows::<I, 2, 4>(row);
+            // As many rows as keep all sums in registers.
+            match (R::TILE_ROWS, I::WIDE) {
+                (4, true) => self.rows::<I, 8, 1>(row),
+                (4, false) | (_, true) => self.rows::<I, 4, 2>(row),
+                (_, false) => self.rows::<I, 2, 4>(row),
             }
             row += 8;
         }
-        if R::TILE_ROWS == 4 && row + 4 <= self.rows {
+        if (R::TILE_ROWS == 4 || I::WIDE) && row + 4 <= self.rows {
             self.rows::<I, 4, 1>(row);
             row += 4;
         }
@@ -169,7 +170,12 @@ impl<R: Real, const TERMS: usize> Multiply<'_, R, TERMS> {
                 }
             }
             for (left, right) in lefts.iter().zip(rights) {
-                sums = add_product::<I, R, M>(sums, left, right);
+                // Longer bodies of the widest tiles would not be turned into vectors.
+                sums = if M < 8 {
+                    add_product::<I, R, M, 4>(sums, left, right)
+                } else {
+                    add_product::<I, R, M, 2>(sums, left, right)
+                };
             }
             for (m, sum) in sums.iter().enumerate() {
                 copy::<R, WHOLE>(sum, &mut out[m * self.stride..][..width]);
@@ -191,23 +197,23 @@ fn copy<R: Real, const WHOLE: bool>(from: &[R], to: &mut [R]) {
 
 /// `sums + left · right` for left (M, depth) and right (depth, 16).
 #[inline(always)]
-fn add_product<I: Isa, R: Real, const M: usize>(
+fn add_product<I: Isa, R: Real, const M: usize, const Q: usize>(
     mut sums: [[R; PANEL]; M],
     left: &[&[R]; M],
     right: &[[R; PANEL]],
 ) -> [[R; PANEL]; M] {
-    // Four at a time and of lengths that the compiler knows to be the same, because the checks of the indices would cost as
+    // `Q` at a time and of lengths that the compiler knows to be the same, because the checks of the indices would cost as
     // much as the arithmetic.
-    let (right, right_rest) = right.as_chunks::<4>();
-    let (mut fours, mut rests): ([&[[R; 4]]; M], [&[R]; M]) = ([&[]; M], [&[]; M]);
+    let (right, right_rest) = right.as_chunks::<Q>();
+    let (mut groups, mut rests): ([&[[R; Q]]; M], [&[R]; M]) = ([&[]; M], [&[]; M]);
     for m in 0..M {
-        let (four, rest) = left[m].as_chunks();
-        (fours[m], rests[m]) = (&four[..right.len()], &rest[..right_rest.len()]);
+        let (group, rest) = left[m].as_chunks();
+        (groups[m], rests[m]) = (&group[..right.len()], &rest[..right_rest.len()]);
     }
     for (k, b) in right.iter().enumerate() {
-        for q in 0..4 {
+        for q in 0..Q {
             for m in 0..M {
-                let a = fours[m][k][q];
+                let a = groups[m][k][q];
                 for n in 0..PANEL {
                     sums[m][n] = I::madd(a, b[q][n], sums[m][n]);
                 }
@@ -270,7 +276,7 @@ impl<R: Real> Kernel for Outer<'_, R> {
                     row_rest.iter_mut().zip(rest).for_each(|(to, from)| *to = *from);
                 }
                 let block = Block { rows: &block[..rows], from, column: k, columns };
-                let mut n = 0;
+                let mut n = if columns < 4 { self.narrow::<I>(block) } else { 0 };
                 n = if R::TILE_ROWS == 4 {
                     // Twelve sums in registers, more than the eight that hide the latency of a multiply-add.
                     self.columns::<I, 6, PANEL>(block, n)
@@ -296,6 +302,20 @@ struct Block<'a, R> {
 }
 
 impl<R: Real> Outer<'_, R> {
+    /// Covers as many of the output's columns as rows of 64 sums can, which make up for few columns of the left matrix; returns
+    /// the first column left.
+    #[inline(always)]
+    fn narrow<I: Isa>(&mut self, block: Block<'_, R>) -> usize {
+        let mut n = 0;
+        while n + 4 * PANEL <= self.right.columns {
+            for k in 0..block.columns {
+                self.tile::<I, 1, { 4 * PANEL }>(block, k, n);
+            }
+            n += 4 * PANEL;
+        }
+        n
+    }
+
     /// Covers as many of the output's columns, from `n` on, as tiles of `N` can; returns the first column left.
     #[inline(always)]
     fn columns<I: Isa, const M: usize, const N: usize>(&mut self, block: Block<'_, R>, mut n: usize) -> usize {
@@ -464,7 +484,18 @@ mod tests {
     }
 
     fn outer_products_are_the_textbook_loops<R: Real>() {
-        for (rows, k, n) in [(70, 5, 31), (1, 1, 1), (200, 18, 16), (9, 17, 1), (5, 9, 15), (7, 8, 33), (3, 10, 16), (97, 49, 17), (96, 104, 2)] {
+        for (rows, k, n) in [
+            (70, 5, 31),
+            (1, 1, 1),
+            (200, 18, 16),
+            (9, 17, 1),
+            (5, 9, 15),
+            (7, 8, 33),
+            (3, 10, 16),
+            (97, 49, 17),
+            (96, 104, 2),
+            (40, 3, 80),
+        ] {
             let (left_stride, right_stride, stride) = (k + 1, n + 2, n + 3);
             let left: Vec<R> = matrix(rows * left_stride, 0.5);
             let right: Vec<R> = matrix(rows * right_stride, 0.6);

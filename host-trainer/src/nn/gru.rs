@@ -13,9 +13,7 @@ use grulet::spec::{Candidate, Gate, Reset};
 use super::Real;
 use super::aligned::Aligned;
 use super::elementwise::{NewState, ResetGate, ResetGradient, StateGradient};
-use super::gemm::{
-    Matrix, Start, Term, outer_product, sum_rows, multiply, pack, pack_transposed, packed_len,
-};
+use super::gemm::{Matrix, Start, Term, multiply, outer_product, pack, pack_transposed, packed_len, sum_rows};
 use super::shard::SHARD_ROWS;
 use super::simd::dispatch;
 
@@ -40,6 +38,10 @@ pub(super) struct GruTape<R> {
     states: Aligned<R>,
     /// T of the last pass.
     steps: usize,
+    /// Whether all its series began with a state of zeros, whose products are not computed then.
+    from_zeros: bool,
+    /// Whether the gradient of that state is wanted.
+    pub keep_d_first: bool,
     /// z, r, c after every step (T, B, 3H); after backward, the gradients of their sums.
     gates: Aligned<R>,
     /// Reset before: r⊙h (T, B, H). Reset after: h·Uc + b'c (T, B, H); after backward, its gradient.
@@ -122,12 +124,11 @@ impl Gru {
     }
 
     fn view<'a, R>(&self, mut packed: &'a [R]) -> Packed<&'a [R]> {
-        let [bias, w, u_zr, u_c, w_transposed, u_zr_transposed, u_c_transposed] =
-            self.packed_sizes().map(|size| {
-                let (part, rest) = packed.split_at(size);
-                packed = rest;
-                part
-            });
+        let [bias, w, u_zr, u_c, w_transposed, u_zr_transposed, u_c_transposed] = self.packed_sizes().map(|size| {
+            let (part, rest) = packed.split_at(size);
+            packed = rest;
+            part
+        });
         Packed { bias, w, u_zr, u_c, w_transposed, u_zr_transposed, u_c_transposed }
     }
 
@@ -179,9 +180,13 @@ impl Gru {
             tape.masked.grow(extent.steps * rows * h);
             tape.d_masked.grow(rows * h);
         }
+        tape.from_zeros = true;
         for (row, state) in tape.states[..rows * h].chunks_exact_mut(h).enumerate() {
             match initial(row) {
-                Some(values) => state.copy_from_slice(values),
+                Some(values) => {
+                    state.copy_from_slice(values);
+                    tape.from_zeros = false;
+                }
                 None => state.fill(R::ZERO),
             }
         }
@@ -225,12 +230,20 @@ impl Gru {
             };
 
             let h_zr = Term { left: seen, stride: h, depth: h, packed: packed.u_zr };
-            multiply(rows, 2 * h, Start::Output, &[h_zr], gate, 3 * h);
+            let from_zeros = t == 0 && tape.from_zeros;
+            if !from_zeros {
+                multiply(rows, 2 * h, Start::Output, &[h_zr], gate, 3 * h);
+            }
             match self.reset {
                 Reset::Before => {
                     dispatch(ResetGate { layer: *self, gates: &mut *gate, seen, aside: &mut *aside_now });
                     let h_c = Term { left: &*aside_now, stride: h, depth: h, packed: packed.u_c };
-                    multiply(rows, h, Start::Output, &[h_c], &mut gate[2 * h..], 3 * h);
+                    if !from_zeros {
+                        multiply(rows, h, Start::Output, &[h_c], &mut gate[2 * h..], 3 * h);
+                    }
+                }
+                Reset::After if from_zeros => {
+                    aside_now.chunks_exact_mut(h).for_each(|sums| sums.copy_from_slice(&bias[5 * h..]));
                 }
                 Reset::After => {
                     let h_c = Term { left: seen, stride: h, depth: h, packed: packed.u_c };
@@ -254,7 +267,8 @@ impl Gru {
     /// Goes back through all steps.
     ///
     /// `d_output` (T, B, H) is the gradient of the states after every step, zero where a series has ended. `d_state` (B, H)
-    /// holds the gradient of the last state beside that, and then that of the first. `gradients` gets those of the parameters.
+    /// holds the gradient of the last state beside that, and then that of the first, unless that was zero and nobody keeps
+    /// it. `gradients` gets those of the parameters.
     #[allow(clippy::too_many_arguments)]
     pub fn backward<R: Real>(
         &self,
@@ -276,6 +290,12 @@ impl Gru {
             let d_output = &d_output[t * rows * h..][..rows * h];
             let lengths = extent.lengths;
             dispatch(StateGradient { layer: *self, lengths, t, gates, aside, state, d_output, d_state });
+            if t == 0 && tape.from_zeros && !tape.keep_d_first {
+                if self.reset == Reset::Before {
+                    gates.chunks_exact_mut(3 * h).for_each(|gates| gates[h..2 * h].fill(R::ZERO));
+                }
+                break;
+            }
             // Where the products saw a masked state, its gradient comes together aside.
             let (seen, d_seen) = if tape.mask.is_empty() {
                 (state, &mut *d_state)
@@ -307,24 +327,32 @@ impl Gru {
             multiply(all, i, Start::Zero, &[term], d_input, i);
         }
         let inputs = Matrix { data: input, stride: i, columns: i };
-        let states = if tape.mask.is_empty() { &tape.states } else { &tape.masked };
-        let states = Matrix { data: states, stride: h, columns: h };
         let d_gates = Matrix { data: &tape.gates, stride: 3 * h, columns: 3 * h };
-        let d_zr = Matrix { columns: 2 * h, ..d_gates };
-        let d_c = Matrix { data: &tape.gates[2 * h..], stride: 3 * h, columns: h };
-        let aside = Matrix { data: &tape.aside, stride: h, columns: h };
         let (kernel, rest) = gradients.split_at_mut(i * 3 * h);
         let (recurrent, bias) = rest.split_at_mut(h * 3 * h);
         outer_product(all, inputs, d_gates, kernel, 3 * h);
-        outer_product(all, states, d_zr, recurrent, 3 * h);
         sum_rows(all, d_gates, &mut bias[..3 * h]);
+        let aside = Matrix { data: &tape.aside, stride: h, columns: h };
+        if self.reset == Reset::After {
+            bias.copy_within(..2 * h, 3 * h);
+            sum_rows(all, aside, &mut bias[5 * h..]);
+        }
+
+        // A state of zeros adds nothing to the gradient of the recurrent kernel.
+        let zeros = if tape.from_zeros { rows } else { 0 };
+        if zeros == all {
+            recurrent.fill(R::ZERO);
+            return;
+        }
+        let states = if tape.mask.is_empty() { &tape.states } else { &tape.masked };
+        let states = Matrix { data: &states[zeros * h..], stride: h, columns: h };
+        let d_zr = Matrix { data: &tape.gates[zeros * 3 * h..], stride: 3 * h, columns: 2 * h };
+        let d_c = Matrix { data: &tape.gates[zeros * 3 * h + 2 * h..], stride: 3 * h, columns: h };
+        let aside = Matrix { data: &tape.aside[zeros * h..], stride: h, columns: h };
+        outer_product(all - zeros, states, d_zr, recurrent, 3 * h);
         match self.reset {
-            Reset::Before => outer_product(all, aside, d_c, &mut recurrent[2 * h..], 3 * h),
-            Reset::After => {
-                outer_product(all, states, aside, &mut recurrent[2 * h..], 3 * h);
-                bias.copy_within(..2 * h, 3 * h);
-                sum_rows(all, aside, &mut bias[5 * h..]);
-            }
+            Reset::Before => outer_product(all - zeros, aside, d_c, &mut recurrent[2 * h..], 3 * h),
+            Reset::After => outer_product(all - zeros, states, aside, &mut recurrent[2 * h..], 3 * h),
         }
     }
 }

@@ -113,7 +113,7 @@ impl<R: Real> Shard<R> {
 /// What a layer leaves for the way back.
 #[derive(Debug)]
 enum Tape<R> {
-    Gru(GruTape<R>),
+    Gru(Box<GruTape<R>>),
     /// Outputs (rows, O), of an embedding and a pool too.
     Dense(Vec<R>),
     Bidirectional(Box<BidirectionalTape<R>>),
@@ -144,7 +144,7 @@ pub(super) struct Worker<R> {
 impl<R: Real> Worker<R> {
     pub fn new(plan: &Plan) -> Self {
         let tapes = plan.layers.iter().map(|layer| match &layer.kind {
-            Kind::Gru(_) => Tape::Gru(GruTape::default()),
+            Kind::Gru(_) => Tape::Gru(Box::default()),
             Kind::Bidirectional(_) => Tape::Bidirectional(Box::default()),
             Kind::Dense(_) | Kind::Embedding(_) | Kind::Pool(_) => Tape::Dense(Vec::new()),
         });
@@ -447,6 +447,7 @@ impl<R: Real> Worker<R> {
             match (&layer.kind, &mut now[0]) {
                 (Kind::Gru(gru), Tape::Gru(tape)) => {
                     let d_state = &mut shard.d_state[layer.state * rows..][..rows * gru.hidden];
+                    tape.keep_d_first = job.want_d_x;
                     gru.backward(packed, extent, input, tape, &self.d, d_state, d_input, gradients);
                     if let Some(encoder) = plan.starts_from[index] {
                         let (of_encoder, own) = (plan.layers[encoder].state * rows, layer.state * rows);

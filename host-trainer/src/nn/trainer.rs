@@ -164,7 +164,8 @@ impl<R: Real> Trainer<R> {
         }
     }
 
-    /// Whether gradients by the inputs are computed too, for [`Trainer::d_x`].
+    /// Whether gradients by the inputs and by the states before the first step are computed too, for [`Trainer::d_x`] and
+    /// [`Trainer::d_state`].
     pub fn keep_d_x(&mut self, keep: bool) {
         self.want_d_x = keep;
     }
@@ -249,8 +250,12 @@ impl<R: Real> Trainer<R> {
             .then(|| self.gather(self.last.0, self.plan.inputs(), |shard| &shard.d_x))
     }
 
-    /// The gradient by the state before the first step (B, S) of the last batch, laid out as [`Batch::state`].
-    pub fn d_state(&self) -> Vec<R> {
+    /// The gradient by the state before the first step (B, S) of the last batch, laid out as [`Batch::state`], if
+    /// [`Trainer::keep_d_x`] was asked for.
+    pub fn d_state(&self) -> Option<Vec<R>> {
+        if !self.want_d_x {
+            return None;
+        }
         let rows = self.last.1.len();
         let mut all = Vec::with_capacity(rows * self.plan.state_len);
         for (index, shard) in self.shards[..rows.div_ceil(SHARD_ROWS)].iter().enumerate() {
@@ -258,7 +263,7 @@ impl<R: Real> Trainer<R> {
             let rows = SHARD_ROWS.min(rows - index * SHARD_ROWS);
             (0..rows).for_each(|row| all.extend(shard.d_state_of(&self.plan, rows, row)));
         }
-        all
+        Some(all)
     }
 
     /// The states after the last steps of these series of the last batch, and zeros for none (rows, S), laid out as
