@@ -6,28 +6,48 @@ use super::ImportError;
 
 /// Elements of all tensors of a file together, at most: 16 MiB as `f32`.
 pub const MAX_ELEMENTS: usize = 4 << 20;
+/// Dimensions of a tensor, at most.
+const MAX_RANK: usize = 8;
 
 /// Counts the elements of tensors, before memory is taken for them.
-#[derive(Default)]
-pub struct Budget(Cell<usize>);
+#[derive(Debug)]
+pub struct Budget {
+    limit: usize,
+    left: Cell<usize>,
+}
+
+impl Default for Budget {
+    fn default() -> Self {
+        Self::of(MAX_ELEMENTS)
+    }
+}
 
 impl Budget {
-    /// Takes the elements of `shape`.
+    /// One of so many elements.
+    pub fn of(limit: usize) -> Self {
+        Self { limit, left: Cell::new(limit) }
+    }
+
+    /// The elements of `shape`, which are taken from what is left.
     ///
     /// # Errors
-    /// If they are more than are left.
+    /// If they are more than that, or have too many dimensions.
     pub fn take(&self, shape: &[usize]) -> Result<usize, ImportError> {
-        let elements = shape.iter().try_fold(1usize, |product, &length| product.checked_mul(length));
-        let taken = self.0.get().saturating_add(elements.unwrap_or(usize::MAX));
-        self.0.set(taken);
-        match elements {
-            Some(elements) if taken <= MAX_ELEMENTS => Ok(elements),
-            _ => Err(ImportError::TooLarge {
-                what: "the network".to_owned(),
-                bytes: (taken as u64).saturating_mul(4),
-                limit: 4 * MAX_ELEMENTS as u64,
-            }),
+        if shape.len() > MAX_RANK {
+            return Err(ImportError::Damaged(format!("a tensor of {} dimensions", shape.len())));
         }
+        // A dimension of 0 must not hide another one without bounds.
+        let cost = shape.iter().try_fold(1usize, |product, &size| product.checked_mul(size.max(1)));
+        let taken = cost.filter(|&cost| cost <= self.left.get()).ok_or_else(|| ImportError::TooLarge {
+            what: format!("a tensor of the shape {shape:?}, with all the others,"),
+            bytes: cost.map_or(u64::MAX, |cost| {
+                let all = cost.saturating_add(self.limit - self.left.get());
+                (all as u64).saturating_mul(4)
+            }),
+            limit: 4 * self.limit as u64,
+        })?;
+        self.left.set(self.left.get() - taken);
+        Ok(shape.iter().product())
     }
 }
 
@@ -37,10 +57,15 @@ mod tests {
 
     #[test]
     fn all_tensors_of_a_file_have_a_common_limit() {
-        let budget = Budget::default();
-        assert_eq!(budget.take(&[3, MAX_ELEMENTS / 4]).unwrap(), 3 * (MAX_ELEMENTS / 4));
-        assert_eq!(budget.take(&[]).unwrap(), 1);
-        assert!(budget.take(&[MAX_ELEMENTS / 4]).unwrap_err().to_string().contains("the network"));
-        assert!(Budget::default().take(&[usize::MAX, 2]).is_err());
+        let budget = Budget::of(8 << 20);
+        assert_eq!(budget.take(&[1024, 1024, 7]).unwrap(), 7 << 20);
+        let message = budget.take(&[1024, 1024, 2]).unwrap_err().to_string();
+        assert!(message.contains("[1024, 1024, 2]") && message.contains("37748736"), "{message}");
+        for shape in [&[usize::MAX, 3][..], &[0, usize::MAX, usize::MAX], &[1; 9]] {
+            assert!(budget.take(shape).is_err(), "{shape:?}");
+        }
+        assert_eq!(budget.take(&[1024, 1024]).unwrap(), 1 << 20);
+        assert!(budget.take(&[]).is_err());
+        assert!(Budget::default().take(&[MAX_ELEMENTS + 1]).is_err());
     }
 }

@@ -4,8 +4,9 @@ use std::rc::Rc;
 
 use super::call::{Call, Cut};
 use super::proto::kind;
-use super::tensor::{Array, Budget, Elements, walk};
+use super::tensor::{Array, Elements, walk};
 use crate::import::ImportError;
+use crate::import::budget::Budget;
 
 /// The outputs of `call` for these inputs; nothing if it is none of the operators that are computed.
 ///

@@ -16,7 +16,8 @@ use super::axes::{Axis, Dim, Group, Id};
 use super::call::Call;
 use super::constant::{compute, cuts};
 use super::proto;
-use super::tensor::{Array, Budget, array};
+use super::tensor::{Array, MAX_ELEMENTS, array};
+use crate::import::budget::Budget;
 use crate::import::chain::{Chain, Op, Origin};
 use crate::import::{ImportError, Options};
 
@@ -138,7 +139,7 @@ pub fn read(
             folder,
             pytorch: (model.producer_name == "pytorch").then_some(&*model.producer_version),
             linear_before_reset: options.linear_before_reset,
-            budget: Budget::default(),
+            budget: Budget::of(MAX_ELEMENTS),
             initializers: HashMap::new(),
             values: HashMap::new(),
             fed: HashMap::new(),

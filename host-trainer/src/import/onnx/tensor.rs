@@ -1,6 +1,5 @@
 //! Tensors of an ONNX file as plain arrays: inside it, or in a file beside it.
 
-use std::cell::Cell;
 use std::fs::File;
 use std::io::{Read, Seek, SeekFrom};
 use std::path::{Path, PathBuf};
@@ -9,41 +8,11 @@ use half::{bf16, f16};
 
 use super::proto::{self, kind};
 use crate::files::FileError;
+use crate::import::budget::Budget;
 use crate::import::{ImportError, chain};
 
 /// Elements of all constants together, whether read or computed: more than any microcontroller's flash holds.
-const MAX_ELEMENTS: usize = 8 << 20;
-/// Dimensions of a constant.
-const MAX_RANK: usize = 8;
-
-/// What constants may still take.
-#[derive(Debug)]
-pub struct Budget(Cell<usize>);
-
-impl Default for Budget {
-    fn default() -> Self {
-        Self(Cell::new(MAX_ELEMENTS))
-    }
-}
-
-impl Budget {
-    /// The elements of `shape`, which are taken from what is left.
-    pub fn take(&self, shape: &[usize]) -> Result<usize, ImportError> {
-        if shape.len() > MAX_RANK {
-            return Err(ImportError::Damaged(format!("a constant of {} dimensions", shape.len())));
-        }
-        // A dimension of 0 must not hide another one without bounds.
-        let cost = shape.iter().try_fold(1usize, |product, &size| product.checked_mul(size.max(1)));
-        let taken = cost.filter(|&cost| cost <= self.0.get());
-        let taken = taken.ok_or_else(|| ImportError::TooLarge {
-            what: format!("a constant of the shape {shape:?}, with all the others,"),
-            bytes: cost.map_or(u64::MAX, |cost| (cost as u64).saturating_mul(4)),
-            limit: 4 * MAX_ELEMENTS as u64,
-        })?;
-        self.0.set(self.0.get() - taken);
-        Ok(shape.iter().product())
-    }
-}
+pub const MAX_ELEMENTS: usize = 8 << 20;
 
 /// The elements of a constant, row-major.
 #[derive(Clone, Debug, PartialEq)]
@@ -254,22 +223,5 @@ fn inside(folder: &Path, location: &str) -> Option<PathBuf> {
     match (path.canonicalize(), folder.canonicalize()) {
         (Ok(path), Ok(folder)) => path.starts_with(folder).then_some(path),
         _ => Some(path),
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn constants_have_a_common_limit() {
-        let budget = Budget::default();
-        assert_eq!(budget.take(&[1024, 1024, 7]).unwrap(), 7 << 20);
-        assert!(budget.take(&[1024, 1024, 2]).is_err());
-        for shape in [&[usize::MAX, 3][..], &[0, usize::MAX, usize::MAX], &[1; 9]] {
-            assert!(budget.take(shape).is_err(), "{shape:?}");
-        }
-        assert_eq!(budget.take(&[1024, 1024]).unwrap(), 1 << 20);
-        assert!(budget.take(&[]).is_err());
     }
 }

@@ -3,9 +3,10 @@
 use super::directions::{Merged, Taken};
 use super::{Link, MAX_STEPS, Made, Notes, Reader, Value};
 use crate::import::ImportError;
+use crate::import::budget::Budget;
 use crate::import::chain::{Activation, Chain, Dense, Op, Step, answer_once, both_directions, part_of, transpose};
 use crate::import::onnx::gru::Direction;
-use crate::import::onnx::tensor::Budget;
+use crate::import::onnx::tensor::MAX_ELEMENTS;
 
 impl Reader<'_> {
     /// The chain that leads to the graph's output.
@@ -80,7 +81,7 @@ impl Reader<'_> {
                 "let all of them start from zeros: each series is read as a whole",
             ));
         }
-        let budget = Budget::default();
+        let budget = Budget::of(MAX_ELEMENTS);
         let mut chain = Chain { inputs: 0, window: 0, steps: Vec::new() };
         for &link in &path {
             let link = &self.links[link];
