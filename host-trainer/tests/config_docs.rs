@@ -56,6 +56,7 @@ const IN_WORDS: &[&str] = &[
     "data.units",
     "data.classes",
     "data.stride",
+    "data.train_stride",
     "data.npz.x",
     "data.npz.y",
     "data.npz_test.x",

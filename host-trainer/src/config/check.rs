@@ -240,11 +240,14 @@ impl Config {
         let problem =
             "carries states on, but a bidirectional gru reads each window from both ends; leave one of the two out";
         ensure(!self.model.is_bidirectional(), key, problem)?;
-        ensure(
-            data.stride.is_none() || data.stride == data.window,
-            "data.stride",
-            "moves windows apart or over each other, but with `train.stateful` each goes on from the one before; leave it out",
-        )
+        for (stride, key) in [(data.stride, "data.stride"), (data.train_stride, "data.train_stride")] {
+            ensure(
+                stride.is_none() || stride == data.window,
+                key,
+                "moves windows apart or over each other, but with `train.stateful` each goes on from the one before; leave it out",
+            )?;
+        }
+        Ok(())
     }
 
     fn check_regularization(&self) -> Result<(), Problem> {
@@ -333,9 +336,11 @@ impl Config {
         if let Some(window) = data.window {
             not_zero(window, "data.window")?;
         }
-        if let Some(stride) = data.stride {
-            not_zero(stride, "data.stride")?;
-            ensure(data.window.is_some(), "data.stride", "needs `data.window`: the stride is between windows")?;
+        for (stride, key) in [(data.stride, "data.stride"), (data.train_stride, "data.train_stride")] {
+            if let Some(stride) = stride {
+                not_zero(stride, key)?;
+                ensure(data.window.is_some(), key, "needs `data.window`: the stride is between windows")?;
+            }
         }
         let loss = "the loss is a cross-entropy; use `train.loss = \"mse\"`, or leave this out";
         ensure(regression || !data.normalize_targets, "data.normalize_targets", format!("is true, but {loss}"))?;

@@ -12,6 +12,7 @@ pub const KEYS: &[&str] = &[
     "data.classes",
     "data.window",
     "data.stride",
+    "data.train_stride",
     "data.normalize",
     "data.normalize_targets",
     "data.horizon",

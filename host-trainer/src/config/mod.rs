@@ -61,6 +61,8 @@ pub struct DataConfig {
     pub window: Option<usize>,
     /// Steps between the starts of neighbouring windows; the window's length unless given.
     pub stride: Option<usize>,
+    /// The same in the training part alone.
+    pub train_stride: Option<usize>,
     /// How the inputs are normalised.
     #[serde(default)]
     pub normalize: Normalize,

@@ -135,7 +135,7 @@ pub fn prepare(config: &Config) -> Result<Prepared, DataError> {
         if longest < window {
             return Err(DataError::WindowTooLong { path: path.clone(), window, longest });
         }
-        let (windows, warning) = train.windows(window, stride);
+        let (windows, warning) = train.windows(window, config.data.train_stride.unwrap_or(stride));
         train = windows;
         warnings.extend(warning);
         validation = validation.map(|data| data.windows(window, stride).0);

@@ -44,6 +44,7 @@ fn values_that_cannot_work() {
         ("epochs=3", &["unknown key `epochs`", "did you mean `train.epochs`?"]),
         ("data.window=0", &["`data.window`", "at least 1"]),
         ("data.stride=2", &["`data.stride`", "`data.window`"]),
+        ("data.train_stride=2", &["`data.train_stride`", "`data.window`"]),
         ("data.window=9", &["train.csv", "`data.window` is 9", "8 steps"]),
         ("data.sample_rate=-5", &["`data.sample_rate`", "above 0"]),
         ("data.horizon=1", &["`data.horizon`", "every_step"]),

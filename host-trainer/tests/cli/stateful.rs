@@ -150,6 +150,7 @@ fn settings_that_do_not_go_with_it() {
     for (sets, phrases) in [
         (&[][..], &["`train.stateful`", "`data.window = 100`"][..]),
         (&["data.window=4", "data.stride=2"], &["`data.stride`", "goes on from the one before"]),
+        (&["data.window=4", "data.train_stride=2"], &["`data.train_stride`", "goes on from the one before"]),
         (&["data.window=4", "model.output=last_step"], &["`train.stateful`", "every_step"]),
         (
             &["data.window=4", r#"model.layers=[{ type = "gru", units = 3 }, { type = "pool", over = "max" }]"#],

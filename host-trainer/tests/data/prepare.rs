@@ -96,6 +96,19 @@ proptest! {
 }
 
 #[test]
+fn the_training_part_may_have_a_stride_of_its_own() {
+    let count = |sets: &[&str]| {
+        let sets = [&["data.validation.fraction=0.5", "data.window=3"], sets].concat();
+        let prepared = prepare(&table(&[9; 4]), &sets);
+        (prepared.train.series.len(), prepared.validation.unwrap().series.len())
+    };
+    assert_eq!(count(&[]), (6, 6));
+    assert_eq!(count(&["data.stride=2"]), (8, 8));
+    assert_eq!(count(&["data.train_stride=1"]), (14, 6));
+    assert_eq!(count(&["data.stride=2", "data.train_stride=1"]), (14, 8));
+}
+
+#[test]
 fn another_seed_splits_otherwise() {
     let split = |seed: &str| {
         names(prepare(&table(&[4; 40]), &["data.validation.fraction=0.3", seed]).validation.as_ref().unwrap())
