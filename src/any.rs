@@ -8,8 +8,8 @@ use crate::cast::{Line, Plain, numbers, numbers_mut, words};
 use crate::error::Error;
 use crate::format::{Exact, Format};
 use crate::hash::BitHash;
-use crate::layer::{copy, dense, embedding, gru, pool, take};
-use crate::spec::{LayerSpec, Output};
+use crate::layer::{Input, copy, dense, embedding, gru, pool, take};
+use crate::spec::{LayerSpec, Output, with_one_hot};
 use crate::window::AnyWindow;
 
 /// A checked model of any chain of layers, borrowed from the bytes of its blob.
@@ -183,21 +183,22 @@ pub(crate) struct Sizes {
 
 impl Sizes {
     pub fn of<F: Format>(layers: &[LayerSpec]) -> Self {
-        let largest = |size: fn(&LayerSpec) -> usize| layers.iter().map(size).max().unwrap_or(0);
+        let largest = |size: fn(&LayerSpec, bool) -> usize| largest(layers, size);
         Sizes {
             state: words::<F::Unit>(elements_of_state(layers)),
-            frame: words::<F::Unit>(largest(|layer| layer.inputs().max(layer.outputs()))),
-            operands: words::<F::Unit>(largest(|layer| match layer {
-                LayerSpec::Pool { .. } => 0,
-                LayerSpec::Bidirectional { inputs, hidden, .. } => {
-                    usize::from(*inputs).next_multiple_of(F::GROUP) + usize::from(*hidden).next_multiple_of(F::GROUP)
+            frame: words::<F::Unit>(largest(|layer, one_hot| taken(layer, one_hot).max(given(layer)))),
+            operands: words::<F::Unit>(largest(|layer, one_hot| {
+                let inputs = if one_hot { 0 } else { layer.inputs().next_multiple_of(F::GROUP) };
+                match layer {
+                    LayerSpec::Pool { .. } | LayerSpec::OneHot { .. } => 0,
+                    LayerSpec::Bidirectional { hidden, .. } => inputs + usize::from(*hidden).next_multiple_of(F::GROUP),
+                    _ => inputs + layer.state().next_multiple_of(F::GROUP),
                 }
-                _ => layer.inputs().next_multiple_of(F::GROUP) + layer.state().next_multiple_of(F::GROUP),
             })),
-            sums: words::<F::Sum>(largest(|layer| match layer {
+            sums: words::<F::Sum>(largest(|layer, _| match layer {
                 LayerSpec::Gru { hidden, .. } | LayerSpec::Bidirectional { hidden, .. } => 3 * usize::from(*hidden),
                 LayerSpec::Dense { outputs, .. } => usize::from(*outputs),
-                LayerSpec::Embedding { .. } | LayerSpec::Pool { .. } => 0,
+                LayerSpec::Embedding { .. } | LayerSpec::Pool { .. } | LayerSpec::OneHot { .. } => 0,
             })),
             outputs: layers.last().map_or(0, LayerSpec::outputs),
         }
@@ -207,11 +208,11 @@ impl Sizes {
     pub fn of_window<F: Format>(layers: &[LayerSpec], steps: usize) -> Self {
         // Far more than there can be, and little enough that the sum of all parts does not overflow.
         let all = |elements: usize| steps.saturating_mul(elements).min(usize::MAX / 16);
-        let largest = |size: fn(&LayerSpec) -> usize| layers.iter().map(size).max().unwrap_or(0);
         let Sizes { operands, sums, outputs, .. } = Self::of::<F>(layers);
+        let frame = largest(layers, |layer, one_hot| taken(layer, one_hot).max(layer.observed()));
         Sizes {
-            state: words::<F::Unit>(largest(LayerSpec::state)),
-            frame: words::<F::Unit>(all(largest(|layer| layer.inputs().max(layer.observed())))),
+            state: words::<F::Unit>(largest(layers, |layer, _| layer.state())),
+            frame: words::<F::Unit>(all(frame)),
             operands,
             sums,
             outputs: all(outputs),
@@ -222,6 +223,21 @@ impl Sizes {
         let Sizes { state, frame, operands, sums, outputs } = self;
         state + 2 * frame + operands + sums + outputs
     }
+}
+
+/// The largest size of any layer; a size depends on whether the layer's inputs are one-hot.
+fn largest(layers: &[LayerSpec], size: fn(&LayerSpec, bool) -> usize) -> usize {
+    with_one_hot(layers).map(|(layer, one_hot)| size(layer, one_hot)).max().unwrap_or(0)
+}
+
+/// Elements that are handed to a layer: its inputs, or the token that stands for them if they are one-hot.
+pub(crate) fn taken(layer: &LayerSpec, one_hot: bool) -> usize {
+    if one_hot { 1 } else { layer.inputs() }
+}
+
+/// Elements that a layer hands on: its outputs, or the token that stands for them if they are one-hot.
+pub(crate) fn given(layer: &LayerSpec) -> usize {
+    if let LayerSpec::OneHot { .. } = layer { 1 } else { layer.outputs() }
 }
 
 /// Elements of state of all layers.
@@ -349,9 +365,9 @@ impl<M: AsMut<[u32]>, F: Format> AnyStream<'_, '_, M, F> {
         let mut tensors = self.tensors;
 
         fill(x.get_mut(..inputs).unwrap_or_default());
-        for (index, layer) in layers.iter().enumerate() {
+        for (index, (layer, one_hot)) in with_one_hot(layers).enumerate() {
             let weights = take(&mut tensors, layer.lines(F::STORAGE) as usize);
-            let (Some(inputs), Some(outputs)) = (x.get(..layer.inputs()), y.get_mut(..layer.outputs())) else {
+            let (Some(inputs), Some(outputs)) = (x.get(..taken(layer, one_hot)), y.get_mut(..given(layer))) else {
                 return Err(short);
             };
             if layer.direction().is_some() {
@@ -360,7 +376,8 @@ impl<M: AsMut<[u32]>, F: Format> AnyStream<'_, '_, M, F> {
             let Some((state, rest)) = states.split_at_mut_checked(layer.state()) else {
                 return Err(short);
             };
-            if step::<F>(layer, weights, state, inputs, outputs, operands, sums).is_none() {
+            let inputs_of_layer = if one_hot { Input::one_hot(layer.inputs(), inputs) } else { Input::Dense(inputs) };
+            if step::<F>(layer, weights, state, inputs_of_layer, outputs, operands, sums).is_none() {
                 return Err(short);
             }
             states = rest;
@@ -413,11 +430,13 @@ pub(crate) fn step<F: Format>(
     layer: &LayerSpec,
     weights: &[Line],
     state: &mut [F::Unit],
-    x: &[F::Unit],
+    x: Input<'_, F>,
     y: &mut [F::Unit],
     operands: &mut [F::Unit],
     sums: &mut [F::Sum],
 ) -> Option<()> {
+    // None where they are one-hot, which a chain hands only to layers that take this.
+    let units = if let Input::Dense(x) = x { x } else { &[] };
     match *layer {
         LayerSpec::Gru { reset, gate, candidate, .. } => {
             let kind = gru::Kind { reset, gate, candidate };
@@ -427,8 +446,10 @@ pub(crate) fn step<F: Format>(
         LayerSpec::Dense { activation, .. } => {
             dense::step::<F>(weights, activation, x, operands, sums.get_mut(..y.len())?, y);
         }
-        LayerSpec::Embedding { vocabulary, .. } => embedding::step::<F>(weights, vocabulary.into(), x, y),
-        LayerSpec::Pool { over, .. } => pool::step::<F>(over, state, x, y),
+        LayerSpec::Embedding { vocabulary, .. } => embedding::step::<F>(weights, vocabulary.into(), units, y),
+        LayerSpec::Pool { over, .. } => pool::step::<F>(over, state, units, y),
+        // The next layer takes the token.
+        LayerSpec::OneHot { .. } => copy(y, units),
         // Its callers run its directions, which are GRUs.
         LayerSpec::Bidirectional { .. } => {}
     }

@@ -41,7 +41,7 @@ pub use hash::BitHash;
 /// The crate whose `Vec` holds an [`AnyStream`] and a [`Header`]'s layers.
 pub use heapless;
 pub use layer::{
-    Ave, Bidirectional, Concat, Dense, Embedding, Gru, HardSigmoid, Layer, Linear, Max, Mean, Mul, Pool, Relu,
+    Ave, Bidirectional, Concat, Dense, Embedding, Gru, HardSigmoid, Layer, Linear, Max, Mean, Mul, OneHot, Pool, Relu,
     ResetAfter, ResetBefore, Sigmoid, Softmax, Sum, Tanh, Weights,
 };
 pub use model::{Model, Stream};

@@ -75,6 +75,14 @@ const fn largest(sizes: &[usize]) -> usize {
     largest
 }
 
+/// [`last_with_state`] among the layers of a tuple, of which those with a [`OneHot`](crate::OneHot) are two in `specs`.
+const fn last_of(specs: &[LayerSpec], one_hot: bool) -> usize {
+    match specs.split_first() {
+        Some((_, rest)) if one_hot => last_with_state(rest),
+        _ => last_with_state(specs),
+    }
+}
+
 /// One layer over the series `xs`: its outputs at every step, or the last one alone.
 fn over<'f, L: WindowLayer>(
     tensors: &[Line],
@@ -103,7 +111,17 @@ macro_rules! network {
             type Input = $First::Input;
             type Output = $Last::Output;
             type Frames<const W: usize> = ([$First::Output; W], $([$Layer::Output; W],)*);
-            const SPECS: &'static [LayerSpec] = &[$First::SPEC, $($Layer::SPEC,)*];
+            const SPECS: &'static [LayerSpec] = {
+                assert!(
+                    true $(&& !$Layer::ONE_HOT)*,
+                    "OneHot is the first layer of its network: give later layers without it"
+                );
+                if $First::ONE_HOT {
+                    &[LayerSpec::OneHot { vocabulary: $First::SPEC.inputs() as u16 }, $First::SPEC, $($Layer::SPEC,)*]
+                } else {
+                    &[$First::SPEC, $($Layer::SPEC,)*]
+                }
+            };
             const LINES: usize = (
                 $First::SPEC.lines($First::Format::STORAGE) $(+ $Layer::SPEC.lines($First::Format::STORAGE))*
             ) as usize;
@@ -121,11 +139,11 @@ macro_rules! network {
                 frames: &'f mut Self::Frames<W>,
             ) -> &'f [Self::Output] {
                 let lines = const { $First::SPEC.lines($First::Format::STORAGE) as usize };
-                let only_here = only_last && const { last_with_state(Self::SPECS) == $first };
+                let only_here = only_last && const { last_of(Self::SPECS, $First::ONE_HOT) == $first };
                 let ys = over::<$First>(take(&mut tensors, lines), only_here, xs, &mut frames.$first);
                 $(
                     let lines = const { $Layer::SPEC.lines($First::Format::STORAGE) as usize };
-                    let only_here = only_last && const { last_with_state(Self::SPECS) == $layer };
+                    let only_here = only_last && const { last_of(Self::SPECS, $First::ONE_HOT) == $layer };
                     let ys = over::<$Layer>(take(&mut tensors, lines), only_here, ys, &mut frames.$layer);
                 )*
                 ys

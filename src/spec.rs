@@ -138,13 +138,19 @@ pub enum LayerSpec {
         /// How the directions' states become outputs.
         merge: Merge,
     },
+    /// The one-hot vector of a token, which is the only input: all zeros but a 1 at its number. No such vector is ever made: the
+    /// next layer adds the one row of its kernel that the 1 would pick. The first layer of a chain, an encoder or a decoder.
+    OneHot {
+        /// Tokens, which are the outputs per step.
+        vocabulary: u16,
+    },
 }
 
 impl LayerSpec {
     /// Inputs per step.
     pub const fn inputs(&self) -> usize {
         match *self {
-            LayerSpec::Embedding { .. } => 1,
+            LayerSpec::Embedding { .. } | LayerSpec::OneHot { .. } => 1,
             LayerSpec::Gru { inputs, .. }
             | LayerSpec::Dense { inputs, .. }
             | LayerSpec::Pool { inputs, .. }
@@ -158,6 +164,7 @@ impl LayerSpec {
             LayerSpec::Gru { hidden: outputs, .. }
             | LayerSpec::Dense { outputs, .. }
             | LayerSpec::Embedding { outputs, .. }
+            | LayerSpec::OneHot { vocabulary: outputs }
             | LayerSpec::Pool { inputs: outputs, .. } => outputs as usize,
             LayerSpec::Bidirectional { hidden, merge: Merge::Concat, .. } => 2 * hidden as usize,
             LayerSpec::Bidirectional { hidden, .. } => hidden as usize,
@@ -165,12 +172,26 @@ impl LayerSpec {
     }
 
     /// What an observer of a run sees of the layer per step: its outputs; of a bidirectional layer the states of both
-    /// directions, the forward one's first, which its outputs are made of.
+    /// directions, the forward one's first, which its outputs are made of; of a one-hot layer the token.
     pub const fn observed(&self) -> usize {
         match *self {
             LayerSpec::Bidirectional { hidden, .. } => 2 * hidden as usize,
+            LayerSpec::OneHot { .. } => 1,
             _ => self.outputs(),
         }
+    }
+
+    /// Tokens that a layer knows whose input is a token; `None` of other layers.
+    pub const fn vocabulary(&self) -> Option<u16> {
+        match *self {
+            LayerSpec::Embedding { vocabulary, .. } | LayerSpec::OneHot { vocabulary } => Some(vocabulary),
+            _ => None,
+        }
+    }
+
+    /// Whether it can take a one-hot vector, of which the token alone is given: it multiplies its inputs by a kernel.
+    pub const fn takes_one_hot(&self) -> bool {
+        matches!(self, LayerSpec::Gru { .. } | LayerSpec::Dense { .. } | LayerSpec::Bidirectional { .. })
     }
 
     /// The GRU that each direction of a bidirectional layer is; `None` of other layers.
@@ -195,7 +216,7 @@ impl LayerSpec {
     pub const fn state(&self) -> usize {
         match *self {
             LayerSpec::Gru { hidden, .. } => hidden as usize,
-            LayerSpec::Dense { .. } | LayerSpec::Embedding { .. } => 0,
+            LayerSpec::Dense { .. } | LayerSpec::Embedding { .. } | LayerSpec::OneHot { .. } => 0,
             // See `layer::pool`: the mean in two parts, and a count.
             LayerSpec::Pool { inputs, over: Pooling::Mean } => 2 * inputs as usize + 1,
             LayerSpec::Pool { inputs, over: Pooling::Max } => inputs as usize + 1,
@@ -211,7 +232,7 @@ impl LayerSpec {
             LayerSpec::Gru { reset: Reset::After, .. } => 3 * o * (i + o + 2),
             LayerSpec::Dense { .. } => o * (i + 1),
             LayerSpec::Embedding { vocabulary, .. } => *vocabulary as usize * o,
-            LayerSpec::Pool { .. } => 0,
+            LayerSpec::Pool { .. } | LayerSpec::OneHot { .. } => 0,
             LayerSpec::Bidirectional { reset: Reset::Before, .. } => 6 * self.units() * (i + self.units() + 1),
             LayerSpec::Bidirectional { reset: Reset::After, .. } => 6 * self.units() * (i + self.units() + 2),
         }
@@ -219,14 +240,33 @@ impl LayerSpec {
 
     /// Multiply-accumulates per step.
     pub const fn macs(&self) -> usize {
-        let (i, o) = (self.inputs(), self.outputs());
+        self.macs_of(self.inputs())
+    }
+
+    /// The same after a one-hot layer: the inputs are not multiplied.
+    pub const fn macs_after_one_hot(&self) -> usize {
+        self.macs_of(0)
+    }
+
+    /// Of so many inputs that are multiplied.
+    const fn macs_of(&self, i: usize) -> usize {
+        let o = self.outputs();
         match self {
             LayerSpec::Gru { .. } => 3 * o * (i + o),
             LayerSpec::Dense { .. } => i * o,
-            LayerSpec::Embedding { .. } | LayerSpec::Pool { .. } => 0,
+            LayerSpec::Embedding { .. } | LayerSpec::Pool { .. } | LayerSpec::OneHot { .. } => 0,
             LayerSpec::Bidirectional { .. } => 6 * self.units() * (i + self.units()),
         }
     }
+}
+
+/// Each of `layers` with whether its inputs are one-hot, so that the token alone is handed to it.
+pub fn with_one_hot(layers: &[LayerSpec]) -> impl Iterator<Item = (&LayerSpec, bool)> {
+    let mut after = false;
+    layers.iter().map(move |layer| {
+        let one_hot = core::mem::replace(&mut after, matches!(layer, LayerSpec::OneHot { .. }));
+        (layer, one_hot)
+    })
 }
 
 /// Which of a network's outputs it was trained on.
@@ -371,8 +411,8 @@ impl Matrix {
 }
 
 impl LayerSpec {
-    /// The layer's matrices in the order in which a blob holds them; unused places are empty. An embedding and a pool have
-    /// none.
+    /// The layer's matrices in the order in which a blob holds them; unused places are empty. An embedding, a pool and a
+    /// one-hot layer have none.
     ///
     /// A GRU has `[z; r]` on `[x; h]` and then its candidate: `c` on `[x; r⊙h]` ([`Reset::Before`]), or `U` on `h` and `W`
     /// on `x` apart ([`Reset::After`]). Those of a bidirectional layer are each direction's.
@@ -390,7 +430,7 @@ impl LayerSpec {
                 [matrix(2 * o, i, o), matrix(o, 0, o), matrix(o, i, 0)]
             }
             LayerSpec::Dense { .. } => [matrix(o, i, 0), matrix(0, 0, 0), matrix(0, 0, 0)],
-            LayerSpec::Embedding { .. } | LayerSpec::Pool { .. } => [matrix(0, 0, 0); 3],
+            LayerSpec::Embedding { .. } | LayerSpec::Pool { .. } | LayerSpec::OneHot { .. } => [matrix(0, 0, 0); 3],
         }
     }
 
@@ -403,7 +443,7 @@ impl LayerSpec {
                 Storage::Int8 => elements.div_ceil(16),
             };
         }
-        if let LayerSpec::Pool { .. } = self {
+        if let LayerSpec::Pool { .. } | LayerSpec::OneHot { .. } = self {
             return 0;
         }
         let [a, b, c] = self.matrices();
@@ -437,6 +477,7 @@ const fn hash_layers(mut hash: BitHash, layers: &[LayerSpec]) -> BitHash {
             LayerSpec::Dense { activation, .. } => (1, activation as u32),
             LayerSpec::Embedding { vocabulary, .. } => (2, vocabulary as u32),
             LayerSpec::Pool { over, .. } => (3, over as u32),
+            LayerSpec::OneHot { .. } => (5, 0),
             LayerSpec::Bidirectional { reset, gate, candidate, merge, .. } => {
                 (4, (reset as u32) | (gate as u32) << 8 | (candidate as u32) << 16 | (merge as u32) << 24)
             }
@@ -457,6 +498,7 @@ impl fmt::Display for LayerSpec {
             LayerSpec::Dense { inputs, outputs, activation } => write!(f, "Dense<{inputs}, {outputs}, {activation:?}>"),
             LayerSpec::Embedding { vocabulary, outputs } => write!(f, "Embedding<{vocabulary}, {outputs}>"),
             LayerSpec::Pool { inputs, over } => write!(f, "Pool<{inputs}, {over:?}>"),
+            LayerSpec::OneHot { vocabulary } => write!(f, "OneHot of {vocabulary}"),
             LayerSpec::Bidirectional { inputs, hidden, reset, gate, candidate, merge } => write!(
                 f,
                 "Bidirectional<{inputs}, {hidden}, {}, {merge:?}> (reset {reset:?}, gates {gate:?}, candidate {candidate:?})",

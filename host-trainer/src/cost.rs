@@ -1,7 +1,7 @@
 //! What a step costs on the chip, before anything is flashed.
 
 use grulet::Header;
-use grulet::spec::{LayerSpec, Pooling, Reset, Storage};
+use grulet::spec::{LayerSpec, Pooling, Reset, Storage, with_one_hot};
 
 /// About how many instructions a step through `layers` takes on a Cortex-M4F.
 ///
@@ -10,9 +10,11 @@ use grulet::spec::{LayerSpec, Pooling, Reset, Storage};
 /// head within 10 % of `cargo xtask demo`.
 pub fn instructions(layers: &[LayerSpec], storage: Storage) -> usize {
     let int8 = storage == Storage::Int8;
-    let of_layer = |layer: &LayerSpec| {
+    let of_layer = |(layer, one_hot): (&LayerSpec, bool)| {
         if let Some(gru) = layer.direction() {
-            return 2.0 * instructions(&[gru], storage) as f64;
+            let hot = LayerSpec::OneHot { vocabulary: gru.inputs() as u16 };
+            return 2.0
+                * if one_hot { instructions(&[hot, gru], storage) } else { instructions(&[gru], storage) } as f64;
         }
         let (each, per_output, per_mac) = match (layer, int8) {
             (LayerSpec::Gru { reset: Reset::Before, .. }, false) => (600.0, 100.0, 2.18),
@@ -20,6 +22,8 @@ pub fn instructions(layers: &[LayerSpec], storage: Storage) -> usize {
             (LayerSpec::Gru { reset: Reset::Before, .. }, true) => (760.0, 63.9, 0.938),
             (LayerSpec::Gru { .. }, true) => (840.0, 74.9, 0.938),
             (LayerSpec::Embedding { .. }, _) => (50.0, 10.0, 0.0),
+            // Part of the layer after it.
+            (LayerSpec::OneHot { .. }, _) => (0.0, 0.0, 0.0),
             (LayerSpec::Pool { over: Pooling::Mean, .. }, false) => (0.0, 62.0, 0.0),
             (LayerSpec::Pool { .. }, false) => (0.0, 38.0, 0.0),
             (LayerSpec::Pool { over: Pooling::Mean, .. }, true) => (380.0, 28.0, 0.0),
@@ -27,9 +31,10 @@ pub fn instructions(layers: &[LayerSpec], storage: Storage) -> usize {
             (_, false) => (200.0, 30.0, 2.2),
             (_, true) => (100.0, 20.0, 0.94),
         };
-        each + per_output * layer.outputs() as f64 + per_mac * layer.macs() as f64
+        let macs = if one_hot { layer.macs_after_one_hot() } else { layer.macs() };
+        each + per_output * layer.outputs() as f64 + per_mac * macs as f64
     };
-    layers.iter().map(of_layer).sum::<f64>() as usize
+    with_one_hot(layers).map(of_layer).sum::<f64>() as usize
 }
 
 /// Steps of the window that a model with a bidirectional layer is costed for: those that it was trained on, or of its self-test
@@ -42,7 +47,10 @@ pub fn window_steps(header: &Header<'_>) -> Option<usize> {
 /// all layers' outputs over a window of [`window_steps`].
 pub fn state_bytes(header: &Header<'_>, unit: usize) -> usize {
     match window_steps(header) {
-        Some(steps) => steps * (header.inputs() + header.layers.iter().map(LayerSpec::outputs).sum::<usize>()) * unit,
+        Some(steps) => {
+            let layers = header.layers.iter().filter(|layer| !matches!(layer, LayerSpec::OneHot { .. }));
+            steps * (header.inputs() + layers.map(LayerSpec::outputs).sum::<usize>()) * unit
+        }
         None => header.layers.iter().map(LayerSpec::state).sum::<usize>() * unit,
     }
 }

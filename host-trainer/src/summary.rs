@@ -3,7 +3,7 @@
 use std::fmt::Write;
 
 use grulet::Header;
-use grulet::spec::{LayerSpec, Output, Pooling, Reset, Storage};
+use grulet::spec::{LayerSpec, Output, Pooling, Reset, Storage, with_one_hot};
 
 /// Layers, output shapes and parameters; and the type that a firmware names the network by, in `f32`.
 pub fn summary(name: &str, layers: &[LayerSpec], output: Output) -> String {
@@ -22,6 +22,7 @@ fn summary_in(storage: Storage, name: &str, layers: &[LayerSpec], output: Output
             LayerSpec::Gru { reset: Reset::Before, .. } => "GRU, reset before",
             LayerSpec::Gru { reset: Reset::After, .. } => "GRU, reset after",
             LayerSpec::Embedding { .. } => "Embedding",
+            LayerSpec::OneHot { .. } => "One-hot",
             LayerSpec::Bidirectional { reset: Reset::Before, .. } => "Bidirectional GRU, reset before",
             LayerSpec::Bidirectional { .. } => "Bidirectional GRU, reset after",
             LayerSpec::Pool { over: Pooling::Mean, .. } => "Mean over time",
@@ -97,41 +98,42 @@ fn net_type_in(storage: Storage, layers: &[LayerSpec], encoder: usize) -> String
         return format!("Seq2Seq<'static, {}, {}>", of(&layers[..encoder]), of(&layers[encoder..]));
     }
     let format = || if storage == Storage::Int8 { "Int8" } else { "Exact" }.to_owned();
-    let names: Vec<String> = layers
-        .iter()
-        .map(|layer| match *layer {
-            LayerSpec::Gru { inputs, hidden, reset, gate, candidate } => {
-                let types = vec![format(), format!("Reset{reset:?}"), format!("{gate:?}"), format!("{candidate:?}")];
-                let types = arguments(types, &["Tanh", "Sigmoid", "ResetBefore", "Exact"]);
-                format!("Gru<{inputs}, {hidden}{types}>")
-            }
-            LayerSpec::Dense { inputs, outputs, activation } => {
-                let types = arguments(vec![format!("{activation:?}"), format()], &["Exact", "Linear"]);
-                format!("Dense<{inputs}, {outputs}{types}>")
-            }
-            LayerSpec::Embedding { vocabulary, outputs } => {
-                let types = arguments(vec![format()], &["Exact"]);
-                format!("Embedding<{vocabulary}, {outputs}{types}>")
-            }
-            LayerSpec::Pool { inputs, over } => {
-                let types = arguments(vec![format()], &["Exact"]);
-                format!("Pool<{inputs}, {over:?}{types}>")
-            }
-            LayerSpec::Bidirectional { inputs, hidden, reset, gate, candidate, merge } => {
-                let types = vec![
-                    format!("{merge:?}"),
-                    format(),
-                    format!("Reset{reset:?}"),
-                    format!("{gate:?}"),
-                    format!("{candidate:?}"),
-                ];
-                let types = arguments(types, &["Tanh", "Sigmoid", "ResetBefore", "Exact", "Concat"]);
-                format!("Bidirectional<{inputs}, {hidden}, {}{types}>", layer.outputs())
-            }
-            // Kinds that this crate does not know cannot come out of its own reader.
-            _ => unreachable!("a kind of layer without a type"),
-        })
-        .collect();
+    let name = |layer: &LayerSpec| match *layer {
+        LayerSpec::Gru { inputs, hidden, reset, gate, candidate } => {
+            let types = vec![format(), format!("Reset{reset:?}"), format!("{gate:?}"), format!("{candidate:?}")];
+            let types = arguments(types, &["Tanh", "Sigmoid", "ResetBefore", "Exact"]);
+            format!("Gru<{inputs}, {hidden}{types}>")
+        }
+        LayerSpec::Dense { inputs, outputs, activation } => {
+            let types = arguments(vec![format!("{activation:?}"), format()], &["Exact", "Linear"]);
+            format!("Dense<{inputs}, {outputs}{types}>")
+        }
+        LayerSpec::Embedding { vocabulary, outputs } => {
+            let types = arguments(vec![format()], &["Exact"]);
+            format!("Embedding<{vocabulary}, {outputs}{types}>")
+        }
+        LayerSpec::Pool { inputs, over } => {
+            let types = arguments(vec![format()], &["Exact"]);
+            format!("Pool<{inputs}, {over:?}{types}>")
+        }
+        LayerSpec::Bidirectional { inputs, hidden, reset, gate, candidate, merge } => {
+            let types = vec![
+                format!("{merge:?}"),
+                format(),
+                format!("Reset{reset:?}"),
+                format!("{gate:?}"),
+                format!("{candidate:?}"),
+            ];
+            let types = arguments(types, &["Tanh", "Sigmoid", "ResetBefore", "Exact", "Concat"]);
+            format!("Bidirectional<{inputs}, {hidden}, {}{types}>", layer.outputs())
+        }
+        // Kinds that this crate does not know cannot come out of its own reader.
+        _ => unreachable!("a kind of layer without a type"),
+    };
+    // A one-hot layer is part of the type of the one after it.
+    let layers = with_one_hot(layers).filter(|(layer, _)| !matches!(layer, LayerSpec::OneHot { .. }));
+    let names: Vec<String> =
+        layers.map(|(layer, one_hot)| if one_hot { format!("OneHot<{}>", name(layer)) } else { name(layer) }).collect();
     format!("({}{})", names.join(", "), if names.len() == 1 { "," } else { "" })
 }
 

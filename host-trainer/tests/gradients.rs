@@ -47,7 +47,7 @@ fn has_kinks(case: &Case) -> bool {
     let layer = |layer: &LayerSpec| match *layer {
         LayerSpec::Gru { gate, candidate, .. } => gate == Gate::HardSigmoid || candidate == Candidate::Relu,
         LayerSpec::Dense { activation, .. } => matches!(activation, Activation::HardSigmoid | Activation::Relu),
-        LayerSpec::Embedding { .. } => false,
+        LayerSpec::Embedding { .. } | LayerSpec::OneHot { .. } => false,
         LayerSpec::Bidirectional { gate, candidate, .. } => gate == Gate::HardSigmoid || candidate == Candidate::Relu,
         LayerSpec::Pool { over, .. } => over == Pooling::Max,
         _ => true,
@@ -77,7 +77,9 @@ fn batch(case: &Case, network: &Network<f64>) -> (Batch<f64>, Vec<f64>) {
     let ended = |site: usize| site / rows >= case.lengths[site % rows];
 
     let mut input = || match case.layers[0] {
-        LayerSpec::Embedding { vocabulary, .. } => (rng.uniform() * f64::from(vocabulary)).floor(),
+        LayerSpec::Embedding { vocabulary, .. } | LayerSpec::OneHot { vocabulary } => {
+            (rng.uniform() * f64::from(vocabulary)).floor()
+        }
         _ => within(&mut rng, 1.5),
     };
     let mut x: Vec<f64> = (0..steps * rows * inputs).map(|_| input()).collect();
@@ -310,6 +312,68 @@ fn embeddings() {
             let objective = Objective::Loss(Loss::MeanSquaredError);
             must_agree(&Case { layers, output, objective, lengths: LENGTHS.to_vec(), seed: 4 });
         }
+    }
+}
+
+/// Layers that take tokens in place of one-hot vectors.
+fn one_hot_cases() -> Vec<Case> {
+    let head = |inputs| dense(inputs, 2, Activation::Softmax);
+    let of = |layers: Vec<LayerSpec>, output| {
+        let layers = [LayerSpec::OneHot { vocabulary: 6 }].into_iter().chain(layers).collect();
+        let objective = Objective::Loss(Loss::SparseCategoricalCrossEntropy);
+        Case { layers, output, objective, lengths: LENGTHS.to_vec(), seed: 5 }
+    };
+    let mut cases = Vec::new();
+    for output in OUTPUTS {
+        for reset in RESETS {
+            cases.push(of(vec![gru(6, 4, reset, Gate::Sigmoid, Candidate::Tanh), head(4)], output));
+            let both = bidirectional(6, 3, reset, Candidate::Tanh, Merge::Concat);
+            cases.push(of(vec![both, head(6)], output));
+        }
+        cases.push(of(vec![dense(6, 3, Activation::Tanh), head(3)], output));
+        cases.push(of(vec![head(6)], output));
+    }
+    cases
+}
+
+#[test]
+fn one_hot_layers() {
+    one_hot_cases().iter().for_each(must_agree);
+}
+
+/// The same gradients as with the vectors themselves, but for the order of sums.
+#[test]
+fn a_token_gives_what_its_vector_gives() {
+    for case in one_hot_cases() {
+        let tokens = network(&case);
+        let (batch, _) = batch(&case, &tokens);
+        let params = tokens.params().to_vec();
+        let vectors = Network::from_params(&case.layers[1..], case.output, params).unwrap();
+        let vector =
+            |&x: &f64| (0..6).map(move |token| if x.is_nan() { x } else { f64::from(u8::from(f64::from(token) == x)) });
+        let of_vectors = Batch { x: batch.x.iter().flat_map(vector).collect(), ..batch.clone() };
+        let Objective::Loss(loss) = case.objective else { unreachable!() };
+        let gradients = |network: Network<f64>, batch: &Batch<f64>| {
+            let mut trainer = Trainer::new(network, loss, 1).unwrap();
+            let loss = trainer.gradient(batch).unwrap().loss();
+            (loss, trainer.gradients().to_vec())
+        };
+        let (found, expected) = (gradients(tokens, &batch), gradients(vectors, &of_vectors));
+        assert!((found.0 - expected.0).abs() < 1e-14, "{case:?}");
+        for (found, expected) in found.1.iter().zip(&expected.1) {
+            assert!((found - expected).abs() < 1e-14, "{found} {expected} {case:?}");
+        }
+        assert!(found.1.iter().any(|&gradient| gradient != 0.0));
+    }
+}
+
+#[test]
+fn a_one_hot_layer_stands_first_and_before_a_kernel() {
+    let (hot, gru) = (LayerSpec::OneHot { vocabulary: 6 }, gru(6, 4, RESETS[0], Gate::Sigmoid, Candidate::Tanh));
+    let pool = LayerSpec::Pool { inputs: 6, over: Pooling::Mean };
+    for layers in [vec![hot], vec![hot, pool], vec![dense(3, 1, Activation::Tanh), hot, gru]] {
+        let error = Network::<f64>::new(&layers, Output::EveryStep, 1).unwrap_err().to_string();
+        assert!(error.contains("is one-hot, but") && error.contains("; put it there"), "{error}");
     }
 }
 

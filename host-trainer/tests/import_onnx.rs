@@ -174,6 +174,9 @@ fn every_variant_of_a_layer_is_written_and_read() {
     }
     let table = LayerSpec::Embedding { vocabulary: 5, outputs: 4 };
     checkpoints.push(checkpoint(&[table, plain(4, 1), plain(1, 2)], Output::EveryStep));
+    let hot = LayerSpec::OneHot { vocabulary: 4 };
+    checkpoints.push(checkpoint(&[hot, plain(4, 1), plain(1, 2)], Output::LastStep));
+    checkpoints.push(checkpoint(&[hot, dense(4, 3, Tanh), plain(3, 2)], Output::EveryStep));
     let mut scaled = checkpoint(&[plain(2, 3), dense(3, 2, Tanh)], Output::LastStep);
     (scaled.card.mean, scaled.card.std) = (vec![1.0, -3.0], vec![0.5, 4.0]);
     (scaled.card.target_mean, scaled.card.target_std) = (vec![7.0, 0.25], vec![3.0, 1.5]);
@@ -193,6 +196,19 @@ fn every_variant_of_a_layer_is_written_and_read() {
         assert!(again.as_ref() == blob.as_ref(), "{:?}", a.layers);
         assert_eq!(check::against_graph(&found, &blob, 1e-5).unwrap().first, None, "{:?}", a.layers);
     }
+}
+
+#[test]
+fn other_values_than_0_and_1_are_not_one_hot() {
+    let layers =
+        [LayerSpec::OneHot { vocabulary: 4 }, LayerSpec::Dense { inputs: 4, outputs: 2, activation: Activation::Tanh }];
+    let written = checkpoint(&layers, Output::EveryStep);
+    let mut bytes = with_contents(&written, |contents| Ok(onnx::write(contents))).unwrap().unwrap();
+    let values = [0.0f32, 1.0].map(f32::to_le_bytes).concat();
+    let at = bytes.windows(8).position(|window| window == values).unwrap();
+    bytes[at + 4..at + 8].copy_from_slice(&2.0f32.to_le_bytes());
+    let error = import_bytes(bytes, Path::new("m.onnx"), &Options::default()).unwrap_err().to_string();
+    assert!(error.contains("other values than 0 and 1"), "{error}");
 }
 
 #[test]

@@ -5,7 +5,7 @@ use serde::{Deserialize, Serialize};
 use crate::error::Error;
 use crate::spec::{
     Activation, Candidate, Decoding, Gate, LayerSpec, MAX_LAYERS, Merge, Output, Pooling, Reset, Storage, fingerprint,
-    fingerprint_of_pair, hands_over, is_bidirectional,
+    fingerprint_of_pair, hands_over, is_bidirectional, with_one_hot,
 };
 
 /// What a model says of itself. Fields are encoded in this order; see `docs/FORMAT.md`.
@@ -172,7 +172,7 @@ fn number(encoded: &mut &[u8]) -> Option<u16> {
 /// The next layer of an encoded header, which moves on past it.
 fn layer(encoded: &mut &[u8]) -> Option<LayerSpec> {
     // Of each kind of layer, in the order of [`LayerSpec`].
-    const FIELDS: [u8; 5] = [5, 3, 2, 2, 6];
+    const FIELDS: [u8; 6] = [5, 3, 2, 2, 6, 1];
     let kind = usize::from(number(encoded)?);
     let mut fields = [0; 6];
     for field in fields.iter_mut().take(usize::from(*FIELDS.get(kind)?)) {
@@ -208,6 +208,7 @@ fn layer(encoded: &mut &[u8]) -> Option<LayerSpec> {
             )?,
         },
         2 => LayerSpec::Embedding { vocabulary: first, outputs: second },
+        5 => LayerSpec::OneHot { vocabulary: first },
         _ => LayerSpec::Pool { inputs: first, over: variant(&[Pooling::Mean, Pooling::Max], second)? },
     })
 }
@@ -235,7 +236,8 @@ impl Header<'_> {
 
     /// Multiply-accumulates per step.
     pub fn macs(&self) -> usize {
-        self.layers.iter().map(LayerSpec::macs).sum()
+        let layers = with_one_hot(&self.layers);
+        layers.map(|(layer, one_hot)| if one_hot { layer.macs_after_one_hot() } else { layer.macs() }).sum()
     }
 
     /// Whether a layer is bidirectional, so that the model runs in a [`Window`](crate::Window) alone.
@@ -303,6 +305,16 @@ impl Header<'_> {
 
     /// Refuses layers, the first of which has the number `first`, that do not form a chain.
     fn expect_links(&self, layers: &[LayerSpec], first: usize) -> Result<(), Error> {
+        let next = layers.iter().skip(1).map(Some).chain([None]);
+        let misplaced = layers.iter().zip(next).enumerate().find(|(index, (layer, next))| {
+            let taken = next.is_some_and(|next| next.takes_one_hot());
+            matches!(layer, LayerSpec::OneHot { .. }) && !(*index == 0 && taken)
+        });
+        if misplaced.is_some() {
+            return Err(Error::Header {
+                what: "a one-hot layer is not the first one, or no GRU, dense or bidirectional layer follows it",
+            });
+        }
         let neighbours = layers.iter().zip(layers.iter().skip(1));
         match neighbours.enumerate().find(|(_, (before, after))| before.outputs() != after.inputs()) {
             Some((i, (before, after))) => {
@@ -342,7 +354,7 @@ mod tests {
             random = random.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
             (random >> 33) % below
         };
-        let mut read = [0; 5];
+        let mut read = [0; 6];
         for round in 0..100_000 {
             // Mostly numbers that mean something, and some of more than one byte.
             let mut bytes = [0u8; 48];
@@ -377,6 +389,7 @@ mod tests {
             LayerSpec::Embedding { .. } => 2,
             LayerSpec::Pool { .. } => 3,
             LayerSpec::Bidirectional { .. } => 4,
+            LayerSpec::OneHot { .. } => 5,
         }
     }
 }

@@ -6,7 +6,7 @@ use alloc::vec::Vec;
 use super::write::WriteError;
 use super::{Header, LayerWeights};
 use crate::fixed::{ARGUMENT, EXPONENT};
-use crate::kernel::int8::{ROWS, block_words};
+use crate::kernel::int8::{ONE, ROWS, block_words};
 use crate::spec::{Activation, Candidate, Gate, LayerSpec, Matrix, Merge, Reset, Storage};
 
 /// The largest power of two that operands of state are divided by: 12 bits are left of 16.
@@ -30,6 +30,8 @@ pub struct Scales {
     pub input: f64,
     /// Of the outputs, and so of a GRU's state. A bidirectional layer's is what its states merge into: see [`Scales::state`].
     pub output: f64,
+    /// Whether the inputs are one-hot, so that of a row one weight at a time is added.
+    pub one_hot: bool,
 }
 
 /// A layer whose outputs are bounded has this scale, Q15.
@@ -44,7 +46,7 @@ pub fn is_bounded(spec: &LayerSpec) -> bool {
         LayerSpec::Gru { candidate, .. } | LayerSpec::Bidirectional { candidate, .. } => *candidate == Candidate::Tanh,
         LayerSpec::Dense { activation, .. } => !matches!(activation, Activation::Linear | Activation::Relu),
         LayerSpec::Embedding { .. } => false,
-        LayerSpec::Pool { .. } => true,
+        LayerSpec::Pool { .. } | LayerSpec::OneHot { .. } => true,
     }
 }
 
@@ -54,8 +56,10 @@ impl Scales {
     /// # Errors
     /// If a range that is needed is missing: zero, negative or not finite; or if there are too many tokens.
     pub fn new(index: usize, spec: &LayerSpec, range: Range, before: Option<Scales>) -> Result<Self, WriteError> {
-        let embedding = matches!(spec, LayerSpec::Embedding { .. });
-        if let LayerSpec::Embedding { vocabulary: found @ 32_769.., .. } = *spec {
+        let token = matches!(spec, LayerSpec::Embedding { .. } | LayerSpec::OneHot { .. });
+        if let LayerSpec::Embedding { vocabulary: found @ 32_769.., .. }
+        | LayerSpec::OneHot { vocabulary: found @ 32_769.. } = *spec
+        {
             return Err(WriteError::Vocabulary { layer: index, found });
         }
         let of = |what, range: f32, largest: f64| {
@@ -68,11 +72,12 @@ impl Scales {
         let input = match before {
             Some(before) => before.output,
             // A token is itself.
-            None if embedding => 1.0,
+            None if token => 1.0,
             None => of("input", range.input, 32_767.0)?,
         };
         let output = match spec {
             LayerSpec::Pool { .. } => input,
+            LayerSpec::OneHot { .. } => 1.0 / f64::from(ONE),
             LayerSpec::Embedding { .. } => of("output", range.output, 127.0 * VECTOR_UNITS)?,
             _ if is_bounded(spec) => BOUNDED,
             _ => of("output", range.output, 32_767.0)?,
@@ -84,6 +89,7 @@ impl Scales {
                 LayerSpec::Bidirectional { merge: Merge::Mul, .. } => output * output / BOUNDED,
                 _ => output,
             },
+            one_hot: false,
         })
     }
 
@@ -122,7 +128,8 @@ pub fn scales(header: &Header<'_>, ranges: &[Range]) -> Result<Vec<Scales>, Writ
     let mut scales = Vec::<Scales>::with_capacity(layers.len());
     for (index, (spec, &range)) in layers.iter().zip(&ranges).enumerate() {
         let before = scales.last().copied().filter(|_| linked && index != encoder);
-        scales.push(Scales::new(index, spec, range, before)?);
+        let one_hot = before.is_some() && index > 0 && matches!(layers[index - 1], LayerSpec::OneHot { .. });
+        scales.push(Scales { one_hot, ..Scales::new(index, spec, range, before)? });
     }
     Ok(scales)
 }
@@ -216,7 +223,7 @@ pub fn quantize(
         let table = kernel.iter().map(|&w| round(f64::from(w) / step).clamp(-127, 127) as i8).collect();
         return Ok(QuantizedLayer { shift: 0, matrices: Vec::new(), table });
     }
-    if let LayerSpec::Pool { .. } | LayerSpec::Bidirectional { .. } = spec {
+    if let LayerSpec::Pool { .. } | LayerSpec::Bidirectional { .. } | LayerSpec::OneHot { .. } = spec {
         return Ok(QuantizedLayer { shift: 0, matrices: Vec::new(), table: Vec::new() });
     }
     let largest = |weights: &[f32]| weights.iter().fold(0f32, |max, w| max.max(w.abs()));
@@ -235,7 +242,10 @@ pub fn quantize(
         LayerSpec::Gru { gate, .. } if column < 2 * o => Sum::of_gate(gate),
         LayerSpec::Gru { candidate, .. } => Sum::of_candidate(candidate, scales.output),
         LayerSpec::Dense { activation, .. } => Sum::of_activation(activation, scales.output),
-        LayerSpec::Embedding { .. } | LayerSpec::Pool { .. } | LayerSpec::Bidirectional { .. } => {
+        LayerSpec::Embedding { .. }
+        | LayerSpec::Pool { .. }
+        | LayerSpec::Bidirectional { .. }
+        | LayerSpec::OneHot { .. } => {
             unreachable!("it has no sums")
         }
     };
@@ -250,7 +260,7 @@ pub fn quantize(
             let of_x = (0..size.inputs).map(|i| f64::from(kernel[i * columns + column]) * of_input);
             let of_h = (0..size.state).map(|i| f64::from(recurrent[i * columns + column]) * of_state);
             let row: Vec<f64> = of_x.chain(of_h).collect();
-            matrix.push(index, &row, bias(column), sum(column), 32_768 >> shift)?;
+            matrix.push(index, &row, bias(column), sum(column), (scales.one_hot, 32_768 >> shift))?;
         }
         Ok(matrix)
     };
@@ -270,7 +280,10 @@ pub fn quantize(
             matrix(third, 2 * o, &input_bias)?,
         ],
         LayerSpec::Dense { .. } => vec![matrix(first, 0, &input_bias)?],
-        LayerSpec::Embedding { .. } | LayerSpec::Pool { .. } | LayerSpec::Bidirectional { .. } => Vec::new(),
+        LayerSpec::Embedding { .. }
+        | LayerSpec::Pool { .. }
+        | LayerSpec::Bidirectional { .. }
+        | LayerSpec::OneHot { .. } => Vec::new(),
     };
     debug_assert_eq!(kernel.len(), i * columns);
     Ok(QuantizedLayer { shift, matrices, table: Vec::new() })
@@ -295,8 +308,16 @@ impl QuantizedLayer {
 }
 
 impl QuantizedMatrix {
-    /// Adds a row of real weights per operand. State operands are at most `state` in magnitude.
-    fn push(&mut self, layer: usize, row: &[f64], bias: f64, sum: Sum, state: i64) -> Result<(), WriteError> {
+    /// Adds a row of real weights per operand. One input at a time counts if they are `one_hot`; operands of state are at most
+    /// `state` in magnitude.
+    fn push(
+        &mut self,
+        layer: usize,
+        row: &[f64],
+        bias: f64,
+        sum: Sum,
+        (one_hot, state): (bool, i64),
+    ) -> Result<(), WriteError> {
         let output = self.bias.len();
         let quantum = row.iter().fold(0f64, |max, w| max.max(w.abs())) / 127.0;
         let multiplier = round(quantum / sum.unit * 4_294_967_296.0);
@@ -309,7 +330,8 @@ impl QuantizedMatrix {
         // The largest magnitude of the sum of products, and of what it is rescaled to.
         let (of_x, of_h) = self.weights[output * row.len()..].split_at(self.size.inputs);
         let l1 = |weights: &[i8]| weights.iter().map(|w| i64::from(w.unsigned_abs())).sum::<i64>();
-        let products = l1(of_x) * 32_768 + l1(of_h) * state;
+        let largest = |weights: &[i8]| weights.iter().map(|w| i64::from(w.unsigned_abs())).max().unwrap_or(0);
+        let products = if one_hot { largest(of_x) } else { l1(of_x) } * 32_768 + l1(of_h) * state;
         let rescaled = ((i128::from(products) * i128::from(multiplier)) >> 32) as i64 + 1 + bias.abs();
         // A candidate with the reset gate after the matmul adds two of these.
         if products >= 1 << 31 || rescaled >= 1 << 30 {

@@ -20,7 +20,7 @@ use crate::spec::{LayerSpec, Reset, Storage};
 /// then the backward one's.
 #[derive(Clone, Copy, Debug)]
 pub struct LayerWeights<'a> {
-    /// GRU `(I, 3H)`, gates in the order z, r, c; dense `(I, O)`; embedding `(V, D)`. A pool has no weights.
+    /// GRU `(I, 3H)`, gates in the order z, r, c; dense `(I, O)`; embedding `(V, D)`. A pool and a one-hot layer have no weights.
     pub kernel: &'a [f32],
     /// GRU `(H, 3H)`; empty for others.
     pub recurrent: &'a [f32],
@@ -355,7 +355,7 @@ fn check(index: usize, spec: &LayerSpec, weights: &LayerWeights<'_>) -> Result<(
         LayerSpec::Gru { reset: Reset::After, .. } => (3, 2),
         LayerSpec::Dense { .. } => (1, 1),
         LayerSpec::Embedding { .. } => (1, 0),
-        LayerSpec::Pool { .. } | LayerSpec::Bidirectional { .. } => (0, 0),
+        LayerSpec::Pool { .. } | LayerSpec::Bidirectional { .. } | LayerSpec::OneHot { .. } => (0, 0),
     };
     let rows = if let LayerSpec::Embedding { vocabulary, .. } = spec { vocabulary.into() } else { i };
     let name = |tensor| alloc::format!("layer {index}: {tensor}");
@@ -389,7 +389,7 @@ fn layer(bytes: &mut Vec<u8>, spec: &LayerSpec, weights: &LayerWeights<'_>) {
             floats(bytes, kernel.iter().copied());
             pad(bytes);
         }
-        LayerSpec::Pool { .. } => {}
+        LayerSpec::Pool { .. } | LayerSpec::OneHot { .. } => {}
         LayerSpec::Bidirectional { .. } => unreachable!("its parts are GRUs"),
     }
 }

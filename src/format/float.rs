@@ -2,6 +2,7 @@
 
 use super::{Format, sealed};
 use crate::cast::{self, Line};
+use crate::kernel::Hot;
 use crate::layer::pool;
 use crate::spec::{Activation, Candidate, Gate, Merge, Storage};
 use crate::{kernel, math};
@@ -36,6 +37,11 @@ macro_rules! float_format {
             #[inline(always)]
             fn product(matrix: &[Line], operands: &[f32], sums: &mut [f32]) {
                 kernel::product(cast::floats(matrix), operands, sums);
+            }
+
+            #[inline(always)]
+            fn one_hot_product(matrix: &[Line], hot: Hot, operands: &[f32], sums: &mut [f32]) {
+                kernel::one_hot_product(cast::floats(matrix), hot, operands, sums);
             }
 
             #[inline(always)]

@@ -2,6 +2,7 @@
 
 use super::{Format, sealed};
 use crate::cast::{self, Line};
+use crate::kernel::Hot;
 use crate::layer::pool;
 use crate::spec::{Activation, Candidate, Gate, Merge, Storage};
 use crate::{fixed, kernel, math};
@@ -20,6 +21,7 @@ use crate::{fixed, kernel, math};
 ///   into what its activation takes: [`fixed::ARGUMENT`] for sigmoid and, of twice the argument, tanh; 2⁻¹⁶ of the result
 ///   for hard sigmoid; the layer's units for ReLU and linear; [`fixed::EXPONENT`] for softmax.
 /// - An **embedding**'s table has 8 bits for each element; its units are 256 of these.
+/// - The 1 of a **one-hot** input is 32,767 units, [`kernel::int8::ONE`], exactly.
 /// - A **mean** over time is an exact sum of 32 bits, in two units, divided to the nearest; the maximum is one of its
 ///   inputs. The units of a pool are those of its inputs.
 /// - A **bidirectional** layer's states have one real value per unit, u. Merged, a mean's units are worth u, a sum's 2·u (both
@@ -73,6 +75,11 @@ impl Format for Int8 {
     #[inline(always)]
     fn product(matrix: &[Line], operands: &[i16], sums: &mut [i32]) {
         kernel::int8::product(cast::integers(matrix), operands, sums);
+    }
+
+    #[inline(always)]
+    fn one_hot_product(matrix: &[Line], hot: Hot, operands: &[i16], sums: &mut [i32]) {
+        kernel::int8::one_hot_product(cast::integers(matrix), hot, operands, sums);
     }
 
     #[inline(always)]

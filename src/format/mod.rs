@@ -9,6 +9,7 @@ pub use float::Fast;
 pub use int8::{Int8, Int8Parameters, Int8Weight};
 
 use crate::cast::{Line, Plain};
+use crate::kernel::Hot;
 use crate::spec::{Activation, Candidate, Gate, Merge, Storage};
 
 mod sealed {
@@ -39,6 +40,9 @@ pub trait Format: sealed::Sealed + Copy + 'static {
     fn parameters(tensors: &mut &[Line]) -> Self::Parameters;
     /// `sums[o] = bias[o] + Σ weights[o][i]·operands[i]`, over a matrix of `sums.len()` outputs.
     fn product(matrix: &[Line], operands: &[Self::Unit], sums: &mut [Self::Sum]);
+    /// [`product`](Self::product) over a one-hot input and then `operands`: `sums[o] = bias[o] + weights[o][token]·1 +
+    /// Σ weights[o][inputs + i]·operands[i]`.
+    fn one_hot_product(matrix: &[Line], hot: Hot, operands: &[Self::Unit], sums: &mut [Self::Sum]);
     /// The operand that stands for an element of state.
     fn operand(unit: Self::Unit, parameters: Self::Parameters) -> Self::Unit;
     /// A gate's activation.

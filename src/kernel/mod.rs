@@ -7,6 +7,7 @@
 //!
 //! [`product`] defines the bits: each sum starts at its bias and adds its products one by one in the order of the
 //! inputs, multiply then add, never fused. Others may compute several outputs at once, which changes no sum.
+//! [`one_hot_product`] is the same where the first inputs are one-hot: it adds one weight in place of their products.
 //!
 //! Kernels are `#[inline]` so that they are compiled at the optimisation level of the program that runs them: a firmware may
 //! then ask for small code from this crate, whose loader runs once, and for fast code from its own steps.
@@ -21,11 +22,20 @@ mod soft;
 pub mod suite;
 
 #[cfg(all(target_arch = "arm", target_os = "none", target_abi = "eabihf"))]
-pub use arm_fpu::product;
+pub use arm_fpu::{one_hot_product, product};
 #[cfg(not(any(all(target_arch = "arm", target_os = "none", target_abi = "eabihf"), grulet_soft_float)))]
-pub use portable::product;
+pub use portable::{one_hot_product, product};
 #[cfg(grulet_soft_float)]
-pub use soft::product;
+pub use soft::{one_hot_product, product};
+
+/// A one-hot input: its elements are 0, but one is 1.
+#[derive(Clone, Copy, Debug)]
+pub struct Hot {
+    /// Elements.
+    pub inputs: usize,
+    /// The number of the one that is 1, less than `inputs`.
+    pub token: usize,
+}
 
 /// The widths of blocks, widest first.
 pub const WIDTHS: [usize; 5] = [16, 8, 4, 2, 1];

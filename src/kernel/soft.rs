@@ -3,12 +3,18 @@
 //!
 //! The bits are [`portable`]'s, as IEEE 754 defines both operations, each rounded to the nearest, ties to even.
 
-use super::portable;
+use super::{Hot, portable};
 
 /// [`portable::product`].
 #[inline]
 pub fn product(weights: &[f32], inputs: &[f32], sums: &mut [f32]) {
-    portable::product_by(weights, inputs, sums, add_product);
+    portable::product_by(weights, None, inputs, sums, add_product);
+}
+
+/// [`portable::one_hot_product`].
+#[inline]
+pub fn one_hot_product(weights: &[f32], hot: Hot, operands: &[f32], sums: &mut [f32]) {
+    portable::product_by(weights, Some(hot), operands, sums, add_product);
 }
 
 /// Bits of the fraction, below the exponent.
@@ -134,6 +140,10 @@ mod tests {
         let (mut found, mut expected) = ([0.0; 31], [1.0; 31]);
         product(&weights, &inputs, &mut found);
         portable::product(&weights, &inputs, &mut expected);
+        assert_eq!(found.map(f32::to_bits), expected.map(f32::to_bits));
+        let hot = Hot { inputs: 4, token: 2 };
+        one_hot_product(&weights, hot, &inputs[4..], &mut found);
+        portable::one_hot_product(&weights, hot, &inputs[4..], &mut expected);
         assert_eq!(found.map(f32::to_bits), expected.map(f32::to_bits));
     }
 

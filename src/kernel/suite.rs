@@ -1,7 +1,7 @@
 //! What every kernel goes through on the core that it is for: all sizes, random and extreme values, against the portable
 //! one, to the bit. Not a test module, because firmware calls it.
 
-use super::{int8, portable, product};
+use super::{Hot, int8, one_hot_product, portable, product};
 use crate::cast::Aligned;
 
 /// Where a kernel differs from the portable one.
@@ -55,6 +55,18 @@ pub fn float<const N: usize, const M: usize>() -> Result<usize, Difference> {
                 return Err(Difference { outputs, inputs: columns, output });
             }
             count += 1;
+            // The same weights after a one-hot input of some of the columns.
+            let hot = Hot { inputs: columns / 3, token: columns % 7 };
+            if hot.token < hot.inputs {
+                let operands = &inputs[hot.inputs..];
+                portable::one_hot_product(weights, hot, operands, &mut expected[..outputs]);
+                one_hot_product(weights, hot, operands, &mut found[..outputs]);
+                let differs = |o: &usize| expected[*o].to_bits() != found[*o].to_bits();
+                if let Some(output) = (0..outputs).find(differs) {
+                    return Err(Difference { outputs, inputs: columns, output });
+                }
+                count += 1;
+            }
         }
     }
     Ok(count)
@@ -102,6 +114,16 @@ pub fn integer<const N: usize, const M: usize>() -> Result<usize, Difference> {
                     return Err(Difference { outputs, inputs: 2 * pairs, output });
                 }
                 count += 1;
+                let hot = Hot { inputs: (pairs / 3 * 2).saturating_sub(pairs % 2), token: pairs % 7 };
+                let rest = operands.get(hot.inputs.next_multiple_of(2)..);
+                if let (Some(operands), true) = (rest, hot.token < hot.inputs) {
+                    int8::portable::one_hot_product(&matrix[..length], hot, operands, &mut expected[..outputs]);
+                    int8::one_hot_product(&matrix[..length], hot, operands, &mut found[..outputs]);
+                    if let Some(output) = (0..outputs).find(|&o| expected[o] != found[o]) {
+                        return Err(Difference { outputs, inputs: 2 * pairs, output });
+                    }
+                    count += 1;
+                }
             }
         }
     }

@@ -69,32 +69,57 @@ where
     const SCRATCH: usize = <Gru<I, H, F, R, G, C> as Layer>::SCRATCH;
 
     fn run(tensors: &[Line], xs: &[[F::Unit; I]], ys: &mut [[F::Unit; O]]) {
-        let (forward, backward) = directions(tensors);
-        let (mut f, mut b) = ([F::Unit::ZERO; H], [F::Unit::ZERO; H]);
-        for (x, y) in xs.iter().zip(ys.iter_mut()) {
-            Gru::<I, H, F, R, G, C>::step(forward, &mut f, x);
-            copy(y, &f);
-        }
-        for (x, y) in xs.iter().zip(ys).rev() {
-            Gru::<I, H, F, R, G, C>::step(backward, &mut b, x);
-            merge::<F>(M::MERGE, y, &b);
-        }
+        run::<H, O, M, Gru<I, H, F, R, G, C>>(tensors, xs, ys);
     }
 
     fn last(tensors: &[Line], xs: &[[F::Unit; I]]) -> [F::Unit; O] {
-        let (forward, backward) = directions(tensors);
-        let (mut f, mut b) = ([F::Unit::ZERO; H], [F::Unit::ZERO; H]);
-        for x in xs {
-            Gru::<I, H, F, R, G, C>::step(forward, &mut f, x);
-        }
-        for x in xs.iter().rev() {
-            Gru::<I, H, F, R, G, C>::step(backward, &mut b, x);
-        }
-        let mut y = [F::Unit::ZERO; O];
-        copy(&mut y, &f);
-        merge::<F>(M::MERGE, &mut y, &b);
-        y
+        last::<H, O, M, Gru<I, H, F, R, G, C>>(tensors, xs)
     }
+}
+
+/// A unit of layer `L`.
+type Unit<L> = <<L as Layer>::Format as Format>::Unit;
+
+/// [`WindowLayer::run`] of two GRUs `L`.
+pub(crate) fn run<const H: usize, const O: usize, M: MergeVariant, L>(
+    tensors: &[Line],
+    xs: &[L::Input],
+    ys: &mut [[Unit<L>; O]],
+) where
+    L: Layer<State = [Unit<L>; H], Output = [Unit<L>; H]>,
+{
+    let (forward, backward) = directions(tensors);
+    let (mut f, mut b) = ([Unit::<L>::ZERO; H], [Unit::<L>::ZERO; H]);
+    for (x, y) in xs.iter().zip(ys.iter_mut()) {
+        L::step(forward, &mut f, x);
+        copy(y, &f);
+    }
+    for (x, y) in xs.iter().zip(ys).rev() {
+        L::step(backward, &mut b, x);
+        merge::<L::Format>(M::MERGE, y, &b);
+    }
+}
+
+/// [`WindowLayer::last`] of two GRUs `L`.
+pub(crate) fn last<const H: usize, const O: usize, M: MergeVariant, L>(
+    tensors: &[Line],
+    xs: &[L::Input],
+) -> [Unit<L>; O]
+where
+    L: Layer<State = [Unit<L>; H], Output = [Unit<L>; H]>,
+{
+    let (forward, backward) = directions(tensors);
+    let (mut f, mut b) = ([Unit::<L>::ZERO; H], [Unit::<L>::ZERO; H]);
+    for x in xs {
+        L::step(forward, &mut f, x);
+    }
+    for x in xs.iter().rev() {
+        L::step(backward, &mut b, x);
+    }
+    let mut y = [Unit::<L>::ZERO; O];
+    copy(&mut y, &f);
+    merge::<L::Format>(M::MERGE, &mut y, &b);
+    y
 }
 
 /// The tensors of the forward GRU and those of the backward one.

@@ -2,7 +2,7 @@
 
 use core::marker::PhantomData;
 
-use super::{Layer, sealed::Sealed, size};
+use super::{Layer, sealed::Sealed, size, token};
 use crate::cast::Line;
 use crate::format::{Exact, Format};
 use crate::spec::LayerSpec;
@@ -35,7 +35,7 @@ impl<const V: usize, const D: usize, F: Format> Layer for Embedding<V, D, F> {
 /// `y`, the vector of the token `x`, from a table of `vocabulary`.
 #[inline(always)]
 pub(crate) fn step<F: Format>(table: &[Line], vocabulary: usize, x: &[F::Unit], y: &mut [F::Unit]) {
-    let token = x.first().map_or(0, |&x| F::token(x)).min(vocabulary.saturating_sub(1));
+    let token = token::<F>(vocabulary, x);
     // At most 65,534 · 65,535, which a 32-bit word holds.
     F::vector(table, token.wrapping_mul(y.len()), y);
 }

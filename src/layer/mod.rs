@@ -8,6 +8,7 @@ pub mod bidirectional;
 pub mod dense;
 pub mod embedding;
 pub mod gru;
+pub mod one_hot;
 pub mod pool;
 
 use core::fmt;
@@ -22,10 +23,12 @@ pub use bidirectional::Bidirectional;
 pub use dense::Dense;
 pub use embedding::Embedding;
 pub use gru::Gru;
+pub use one_hot::OneHot;
 pub use pool::{Max, Mean, Pool, PoolingVariant};
 
 use crate::cast::{Line, Plain};
 use crate::format::Format;
+use crate::kernel::Hot;
 use crate::spec::{LayerSpec, Matrix};
 
 pub(crate) mod sealed {
@@ -44,6 +47,8 @@ pub trait Layer: sealed::Sealed + 'static {
     type State: State<Self::Format>;
     /// The same layer as data.
     const SPEC: LayerSpec;
+    /// Whether its input is a token that stands for the one-hot vector that `SPEC` takes: see [`OneHot`].
+    const ONE_HOT: bool = false;
     /// Bytes on the stack that a step takes for operands and sums.
     const SCRATCH: usize;
 
@@ -62,6 +67,8 @@ pub trait WindowLayer: sealed::Sealed + 'static {
     type Output: Frame<Self::Format>;
     /// The same layer as data.
     const SPEC: LayerSpec;
+    /// Whether its input is a token that stands for the one-hot vector that `SPEC` takes: see [`OneHot`].
+    const ONE_HOT: bool = false;
     /// Bytes on the stack that it takes for operands and sums.
     const SCRATCH: usize;
 
@@ -77,6 +84,7 @@ impl<L: Layer> WindowLayer for L {
     type Input = L::Input;
     type Output = L::Output;
     const SPEC: LayerSpec = L::SPEC;
+    const ONE_HOT: bool = L::ONE_HOT;
     const SCRATCH: usize = L::SCRATCH;
 
     fn run(tensors: &[Line], xs: &[L::Input], ys: &mut [L::Output]) {
@@ -220,6 +228,65 @@ impl<F: Format<Unit = U>, U: Plain + fmt::Debug, const N: usize> State<F> for [U
     fn units_mut(&mut self) -> impl Iterator<Item = &mut [U]> {
         iter::once(self.as_mut_slice())
     }
+}
+
+/// What a layer multiplies by its kernel.
+#[derive(Clone, Copy)]
+pub(crate) enum Input<'a, F: Format> {
+    /// Units.
+    Dense(&'a [F::Unit]),
+    /// A one-hot vector.
+    OneHot(Hot),
+}
+
+impl<F: Format> Input<'_, F> {
+    /// The one-hot vector of `inputs` elements for the token in `x`: the nearest there is, as for an
+    /// [`Embedding`]; of no units, 0.
+    #[inline(always)]
+    pub fn one_hot(inputs: usize, x: &[F::Unit]) -> Self {
+        Input::OneHot(Hot { inputs, token: token::<F>(inputs, x) })
+    }
+
+    /// Elements.
+    #[inline(always)]
+    pub fn len(&self) -> usize {
+        match self {
+            Input::Dense(x) => x.len(),
+            Input::OneHot(hot) => hot.inputs,
+        }
+    }
+
+    /// The operands that it takes, filled up to a multiple of [`Format::GROUP`]; one-hot, none.
+    #[inline(always)]
+    pub fn operands(&self) -> usize {
+        match self {
+            Input::Dense(x) => x.len().next_multiple_of(F::GROUP),
+            Input::OneHot(_) => 0,
+        }
+    }
+
+    /// Puts its operands at the start of `operands`.
+    #[inline(always)]
+    pub fn fill(&self, operands: &mut [F::Unit]) {
+        if let Input::Dense(x) = self {
+            copy(operands, x);
+        }
+    }
+
+    /// The product with `matrix`; in `operands` lie its own, and then perhaps others.
+    #[inline(always)]
+    pub fn product(&self, matrix: &[Line], operands: &[F::Unit], sums: &mut [F::Sum]) {
+        match *self {
+            Input::Dense(_) => F::product(matrix, operands, sums),
+            Input::OneHot(hot) => F::one_hot_product(matrix, hot, operands, sums),
+        }
+    }
+}
+
+/// The token in `x`, the nearest of so many.
+#[inline(always)]
+pub(crate) fn token<F: Format>(vocabulary: usize, x: &[F::Unit]) -> usize {
+    x.first().map_or(0, |&x| F::token(x)).min(vocabulary.saturating_sub(1))
 }
 
 /// Copies `from` to the start of `to`, as far as both reach.

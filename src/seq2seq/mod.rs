@@ -69,7 +69,10 @@ impl<'a, E: Network, D: Network<Format = E::Format>> Seq2Seq<'a, E, D> {
             hands_over(E::SPECS, D::SPECS),
             "a decoder starts from its encoder's states: give both GRUs of the same sizes in the same order, and no pools"
         );
-        assert!(<D::Input as Frame<D::Format>>::LEN == 1, "a decoder takes tokens: let it begin with an Embedding");
+        assert!(
+            <D::Input as Frame<D::Format>>::LEN == 1,
+            "a decoder takes tokens: let it begin with an Embedding or a OneHot"
+        );
         fingerprint_of_pair(E::Format::STORAGE, E::SPECS, D::SPECS)
     };
 

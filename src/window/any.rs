@@ -1,11 +1,11 @@
 //! A window whose network is known only at run time: same kernels, same bits as [`Window`](super::Window).
 
-use crate::any::{AnyStream, Sizes, part, step};
+use crate::any::{AnyStream, Sizes, given, part, step, taken};
 use crate::cast::numbers_mut;
 use crate::error::Error;
 use crate::format::{Exact, Format};
-use crate::layer::{bidirectional, copy, take};
-use crate::spec::{LayerSpec, last_with_state};
+use crate::layer::{Input, bidirectional, copy, take};
+use crate::spec::{LayerSpec, last_with_state, with_one_hot};
 
 /// Up to a number of steps of a series, and the room to run an [`AnyModel`](crate::AnyModel) over them, in memory `M`: a
 /// [`heapless::Vec`], or a `Vec`.
@@ -96,9 +96,10 @@ impl<M: AsMut<[u32]>, F: Format> AnyWindow<'_, '_, M, F> {
 
         let last = if self.only_last { last_with_state(layers) } else { layers.len() };
         let mut steps = core::mem::take(&mut self.len);
-        for (index, layer) in layers.iter().enumerate() {
+        for (index, (layer, one_hot)) in with_one_hot(layers).enumerate() {
             let weights = take(&mut tensors, layer.lines(F::STORAGE) as usize);
-            let (inputs, outputs) = (layer.inputs(), layer.outputs());
+            let (inputs, outputs) = (taken(layer, one_hot), given(layer));
+            let input = |x| if one_hot { Input::one_hot(layer.inputs(), x) } else { Input::Dense(x) };
             let state = states.get_mut(..layer.state()).unwrap_or_default();
             state.fill(F::Unit::default());
             if let LayerSpec::Bidirectional { hidden, merge, .. } = *layer {
@@ -110,12 +111,12 @@ impl<M: AsMut<[u32]>, F: Format> AnyWindow<'_, '_, M, F> {
                 for t in 0..steps {
                     let (x, y) = (row(x, t, inputs), row_mut(y, t, width));
                     let Some((y, _)) = y.split_at_mut_checked(hidden) else { return Err(short) };
-                    step::<F>(&gru, forward, f, x, y, operands, sums).ok_or(short)?;
+                    step::<F>(&gru, forward, f, input(x), y, operands, sums).ok_or(short)?;
                 }
                 for t in (0..steps).rev() {
                     let (x, y) = (row(x, t, inputs), row_mut(y, t, width));
                     let Some((_, y)) = y.split_at_mut_checked(hidden) else { return Err(short) };
-                    step::<F>(&gru, backward, b, x, y, operands, sums).ok_or(short)?;
+                    step::<F>(&gru, backward, b, input(x), y, operands, sums).ok_or(short)?;
                 }
                 for t in 0..steps {
                     observe(index, row(x, t, inputs), row(y, t, width));
@@ -142,7 +143,7 @@ impl<M: AsMut<[u32]>, F: Format> AnyWindow<'_, '_, M, F> {
             } else {
                 for t in 0..steps {
                     let (x, y) = (row(x, t, inputs), row_mut(y, t, outputs));
-                    step::<F>(layer, weights, state, x, y, operands, sums).ok_or(short)?;
+                    step::<F>(layer, weights, state, input(x), y, operands, sums).ok_or(short)?;
                     observe(index, x, y);
                 }
                 if index == last && steps > 0 {

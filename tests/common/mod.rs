@@ -63,6 +63,10 @@ pub fn embedding(vocabulary: u16, outputs: u16) -> LayerSpec {
     LayerSpec::Embedding { vocabulary, outputs }
 }
 
+pub fn one_hot(vocabulary: u16) -> LayerSpec {
+    LayerSpec::OneHot { vocabulary }
+}
+
 /// One layer's weights as Keras lays them out: kernel `(I, gates·O)`, recurrent kernel `(O, gates·O)`, bias
 /// `(gates·O)` or `(2, gates·O)`, row-major.
 #[derive(Clone)]
@@ -96,7 +100,7 @@ impl Net {
                     LayerSpec::Gru { reset: Reset::Before, .. } => (3, o, 1),
                     LayerSpec::Gru { reset: Reset::After, .. } => (3, o, 2),
                     LayerSpec::Embedding { .. } => (1, 0, 0),
-                    LayerSpec::Pool { .. } => (0, 0, 0),
+                    LayerSpec::Pool { .. } | LayerSpec::OneHot { .. } => (0, 0, 0),
                     _ => (1, 0, 1),
                 };
                 let i = if let LayerSpec::Embedding { vocabulary, .. } = spec { vocabulary.into() } else { i };
@@ -109,7 +113,7 @@ impl Net {
             })
             .collect();
         let (inputs, outputs) = (specs[0].inputs(), specs[specs.len() - 1].outputs());
-        let tokens = matches!(specs[0], LayerSpec::Embedding { .. });
+        let tokens = matches!(specs[0], LayerSpec::Embedding { .. } | LayerSpec::OneHot { .. });
         Self {
             layers,
             // A token is itself.

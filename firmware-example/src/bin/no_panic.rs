@@ -12,7 +12,7 @@ use core::panic::PanicInfo;
 use grulet::layer::Frame;
 use grulet::{
     AnyModel, AnySeq2Seq, Bidirectional, Concat, Dense, Embedding, Error, Exact, Format, Gru, HardSigmoid, Int8, Max,
-    Mean, Model, Mul, Network, Pool, Relu, ResetAfter, Seq2Seq, Softmax, WindowNetwork, include_model,
+    Mean, Model, Mul, Network, OneHot, Pool, Relu, ResetAfter, Seq2Seq, Softmax, WindowNetwork, include_model,
 };
 use grulet_firmware::{board, entry};
 
@@ -20,6 +20,10 @@ type Net = (Gru<2, 16>, Dense<16, 2>);
 type Integers = (Gru<2, 16, Int8>, Dense<16, 2, Softmax, Int8>);
 type Tokens = (Embedding<9, 4>, Gru<4, 5>);
 type IntegerTokens = (Embedding<9, 4, Int8>, Gru<4, 5, Int8, ResetAfter>);
+type OneHots<F> = (OneHot<Gru<9, 16, F, ResetAfter>>, Dense<16, 3, Relu, F>);
+type OneHotDense<F> = (OneHot<Dense<9, 4, Relu, F>>, Gru<4, 5, F>);
+type OneHotBefore<F> = (OneHot<Gru<9, 17, F>>,);
+type OneHotBoth<F> = (OneHot<Bidirectional<9, 3, 6, Concat, F>>,);
 type Pools = (Pool<2, Mean>, Pool<2, Max>);
 type IntegerPools = (Pool<2, Mean, Int8>, Pool<2, Max, Int8>);
 type Bidirectionals<F> =
@@ -37,12 +41,20 @@ fn main() -> ! {
     black_box(other::<Integers, 2>(bytes).is_err());
     black_box(other::<Tokens, 1>(bytes).is_err());
     black_box(other::<IntegerTokens, 1>(bytes).is_err());
+    black_box(other::<OneHots<Exact>, 1>(bytes).is_err());
+    black_box(other::<OneHots<Int8>, 1>(bytes).is_err());
+    black_box(other::<OneHotDense<Exact>, 1>(bytes).is_err());
+    black_box(other::<OneHotDense<Int8>, 1>(bytes).is_err());
+    black_box(other::<OneHotBefore<Exact>, 1>(bytes).is_err());
+    black_box(other::<OneHotBefore<Int8>, 1>(bytes).is_err());
+    black_box(window::<OneHotBoth<Exact>, 1>(bytes).is_err());
+    black_box(window::<OneHotBoth<Int8>, 1>(bytes).is_err());
     black_box(other::<Pools, 2>(bytes).is_err());
     black_box(other::<IntegerPools, 2>(bytes).is_err());
     black_box(any::<Int8>(bytes).is_err());
-    black_box(window::<Bidirectionals<Exact>>(bytes).is_err());
-    black_box(window::<Bidirectionals<Int8>>(bytes).is_err());
-    black_box(window::<Net>(bytes).is_err());
+    black_box(window::<Bidirectionals<Exact>, 2>(bytes).is_err());
+    black_box(window::<Bidirectionals<Int8>, 2>(bytes).is_err());
+    black_box(window::<Net, 2>(bytes).is_err());
     black_box(any_window::<Exact>(bytes).is_err());
     black_box(any_window::<Int8>(bytes).is_err());
     black_box(pair::<Exact, Encoder<Exact>, Decoder<Exact>>(bytes).is_err());
@@ -119,11 +131,14 @@ fn any<F: Format>(bytes: &[u8]) -> Result<(), Error> {
     Ok(())
 }
 
-fn window<N: WindowNetwork<Input: Frame<N::Format, Real = [f32; 2]>>>(bytes: &[u8]) -> Result<(), Error> {
+fn window<N, const I: usize>(bytes: &[u8]) -> Result<(), Error>
+where
+    N: WindowNetwork<Input: Frame<N::Format, Real = [f32; I]>>,
+{
     let mut window = Model::<N>::from_blob(bytes)?.window::<20>()?;
     window.self_test()?;
     for _ in 0..black_box(30) {
-        black_box(window.push(&black_box([f32::NAN, 0.5])).is_err());
+        black_box(window.push(&black_box([f32::NAN; I])).is_err());
     }
     window.finish().for_each(|y| _ = black_box(y));
     window.push_raw(&black_box(N::Input::ZERO))?;

@@ -211,6 +211,7 @@ fn text(report: &Comparison) -> Result<String, std::fmt::Error> {
             LayerSpec::Gru { .. } => "GRU",
             LayerSpec::Embedding { .. } => "embedding",
             LayerSpec::Pool { .. } => "pool",
+            LayerSpec::OneHot { .. } => "one-hot",
             LayerSpec::Bidirectional { .. } => "bidirectional",
             _ => "dense",
         };

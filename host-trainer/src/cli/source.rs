@@ -105,6 +105,7 @@ impl Source {
                 Some(LayerConfig::Gru { units: hidden, reset, gate, candidate })
             }
             LayerSpec::Embedding { vocabulary, outputs } => Some(LayerConfig::Embedding { vocabulary, units: outputs }),
+            LayerSpec::OneHot { vocabulary } => Some(LayerConfig::OneHot { vocabulary }),
             LayerSpec::Pool { over, .. } => Some(LayerConfig::Pool { over }),
             LayerSpec::Bidirectional { hidden, reset, gate, candidate, merge, .. } => {
                 Some(LayerConfig::Bidirectional { units: hidden, reset, gate, candidate, merge })
@@ -113,7 +114,7 @@ impl Source {
             _ => None,
         };
         let (encoder, layers) = header.parts();
-        let text = header.output.encoder() > 0 && matches!(encoder.first(), Some(LayerSpec::Embedding { .. }));
+        let text = header.output.encoder() > 0 && encoder.first().is_some_and(|layer| layer.vocabulary().is_some());
         let words =
             || output_names(header).iter().any(|name| name.chars().count() > 1 && name != START && name != STOP);
         let windowed = header.output == Output::LastStep || header.is_bidirectional();

@@ -74,8 +74,8 @@ impl Config {
         ensure(encoder == decoder, "model.layers", problem)?;
         let pool = model.all_layers().any(|layer| matches!(layer, LayerConfig::Pool { .. }));
         ensure(!pool, "model.layers", "a pool hands nothing to a decoder; leave pools out of an encoder-decoder")?;
-        let embedding = matches!(model.layers.first(), Some(LayerConfig::Embedding { .. }));
-        ensure(embedding, "model.layers", "a decoder takes tokens; let it begin with an embedding")?;
+        let tokens = model.layers.first().is_some_and(LayerConfig::takes_tokens);
+        ensure(tokens, "model.layers", "a decoder takes tokens; let it begin with an embedding or a one_hot layer")?;
         ensure(
             train.loss == Loss::SparseCategoricalCrossentropy,
             "train.loss",
@@ -281,6 +281,13 @@ impl Config {
             let problem = format!("drops tokens, the inputs of layer {}, the decoder's first; give it 0", decoder + 1);
             ensure(!self.drops_inputs_of(decoder), "train.dropout", problem)?;
         }
+        let dropped = (1..layers.len())
+            .find(|&index| matches!(layers[index - 1], LayerConfig::OneHot { .. }) && self.drops_inputs_of(index));
+        let problem = format!(
+            "drops one-hot inputs, those of layer {}; give it 0, or use an embedding, whose vectors can be dropped",
+            dropped.unwrap_or(0) + 1
+        );
+        ensure(dropped.is_none(), "train.dropout", problem)?;
         not_negative(train.l1, "train.l1", "0.00001")?;
         not_negative(train.l2, "train.l2", "0.0001")?;
         let smoothing = train.label_smoothing;
@@ -470,12 +477,23 @@ impl Config {
                 } else {
                     format!("layer {} has 0 units; give it at least 1", index + 1)
                 };
-                ensure(layer.units() != Some(0) || (dense && last), key, problem)?;
+                let one_hot = matches!(layer, LayerConfig::OneHot { .. });
+                ensure(layer.units() != Some(0) || (dense && last) || one_hot, key, problem)?;
                 if let LayerConfig::Embedding { vocabulary, .. } = layer {
                     let problem = "an embedding needs `vocabulary`, the number of tokens";
                     ensure(*vocabulary > 0 || self.model.is_sequence(), key, problem)?;
                     let problem = format!("layer {} is an embedding, which only the first layer can be", index + 1);
                     ensure(index == 0, key, problem)?;
+                }
+                if let LayerConfig::OneHot { vocabulary } = layer {
+                    let problem = "a one_hot layer needs `vocabulary`, the number of tokens";
+                    ensure(*vocabulary > 0 || self.model.is_sequence(), key, problem)?;
+                    let problem = format!("layer {} is a one_hot layer, which only the first layer can be", index + 1);
+                    ensure(index == 0, key, problem)?;
+                    let problem =
+                        "a one_hot layer needs a gru or dense layer after it; put one there, or use an embedding";
+                    let takes = |next: &LayerConfig| !next.takes_tokens() && !matches!(next, LayerConfig::Pool { .. });
+                    ensure(part.get(1).is_some_and(takes), key, problem)?;
                 }
             }
         }

@@ -301,6 +301,11 @@ pub enum LayerConfig {
         /// Elements of a token's vector.
         units: u16,
     },
+    /// `type = "one_hot"`: the first layer, whose input is a token, before one that adds the token's row of its kernel.
+    OneHot {
+        /// Tokens; 0 for as many as the data have.
+        vocabulary: u16,
+    },
     /// `type = "dense"`.
     Dense {
         /// Outputs; 0 for as many as the data have classes or tokens.
@@ -353,6 +358,7 @@ impl Config {
                 LayerConfig::Embedding { vocabulary, units } => {
                     LayerSpec::Embedding { vocabulary: given(vocabulary), outputs: units }
                 }
+                LayerConfig::OneHot { vocabulary } => LayerSpec::OneHot { vocabulary: given(vocabulary) },
                 LayerConfig::Dense { units, activation } => {
                     LayerSpec::Dense { inputs, outputs: given(units), activation }
                 }
@@ -366,7 +372,7 @@ impl Config {
 
     /// Whether the inputs are tokens.
     pub fn takes_tokens(&self) -> bool {
-        matches!(self.model.all_layers().next(), Some(LayerConfig::Embedding { .. }))
+        self.model.all_layers().next().is_some_and(LayerConfig::takes_tokens)
     }
 
     /// What kind of answer the loss asks for.
@@ -381,6 +387,11 @@ impl LayerConfig {
         matches!(self, LayerConfig::Gru { .. })
     }
 
+    /// Whether its input is a token.
+    pub const fn takes_tokens(&self) -> bool {
+        matches!(self, LayerConfig::Embedding { .. } | LayerConfig::OneHot { .. })
+    }
+
     /// Outputs per step; `None` where they are as many as the inputs.
     pub const fn units(&self) -> Option<u16> {
         match *self {
@@ -389,6 +400,7 @@ impl LayerConfig {
             | LayerConfig::Dense { units, .. } => Some(units),
             LayerConfig::Bidirectional { units, merge: Merge::Concat, .. } => Some(2 * units),
             LayerConfig::Bidirectional { units, .. } => Some(units),
+            LayerConfig::OneHot { vocabulary } => Some(vocabulary),
             LayerConfig::Pool { .. } => None,
         }
     }

@@ -82,6 +82,7 @@ pub(super) enum MergeName {
 enum LayerType {
     Gru,
     Embedding,
+    OneHot,
     Dense,
     Pool,
 }
@@ -187,8 +188,16 @@ impl TryFrom<LayerTable> for LayerConfig {
         if over.is_some() {
             return Err("only a pool layer has `over`");
         }
+        if kind == LayerType::OneHot {
+            let others = [units.is_some(), reset.is_some(), gate.is_some(), candidate.is_some(), activation.is_some()];
+            return match vocabulary {
+                _ if others.contains(&true) => Err("a one_hot layer has `vocabulary` alone, which are its outputs"),
+                Some(0) => Err("a one_hot layer has a vocabulary of 0; give it at least 1"),
+                vocabulary => Ok(LayerConfig::OneHot { vocabulary: vocabulary.unwrap_or(0) }),
+            };
+        }
         if vocabulary.is_some() && kind != LayerType::Embedding {
-            return Err("only an embedding layer has a `vocabulary`");
+            return Err("only an embedding and a one_hot layer have a `vocabulary`");
         }
         // 0 is what the data say, where they do.
         let units = match (units, kind) {
@@ -196,11 +205,11 @@ impl TryFrom<LayerTable> for LayerConfig {
             (Some(units), _) => units,
             (None, LayerType::Dense) => 0,
             (None, LayerType::Gru) => return Err("a gru layer needs `units`"),
-            (None, LayerType::Pool) => unreachable!("it was dealt with"),
+            (None, LayerType::Pool | LayerType::OneHot) => unreachable!("it was dealt with"),
             (None, LayerType::Embedding) => return Err("an embedding layer needs `units`, the elements of a vector"),
         };
         match kind {
-            LayerType::Pool => unreachable!("it was dealt with"),
+            LayerType::Pool | LayerType::OneHot => unreachable!("it was dealt with"),
             LayerType::Embedding
                 if [reset.is_some(), gate.is_some(), candidate.is_some(), activation.is_some()].contains(&true) =>
             {
@@ -260,6 +269,9 @@ impl From<LayerConfig> for LayerTable {
             },
             LayerConfig::Embedding { vocabulary, .. } => {
                 LayerTable { units, vocabulary: given(vocabulary), ..LayerTable::new(LayerType::Embedding) }
+            }
+            LayerConfig::OneHot { vocabulary } => {
+                LayerTable { vocabulary: given(vocabulary), ..LayerTable::new(LayerType::OneHot) }
             }
             LayerConfig::Dense { activation, .. } => {
                 LayerTable { units, activation: Some(Activation1(activation)), ..LayerTable::new(LayerType::Dense) }

@@ -340,7 +340,7 @@ pub enum DataError {
     /// An input of an embedding that is none of its tokens.
     /// The decoder's tokens are others than the data's.
     #[error(
-        "the decoder's embedding has a vocabulary of {vocabulary}, but there are {needed} tokens, with start and stop; \
+        "the decoder's first layer has a vocabulary of {vocabulary}, but there are {needed} tokens, with start and stop; \
         leave `vocabulary` out of its entry in `model.layers`"
     )]
     DecoderVocabulary {

@@ -378,26 +378,25 @@ fn layers(config: &Config, train: &Dataset) -> Result<Vec<LayerSpec>, DataError>
         let (path, setting, found) = (config.data.train.clone(), "train.class_weights", weights.len());
         return Err(DataError::Count { path, setting, found, expected: needed, what: "classes" });
     }
-    match layers.get(train.output.encoder()) {
-        Some(&LayerSpec::Embedding { vocabulary, .. })
-            if config.model.is_sequence() && usize::from(vocabulary) != needed =>
-        {
+    match layers.get(train.output.encoder()).and_then(LayerSpec::vocabulary) {
+        Some(vocabulary) if config.model.is_sequence() && usize::from(vocabulary) != needed => {
             Err(DataError::DecoderVocabulary { vocabulary, needed })
         }
         _ => Ok(layers),
     }
 }
 
-/// Inputs of an embedding must be tokens that it has.
+/// Inputs of an embedding or a one-hot layer must be tokens that it has.
 fn tokens(layers: &[LayerSpec], data: &Dataset, path: &Path) -> Result<(), DataError> {
-    let Some(&LayerSpec::Embedding { vocabulary, .. }) = layers.first() else {
+    let Some(vocabulary) = layers.first().and_then(LayerSpec::vocabulary) else {
         return Ok(());
     };
     if data.inputs() != 1 {
         let problem = format!(
-            "there are {} input channels, but an embedding takes one; name the column of tokens in `data.csv.features`, \
+            "there are {} input channels, but {} takes one; name the column of tokens in `data.csv.features`, \
              or give an array of tokens",
-            data.inputs()
+            data.inputs(),
+            if let Some(LayerSpec::OneHot { .. }) = layers.first() { "a one_hot layer" } else { "an embedding" }
         );
         return Err(DataError::Mismatch { path: path.to_owned(), problem });
     }

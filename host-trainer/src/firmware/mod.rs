@@ -30,10 +30,7 @@ fn program(about: &str, body: &str) -> String {
 fn fill(template: &str, header: &Header<'_>) -> String {
     let inputs = header.inputs();
     let channels: Vec<String> = header.channels.iter().map(str::to_owned).collect();
-    let tokens = match header.layers.first() {
-        Some(LayerSpec::Embedding { vocabulary, .. }) => Some(*vocabulary),
-        _ => None,
-    };
+    let tokens = header.layers.first().and_then(LayerSpec::vocabulary);
     let channels = match tokens {
         Some(vocabulary) => format!("your tokens, a number below {vocabulary}"),
         None if channels.iter().all(String::is_empty) => "your sensor, in its own units".to_owned(),
@@ -47,10 +44,7 @@ fn fill(template: &str, header: &Header<'_>) -> String {
         grulet::spec::Output::Sequence(decoding) => usize::from(decoding.longest),
         _ => 0,
     };
-    let decoder = match header.parts().1.first() {
-        Some(LayerSpec::Embedding { vocabulary, .. }) => *vocabulary,
-        _ => 1,
-    };
+    let decoder = header.parts().1.first().and_then(LayerSpec::vocabulary).unwrap_or(1);
     // One line for a comment, whatever a name holds.
     let line = |text: &str| text.replace(|c: char| c.is_control(), " ");
     template

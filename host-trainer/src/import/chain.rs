@@ -149,6 +149,11 @@ pub enum Op {
         /// `(V, D)`.
         vectors: Vec<f32>,
     },
+    /// The one-hot vector of a number.
+    OneHot {
+        /// Its elements, V.
+        vocabulary: usize,
+    },
     /// Each channel times `scale` plus `offset`.
     Scale {
         /// One for each channel.
@@ -199,7 +204,7 @@ impl Origin {
 /// Steps in the order that data pass them.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Chain {
-    /// Channels of the input; 1 before an embedding.
+    /// Channels of the input; 1 before an embedding or a one-hot vector.
     pub inputs: usize,
     /// Steps of a series, where the source fixes them; else 0.
     pub window: usize,
@@ -233,10 +238,25 @@ impl Chain {
         self.steps.iter().find_map(|step| match &step.op {
             Op::Gru(gru) | Op::Bidirectional { forward: gru, .. } => Some(gru.inputs),
             Op::Dense(dense) => Some(dense.inputs),
-            Op::Embedding { .. } => Some(1),
+            Op::Embedding { .. } | Op::OneHot { .. } => Some(1),
             Op::Scale { scale, .. } => Some(scale.len()),
             Op::Activation(_) | Op::Pool(_) | Op::LastStep => None,
         })
+    }
+}
+
+/// A step of one-hot vectors as a description has it; without a vocabulary, [`Chain::size_one_hot`] finds it.
+pub fn one_hot(vocabulary: u16) -> Step {
+    Step { name: "one_hot".to_owned(), op: Op::OneHot { vocabulary: vocabulary.into() }, tensors: Vec::new() }
+}
+
+impl Chain {
+    /// Gives one-hot vectors of no size that of the next layer's inputs.
+    pub fn size_one_hot(&mut self) {
+        let after = Chain { steps: self.steps.get(1..).unwrap_or_default().to_vec(), ..Chain::default() };
+        if let Some(Step { op: Op::OneHot { vocabulary: vocabulary @ 0 }, .. }) = self.steps.first_mut() {
+            *vocabulary = after.first_inputs().unwrap_or(0);
+        }
     }
 }
 

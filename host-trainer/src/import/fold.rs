@@ -102,6 +102,16 @@ pub(super) fn fold(chain: Chain) -> Result<Folded, ImportError> {
                 kept.push(Kept { name, op: Op::Pool(over), origins: tensors });
             }
             Op::Embedding { .. } => kept.push(Kept { name, op, origins: tensors }),
+            Op::OneHot { vocabulary } => {
+                if pending.is_some() || !kept.is_empty() {
+                    return Err(ImportError::unsupported(
+                        format!("{name}: one-hot vectors of numbers that are computed"),
+                        "let the input be tokens",
+                    ));
+                }
+                width = vocabulary;
+                kept.push(Kept { name, op, origins: tensors });
+            }
             Op::Gru(mut gru) => {
                 let mut origins = tensors;
                 settle_input(&mut pending, &mut kept, &mut folded);
@@ -169,7 +179,7 @@ fn check_width(name: &str, op: &Op, width: usize) -> Result<(), ImportError> {
     let found = match op {
         Op::Gru(gru) | Op::Bidirectional { forward: gru, .. } => gru.inputs,
         Op::Dense(dense) => dense.inputs,
-        Op::Embedding { .. } => 1,
+        Op::Embedding { .. } | Op::OneHot { .. } => 1,
         Op::Scale { scale, .. } => scale.len(),
         Op::Activation(_) | Op::Pool(_) | Op::LastStep => width,
     };
@@ -314,6 +324,7 @@ impl Folded {
                 let (vocabulary, outputs) = (size("tokens", vocabulary)?, size("units", outputs)?);
                 LayerSpec::Embedding { vocabulary, outputs }
             }
+            Op::OneHot { vocabulary } => LayerSpec::OneHot { vocabulary: size("tokens", vocabulary)? },
             Op::Pool(over) => {
                 let width = self.layers.last().map_or(0, LayerSpec::outputs);
                 if width == 0 {

@@ -28,7 +28,6 @@ pub use error::ImportError;
 use crate::checkpoint::{Card, Checkpoint, Origin as RunOrigin};
 use crate::files::FileError;
 use crate::nn::{Network, Optimizer, Rng, Rule};
-use budget::Budget;
 use chain::{Chain, Graph, Op, Origin, Source, Step};
 
 /// The largest file that is read, in bytes: far above what a microcontroller's flash holds.
@@ -170,7 +169,7 @@ fn build(mut source: Source, path: &Path, options: &Options) -> Result<Imported,
             (folded.params, folded.origins, folded.scaling, chain.inputs)
         }
         Graph::Pair { encoder, decoder } => {
-            take_tokens(decoder)?;
+            take_tokens(decoder);
             let (mut before, after) = (fold::fold(encoder.clone())?, fold::fold(decoder.clone())?);
             if after.last || !after.mean.is_empty() || !before.target_std.is_empty() || !after.target_std.is_empty() {
                 return Err(ImportError::unsupported(
@@ -219,18 +218,14 @@ fn build(mut source: Source, path: &Path, options: &Options) -> Result<Imported,
     })
 }
 
-/// Puts a table of one-hot vectors before a decoder that takes such vectors: it is given tokens here.
-fn take_tokens(decoder: &mut Chain) -> Result<(), ImportError> {
-    if matches!(decoder.steps.first(), Some(Step { op: Op::Embedding { .. }, .. })) {
-        return Ok(());
+/// Lets a decoder that takes one-hot vectors take tokens: it is given these here.
+fn take_tokens(decoder: &mut Chain) {
+    if matches!(decoder.steps.first(), Some(Step { op: Op::Embedding { .. } | Op::OneHot { .. }, .. })) {
+        return;
     }
-    let width = decoder.inputs;
-    let mut vectors = vec![0.0; Budget::default().take(&[width, width])?];
-    vectors.iter_mut().step_by(width + 1).for_each(|one| *one = 1.0);
-    let op = Op::Embedding { vocabulary: width, outputs: width, vectors };
+    let op = Op::OneHot { vocabulary: decoder.inputs };
     decoder.steps.insert(0, Step { name: "tokens as one-hot vectors".to_owned(), op, tensors: Vec::new() });
     decoder.inputs = 1;
-    Ok(())
 }
 
 /// Inputs for the self-test: normal around what the model takes for the middle, or random tokens.
@@ -244,7 +239,7 @@ fn golden(card: &Card, channels: usize, graph: &Graph) -> Vec<f32> {
 /// `count` inputs that `chain` takes.
 fn samples(chain: &Chain, card: &Card, count: usize, rng: &mut Rng) -> Vec<f32> {
     let vocabulary = match chain.steps.first() {
-        Some(Step { op: Op::Embedding { vocabulary, .. }, .. }) => Some(*vocabulary),
+        Some(Step { op: Op::Embedding { vocabulary, .. } | Op::OneHot { vocabulary }, .. }) => Some(*vocabulary),
         _ => None,
     };
     let sample = |index: usize| match vocabulary {

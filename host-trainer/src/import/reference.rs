@@ -60,6 +60,12 @@ pub(super) fn run(chain: &Chain, inputs: &[Frame], states: &[Frame]) -> (Vec<Fra
                     *frame = row.iter().map(|&value| value.into()).collect();
                 }
             }
+            Op::OneHot { vocabulary } => {
+                for frame in &mut frames {
+                    let token = frame[0] as usize;
+                    *frame = (0..*vocabulary).map(|at| if at == token { 1.0 } else { 0.0 }).collect();
+                }
+            }
             Op::Scale { scale, offset } => {
                 for frame in &mut frames {
                     for ((value, scale), offset) in frame.iter_mut().zip(scale).zip(offset) {

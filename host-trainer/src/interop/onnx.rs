@@ -1,4 +1,4 @@
-//! ONNX, opset 17: a `GRU` for each GRU and each bidirectional layer, `MatMul`, `Add` and an activation for each dense layer, `Gather` for an embedding,
+//! ONNX, opset 17: a `GRU` for each GRU and each bidirectional layer, `MatMul`, `Add` and an activation for each dense layer, `Gather` for an embedding, `OneHot` for a one-hot layer,
 //! `ReduceMean` or `ReduceMax` for a pool. Input `x (batch, time, I)`, or `x (batch, time)` of tokens; output `out (batch,
 //! time, O)`, or `(batch, O)` at the last step. Scales between real units and the network's are part of the graph.
 
@@ -73,7 +73,7 @@ pub fn write(contents: &Contents<'_>) -> Result<Vec<u8>, OnnxError> {
 
     let mut graph =
         Builder { graph: Graph { name: header.name.to_owned(), ..Graph::default() }, value: "x".to_owned() };
-    let tokens = matches!(layers.first(), Some(LayerSpec::Embedding { .. }));
+    let tokens = layers.first().is_some_and(|layer| layer.vocabulary().is_some());
     if !tokens {
         if contents.mean.iter().any(|&mean| mean != 0.0) {
             graph.binary("Sub", "input_mean", &[inputs], contents.mean.to_vec());
@@ -113,6 +113,12 @@ pub fn write(contents: &Contents<'_>) -> Result<Vec<u8>, OnnxError> {
                 let table = graph.constant(&named("embeddings"), &shape, weights.kernel.to_vec());
                 let indices = mem::replace(&mut graph.value, table);
                 graph.node("Gather", vec![int("axis", 0)], &[indices]);
+                swap(&mut graph);
+            }
+            LayerSpec::OneHot { vocabulary } if index == 0 => {
+                let depth = graph.whole(&named("depth"), &[], &[vocabulary.into()]);
+                let values = graph.constant(&named("values"), &[2], vec![0.0, 1.0]);
+                graph.node("OneHot", vec![int("axis", -1)], &[depth, values]);
                 swap(&mut graph);
             }
             LayerSpec::Pool { over, .. } => {

@@ -89,10 +89,10 @@ impl Bidirectional {
             forward.mask.extend(of_forward);
             backward.mask.extend(of_backward);
         }
-        let len = extent.steps * rows * gru.inputs;
+        let len = extent.steps * rows * gru.width();
         grow(reversed, len);
         reversed[..len].fill(R::ZERO);
-        reverse(extent, gru.inputs, input, |at, x| reversed[at..][..x.len()].copy_from_slice(x));
+        reverse(extent, gru.width(), input, |at, x| reversed[at..][..x.len()].copy_from_slice(x));
 
         let ((params_f, params_b), (packed_f, packed_b)) =
             (params.split_at(params.len() / 2), packed.split_at(packed.len() / 2));
@@ -133,9 +133,11 @@ impl Bidirectional {
         input: &[R],
         tape: &mut BidirectionalTape<R>,
         d: &[R],
-        mut d_input: Option<&mut [R]>,
+        d_input: Option<&mut [R]>,
         gradients: &mut [R],
     ) {
+        // Tokens have no gradient.
+        let mut d_input = d_input.filter(|_| !self.gru.one_hot);
         let (rows, gru, width) = (extent.rows(), self.gru, self.outputs());
         let BidirectionalTape { forward, backward, reversed, d_forward, d_backward, d_reversed, d_state, .. } = tape;
         let len = extent.steps * rows * gru.hidden;
@@ -174,7 +176,7 @@ impl Bidirectional {
             gradients_f,
         );
         d_state[..states].fill(R::ZERO);
-        grow(d_reversed, extent.steps * rows * gru.inputs);
+        grow(d_reversed, extent.steps * rows * gru.width());
         let d_of_reversed = d_input.is_some().then_some(&mut d_reversed[..]);
         gru.backward(
             packed_b,
@@ -187,7 +189,7 @@ impl Bidirectional {
             gradients_b,
         );
         if let Some(d_input) = d_input {
-            reverse(extent, gru.inputs, d_reversed, |at, d| {
+            reverse(extent, gru.width(), d_reversed, |at, d| {
                 d_input[at..][..d.len()].iter_mut().zip(d).for_each(|(sum, &d)| *sum += d);
             });
         }

@@ -4,32 +4,50 @@ use grulet::spec::Activation;
 
 use super::Real;
 use super::gemm::{Matrix, Start, Term, multiply, outer_product, pack, pack_transposed, packed_len, sum_rows};
+use super::one_hot::{self, Rows};
 use super::simd::{Isa, Kernel, dispatch};
 
 /// A dense layer's shape.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Dense {
     pub inputs: usize,
+    /// Whether its inputs are one-hot: one token stands for them.
+    pub one_hot: bool,
     pub outputs: usize,
     pub activation: Activation,
 }
 
 impl Dense {
+    /// Numbers that it takes at each step.
+    pub fn width(&self) -> usize {
+        if self.one_hot { 1 } else { self.inputs }
+    }
+
     pub fn packed_len(&self) -> usize {
+        if self.one_hot {
+            return 0;
+        }
         packed_len(self.inputs, self.outputs) + packed_len(self.outputs, self.inputs)
     }
 
     /// Lays the parameters out for the products.
     pub fn pack<R: Real>(&self, params: &[R], packed: &mut [R]) {
+        if self.one_hot {
+            return;
+        }
         let (i, o) = (self.inputs, self.outputs);
         let (forward, transposed) = packed.split_at_mut(packed_len(i, o));
         pack(params, o, i, o, forward);
         pack_transposed(params, o, o, i, transposed);
     }
 
-    /// The sums before the activation (rows, O), from `input` (rows, I).
+    /// The sums before the activation (rows, O), from `input` (rows, I), or tokens (rows).
     pub fn sums<R: Real>(&self, params: &[R], packed: &[R], rows: usize, input: &[R], out: &mut [R]) {
         let (i, o) = (self.inputs, self.outputs);
+        if self.one_hot {
+            let rows_of = Rows { kernel: params, stride: o, vocabulary: i };
+            return rows_of.start(&input[..rows], &params[i * o..], out, o);
+        }
         let term = Term { left: input, stride: i, depth: i, packed: &packed[..packed_len(i, o)] };
         multiply(rows, o, Start::Bias(&params[i * o..]), &[term], out, o);
     }
@@ -71,8 +89,13 @@ impl Dense {
     ) {
         let (i, o) = (self.inputs, self.outputs);
         let (kernel, bias) = gradients.split_at_mut(i * o);
-        let left = Matrix { data: input, stride: i, columns: i };
         let right = Matrix { data: d_sums, stride: o, columns: o };
+        if self.one_hot {
+            // Tokens have no gradient.
+            one_hot::outer_product(&input[..rows], d_sums, o, kernel);
+            return sum_rows(rows, right, bias);
+        }
+        let left = Matrix { data: input, stride: i, columns: i };
         outer_product(rows, left, right, kernel, o);
         sum_rows(rows, right, bias);
         if let Some(d_input) = d_input {

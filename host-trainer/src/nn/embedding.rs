@@ -1,6 +1,7 @@
 //! An embedding on a shard of a batch: a row of its table for each token.
 
 use super::Real;
+use super::one_hot::number;
 
 /// An embedding's shape.
 #[derive(Clone, Copy, Debug)]
@@ -10,9 +11,9 @@ pub(super) struct Embedding {
 }
 
 impl Embedding {
-    /// The place of a token's vector in the table; the token nearest to `x`, as in the runtime.
+    /// The place of a token's vector in the table.
     fn vector<R: Real>(&self, x: R) -> std::ops::Range<usize> {
-        let token = ((x.to_f64() + 0.5) as usize).min(self.vocabulary - 1);
+        let token = number(x, self.vocabulary);
         token * self.outputs..(token + 1) * self.outputs
     }
 

@@ -59,6 +59,14 @@ pub enum Error {
         /// Its index.
         layer: usize,
     },
+    /// A one-hot layer whose vectors nothing can take.
+    #[error(
+        "layer {layer} is one-hot, but is not the first, or has no GRU, dense or bidirectional layer after it; put it there, or use an embedding"
+    )]
+    OneHot {
+        /// Its index.
+        layer: usize,
+    },
     /// A batch with inputs of a decoder for a chain, or without them for an encoder-decoder.
     #[error("the batch {}", if *expected { "has no inputs of the decoder; set `decoder`" } else { "has inputs of a decoder, but the network is a chain; leave `decoder` out" })]
     Decoder {

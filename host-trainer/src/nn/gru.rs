@@ -14,6 +14,7 @@ use super::Real;
 use super::aligned::Aligned;
 use super::elementwise::{NewState, ResetGate, ResetGradient, StateGradient};
 use super::gemm::{Matrix, Start, Term, multiply, outer_product, pack, pack_transposed, packed_len, sum_rows};
+use super::one_hot::{self, Rows};
 use super::shard::SHARD_ROWS;
 use super::simd::dispatch;
 
@@ -25,6 +26,8 @@ const AHEAD: usize = 16384;
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Gru {
     pub inputs: usize,
+    /// Whether its inputs are one-hot: one token at each step stands for them.
+    pub one_hot: bool,
     pub hidden: usize,
     pub reset: Reset,
     pub gate: Gate,
@@ -105,9 +108,19 @@ struct Packed<T> {
 }
 
 impl Gru {
+    /// Numbers that it takes at each step.
+    pub fn width(&self) -> usize {
+        if self.one_hot { 1 } else { self.inputs }
+    }
+
+    /// Inputs that a kernel is multiplied with.
+    fn multiplied(&self) -> usize {
+        if self.one_hot { 0 } else { self.inputs }
+    }
+
     /// Elements of each field of [`Packed`].
     fn packed_sizes(&self) -> [usize; 7] {
-        let (i, h) = (self.inputs, self.hidden);
+        let (i, h) = (self.multiplied(), self.hidden);
         [
             packed_len(1, 3 * h),
             packed_len(i, 3 * h),
@@ -148,7 +161,7 @@ impl Gru {
 
     /// Lays the parameters out for the products.
     pub fn pack<R: Real>(&self, params: &[R], packed: &mut [R]) {
-        let (i, h) = (self.inputs, self.hidden);
+        let (i, h) = (self.multiplied(), self.hidden);
         let (kernel, recurrent, bias) = self.split(params);
         let packed = self.view_mut(packed);
         packed.bias[..3 * h].copy_from_slice(&bias[..3 * h]);
@@ -192,7 +205,7 @@ impl Gru {
         }
     }
 
-    /// Runs all steps on `input` (T, B, I). After step t, `impose` may replace its states (B, H) before the next one.
+    /// Runs all steps on `input` (T, B, I), or tokens (T, B). After step t, `impose` may replace its states (B, H) before the next one.
     pub fn forward<R: Real>(
         &self,
         params: &[R],
@@ -202,16 +215,22 @@ impl Gru {
         tape: &mut GruTape<R>,
         impose: impl Fn(usize, &mut [R]),
     ) {
-        let (rows, i, h) = (extent.rows(), self.inputs, self.hidden);
-        let (_, _, bias) = self.split(params);
+        let (rows, i, h) = (extent.rows(), self.width(), self.hidden);
+        let (kernel, _, bias) = self.split(params);
         let packed = self.view(packed);
         let (mut states, mut gates, mut aside) = (&mut tape.states[..], &mut tape.gates[..], &mut tape.aside[..]);
         let ahead = (AHEAD / (rows * 3 * h)).max(1);
         for t in 0..extent.steps {
             if t % ahead == 0 {
-                let x = Term { left: &input[t * rows * i..], stride: i, depth: i, packed: packed.w };
-                let rows = rows * ahead.min(extent.steps - t);
-                multiply(rows, 3 * h, Start::Bias(&packed.bias[..3 * h]), &[x], gates, 3 * h);
+                let (rows, x) = (rows * ahead.min(extent.steps - t), &input[t * rows * i..]);
+                let bias = &packed.bias[..3 * h];
+                if self.one_hot {
+                    let rows_of = Rows { kernel, stride: 3 * h, vocabulary: self.inputs };
+                    rows_of.start(&x[..rows], bias, gates, 3 * h);
+                } else {
+                    let x = Term { left: x, stride: i, depth: i, packed: packed.w };
+                    multiply(rows, 3 * h, Start::Bias(bias), &[x], gates, 3 * h);
+                }
             }
             let state: &[R];
             (state, states) = {
@@ -322,7 +341,8 @@ impl Gru {
         }
 
         let all = extent.steps * rows;
-        if let Some(d_input) = d_input {
+        // Tokens have no gradient.
+        if let Some(d_input) = d_input.filter(|_| !self.one_hot) {
             let term = Term { left: &tape.gates, stride: 3 * h, depth: 3 * h, packed: packed.w_transposed };
             multiply(all, i, Start::Zero, &[term], d_input, i);
         }
@@ -330,7 +350,11 @@ impl Gru {
         let d_gates = Matrix { data: &tape.gates, stride: 3 * h, columns: 3 * h };
         let (kernel, rest) = gradients.split_at_mut(i * 3 * h);
         let (recurrent, bias) = rest.split_at_mut(h * 3 * h);
-        outer_product(all, inputs, d_gates, kernel, 3 * h);
+        if self.one_hot {
+            one_hot::outer_product(&input[..all], &tape.gates[..all * 3 * h], 3 * h, kernel);
+        } else {
+            outer_product(all, inputs, d_gates, kernel, 3 * h);
+        }
         sum_rows(all, d_gates, &mut bias[..3 * h]);
         let aside = Matrix { data: &tape.aside, stride: h, columns: h };
         if self.reset == Reset::After {

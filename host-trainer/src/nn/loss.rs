@@ -223,7 +223,7 @@ mod tests {
         let sums: Vec<R> = sums.iter().map(|&s| R::from_f64(s)).collect();
         let target: Vec<R> = target.iter().map(|&y| R::from_f64(y)).collect();
         let mut out = sums.clone();
-        Dense { inputs: 1, outputs: sums.len(), activation }.activate(&mut out);
+        Dense { inputs: 1, one_hot: false, outputs: sums.len(), activation }.activate(&mut out);
         let mut d = vec![R::from_f64(f64::NAN); sums.len()];
         let total = loss.evaluate(&out, &sums, &target, R::ONE, 0.0, &mut d);
         (total, d.into_iter().map(R::to_f64).collect())

@@ -3,7 +3,7 @@
 //! Everything is generic over [`Real`]: training runs in `f32`, and tests check the same code in `f64` against finite
 //! differences and against Keras and PyTorch.
 //!
-//! In the order that data passes them: [`Batch`] → `shard` (one pass of a [`Network`] over eight series) → `gru`, `bidirectional`, `dense`, `embedding`, `pool`
+//! In the order that data passes them: [`Batch`] → `shard` (one pass of a [`Network`] over eight series) → `gru`, `bidirectional`, `dense`, `embedding`, `one_hot`, `pool`
 //! (one layer's forward and backward; `regularize` in training) → `gemm` (matrix products), `elementwise` (what a GRU
 //! does between them) → [`Loss`], [`Metrics`] →
 //! [`Trainer`] (shards on threads, gradients summed) → [`clip_by_norm`], [`clip_by_value`] → [`Optimizer`].
@@ -27,6 +27,7 @@ mod init;
 mod loss;
 mod metrics;
 mod network;
+mod one_hot;
 mod optimizer;
 mod plan;
 mod pool;

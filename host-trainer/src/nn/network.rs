@@ -21,7 +21,7 @@ use super::{Error, Real};
 /// | `bidirectional.forward.kernel`, `….recurrent_kernel`, `….bias` | as a GRU's |
 /// | `bidirectional.backward.kernel`, `….recurrent_kernel`, `….bias` | as a GRU's |
 ///
-/// A pool has none. The second layer of a kind is `gru_1` or `dense_1`, and so on, through the layers of an encoder and then of its decoder.
+/// A pool and a one-hot layer have none. The second layer of a kind is `gru_1` or `dense_1`, and so on, through the layers of an encoder and then of its decoder.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Tensor {
     /// Its name.
@@ -178,13 +178,20 @@ fn tensors(layers: &[LayerSpec], output: Output) -> Result<Vec<Tensor>, Error> {
     let (mut grus, mut denses, mut embeddings, mut bidirectionals) = (0, 0, 0, 0);
     for (index, layer) in layers.iter().enumerate() {
         let (inputs, outputs) = (layer.inputs(), layer.outputs());
-        let pool = matches!(layer, LayerSpec::Pool { .. });
-        if inputs == 0 || (layer.parameters() == 0 && !pool) {
+        let no_weights = matches!(layer, LayerSpec::Pool { .. } | LayerSpec::OneHot { .. });
+        if inputs == 0 || outputs == 0 || (layer.parameters() == 0 && !no_weights) {
             return Err(Error::EmptyLayer { layer: index, inputs, outputs });
         }
         if index > 0 && index != encoder && layers[index - 1].outputs() != inputs {
             let expected = layers[index - 1].outputs();
             return Err(Error::SizeMismatch { layer: index, expected, found: inputs });
+        }
+        if let LayerSpec::OneHot { .. } = layer {
+            let end = if index < encoder { encoder } else { layers.len() };
+            let next = layers[..end].get(index + 1);
+            if !((index == 0 || index == encoder) && next.is_some_and(LayerSpec::takes_one_hot)) {
+                return Err(Error::OneHot { layer: index });
+            }
         }
         let gru = |hidden: usize, reset: Reset| {
             let gates = 3 * hidden;
@@ -216,7 +223,7 @@ fn tensors(layers: &[LayerSpec], output: Output) -> Result<Vec<Tensor>, Error> {
                 let shapes = vec![("embeddings", vec![usize::from(vocabulary), outputs])];
                 (numbered("embedding", &mut embeddings), shapes)
             }
-            LayerSpec::Pool { .. } => continue,
+            LayerSpec::Pool { .. } | LayerSpec::OneHot { .. } => continue,
             _ => return Err(Error::UnknownLayer { layer: index }),
         };
         for (tensor, shape) in shapes {

@@ -2,7 +2,7 @@
 
 use std::ops::Range;
 
-use grulet::spec::{LayerSpec, Output};
+use grulet::spec::{LayerSpec, Output, with_one_hot};
 
 use super::bidirectional::Bidirectional;
 use super::dense::Dense;
@@ -29,21 +29,26 @@ pub(super) enum Kind {
     Embedding(Embedding),
     Pool(Pool),
     Bidirectional(Bidirectional),
+    /// Hands the tokens on.
+    OneHot,
 }
 
 impl Layer {
+    /// Numbers that it takes at each step: its inputs, or the token that stands for them.
     pub fn inputs(&self) -> usize {
         match &self.kind {
-            Kind::Gru(gru) => gru.inputs,
-            Kind::Dense(dense) => dense.inputs,
-            Kind::Embedding(_) => 1,
+            Kind::Gru(gru) => gru.width(),
+            Kind::Dense(dense) => dense.width(),
+            Kind::Embedding(_) | Kind::OneHot => 1,
             Kind::Pool(pool) => pool.width,
-            Kind::Bidirectional(layer) => layer.gru.inputs,
+            Kind::Bidirectional(layer) => layer.gru.width(),
         }
     }
 
+    /// Numbers that it hands on at each step.
     pub fn outputs(&self) -> usize {
         match &self.kind {
+            Kind::OneHot => 1,
             Kind::Gru(gru) => gru.hidden,
             Kind::Dense(dense) => dense.outputs,
             Kind::Embedding(embedding) => embedding.outputs,
@@ -73,18 +78,17 @@ impl Plan {
     pub fn new<R: Real>(network: &Network<R>) -> Self {
         let (mut params, mut packed, mut state) = (0, 0, 0);
         let (output, head) = (network.output(), network.first_head_layer());
-        let layers = network
-            .layers()
-            .iter()
+        let layers = with_one_hot(network.layers())
             .enumerate()
-            .map(|(index, spec)| {
+            .map(|(index, (spec, one_hot))| {
                 let (kind, packed_len) = match *spec {
                     LayerSpec::Gru { inputs, hidden, reset, gate, candidate } => {
-                        let gru = Gru { inputs: inputs.into(), hidden: hidden.into(), reset, gate, candidate };
+                        let (inputs, hidden) = (inputs.into(), hidden.into());
+                        let gru = Gru { inputs, one_hot, hidden, reset, gate, candidate };
                         (Kind::Gru(gru), gru.packed_len())
                     }
                     LayerSpec::Dense { inputs, outputs, activation } => {
-                        let dense = Dense { inputs: inputs.into(), outputs: outputs.into(), activation };
+                        let dense = Dense { inputs: inputs.into(), one_hot, outputs: outputs.into(), activation };
                         (Kind::Dense(dense), dense.packed_len())
                     }
                     LayerSpec::Embedding { vocabulary, outputs } => {
@@ -92,11 +96,13 @@ impl Plan {
                         (Kind::Embedding(embedding), 0)
                     }
                     LayerSpec::Bidirectional { inputs, hidden, reset, gate, candidate, merge } => {
-                        let gru = Gru { inputs: inputs.into(), hidden: hidden.into(), reset, gate, candidate };
+                        let (inputs, hidden) = (inputs.into(), hidden.into());
+                        let gru = Gru { inputs, one_hot, hidden, reset, gate, candidate };
                         let only_last = output == Output::LastStep && index + 1 == head;
                         let layer = Bidirectional { gru, merge, only_last };
                         (Kind::Bidirectional(layer), layer.packed_len())
                     }
+                    LayerSpec::OneHot { .. } => (Kind::OneHot, 0),
                     LayerSpec::Pool { inputs, over } => (Kind::Pool(Pool { width: inputs.into(), over }), 0),
                     _ => unreachable!("a network is made of layers that it knows"),
                 };
@@ -154,8 +160,8 @@ impl Plan {
                 Kind::Gru(gru) => gru.pack(params, packed),
                 Kind::Dense(dense) => dense.pack(params, packed),
                 Kind::Bidirectional(layer) => layer.pack(params, packed),
-                // A table is read as it is, and a pool has no parameters.
-                Kind::Embedding(_) | Kind::Pool(_) => {}
+                // A table is read as it is, and the others have no parameters.
+                Kind::Embedding(_) | Kind::Pool(_) | Kind::OneHot => {}
             }
         }
     }

@@ -103,7 +103,7 @@ impl<R: Real> Shard<R> {
         plan.layers.iter().flat_map(move |layer| {
             let width = match &layer.kind {
                 Kind::Gru(gru) => gru.hidden,
-                Kind::Dense(_) | Kind::Embedding(_) | Kind::Pool(_) | Kind::Bidirectional(_) => 0,
+                Kind::Dense(_) | Kind::Embedding(_) | Kind::Pool(_) | Kind::Bidirectional(_) | Kind::OneHot => 0,
             };
             self.d_state[layer.state * rows + row * width..][..width].iter().copied()
         })
@@ -114,7 +114,7 @@ impl<R: Real> Shard<R> {
 #[derive(Debug)]
 enum Tape<R> {
     Gru(Box<GruTape<R>>),
-    /// Outputs (rows, O), of an embedding and a pool too.
+    /// Outputs (rows, O), of an embedding and a pool too; of a one-hot layer the tokens (rows).
     Dense(Vec<R>),
     Bidirectional(Box<BidirectionalTape<R>>),
 }
@@ -146,7 +146,7 @@ impl<R: Real> Worker<R> {
         let tapes = plan.layers.iter().map(|layer| match &layer.kind {
             Kind::Gru(_) => Tape::Gru(Box::default()),
             Kind::Bidirectional(_) => Tape::Bidirectional(Box::default()),
-            Kind::Dense(_) | Kind::Embedding(_) | Kind::Pool(_) => Tape::Dense(Vec::new()),
+            Kind::Dense(_) | Kind::Embedding(_) | Kind::Pool(_) | Kind::OneHot => Tape::Dense(Vec::new()),
         });
         Self {
             input: Vec::new(),
@@ -280,6 +280,11 @@ impl<R: Real> Worker<R> {
                     for (t, out) in out[..len].chunks_exact_mut(rows * embedding.outputs).enumerate() {
                         job.impose(index, from, embedding.outputs, out, |row| (t < extent.lengths[row]).then_some(t));
                     }
+                }
+                // What is imposed of it would be the same tokens.
+                (Kind::OneHot, Tape::Dense(out)) => {
+                    grow(out, count);
+                    out[..count].copy_from_slice(&input[..count]);
                 }
                 (Kind::Bidirectional(layer), Tape::Bidirectional(tape)) => {
                     let hidden = layer.gru.hidden;
@@ -469,6 +474,8 @@ impl<R: Real> Worker<R> {
                     // Tokens have no gradient.
                     self.d_next[..count].fill(R::ZERO);
                 }
+                // Tokens have no gradient.
+                (Kind::OneHot, _) => self.d_next[..count].fill(R::ZERO),
                 (Kind::Pool(pool), Tape::Dense(out)) => {
                     if let Some(d_input) = d_input {
                         pool.backward(extent, input, out, &self.d, d_input);

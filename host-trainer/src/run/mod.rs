@@ -41,7 +41,7 @@ pub use resume::resume;
 
 use crate::baseline::baselines;
 use crate::checkpoint::{Card, Checkpoint, CheckpointError, Origin};
-use crate::config::{Balance, ClassWeights, Config, Names, TrainConfig};
+use crate::config::{Balance, ClassWeights, Config, LayerConfig, Names, TrainConfig};
 use crate::data::{self, Batches, Dataset, Prepared, balanced_weights};
 use crate::evaluate::{Details, Loaded, Scores, predict, score};
 use crate::export::{self, ExportError};
@@ -353,6 +353,12 @@ fn regularization(config: &Config) -> Regularization {
     }
     if config.model.is_sequence() {
         dropout[config.model.encoder.len()] = 0.0;
+    }
+    for (index, layer) in config.model.all_layers().enumerate() {
+        // The token that stands for the next layer's inputs.
+        if matches!(layer, LayerConfig::OneHot { .. }) && index + 1 < layers {
+            dropout[index + 1] = 0.0;
+        }
     }
     Regularization {
         seed: config.seed,

@@ -108,6 +108,23 @@ fn texts_are_read_and_written_in_both_formats() {
 }
 
 #[test]
+fn both_sides_take_one_hot_vectors_as_tokens() {
+    let bench = bench();
+    bench.put("config.toml", CONFIG.replace("{ type = \"embedding\", units = 6 }", "{ type = \"one_hot\" }"));
+    let report = bench.grulet(&["train", "config.toml", "--json"]).ok().json();
+    assert!(exact(&report["test"]) > 0.9, "{report}");
+    let net = "Seq2Seq<'static, (OneHot<Gru<5, 20, Exact, ResetAfter>>,), \
+               (OneHot<Gru<5, 20, Exact, ResetAfter>>, Dense<20, 5, Softmax>)>";
+    assert_eq!(report["model"]["net"], net);
+    std::fs::copy(bench.path("runs/config/model.gru"), bench.path("alone.gru")).unwrap();
+    let written = |model: &str| bench.grulet(&["predict", model, "test.csv"]).ok().stdout;
+    assert_eq!(written("alone.gru"), written("runs/config"));
+    let quantized = bench.grulet(&["quantize", "runs/config", "--json"]).ok().json();
+    assert!(exact(&quantized["int8"]["scores"]) > 0.9, "{quantized}");
+    bench.grulet(&["inspect", "runs/config/model_int8.gru"]).ok();
+}
+
+#[test]
 fn the_weights_do_not_depend_on_the_threads() {
     let bench = bench();
     let hash = |threads: &str| {

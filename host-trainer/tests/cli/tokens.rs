@@ -92,7 +92,7 @@ fn what_makes_no_sense_with_tokens_is_refused() {
             layers("{ type = \"embedding\", vocabulary = 5, units = 3, reset = \"before\" }"),
             &["`vocabulary` and `units` alone"],
         ),
-        (layers("{ type = \"gru\", vocabulary = 5, units = 3 }"), &["only an embedding layer"]),
+        (layers("{ type = \"gru\", vocabulary = 5, units = 3 }"), &["only an embedding and a one_hot layer"]),
         (
             layers("{ type = \"gru\", units = 3 }, { type = \"embedding\", vocabulary = 5, units = 3 }"),
             &["layer 2 is an embedding", "only the first"],
@@ -100,4 +100,72 @@ fn what_makes_no_sense_with_tokens_is_refused() {
     ] {
         bench.refuses(&["train", "config.toml", "--set", &setting], phrases);
     }
+}
+
+const ONE_HOT: &str = "{ type = \"one_hot\", vocabulary = 5 }";
+
+/// The same network on the tokens' one-hot vectors.
+fn one_hot_bench() -> Bench {
+    let bench = bench();
+    bench.put("config.toml", CONFIG.replace("{ type = \"embedding\", vocabulary = 5, units = 3 }", ONE_HOT));
+    bench
+}
+
+#[test]
+fn a_network_takes_one_hot_vectors_as_tokens_and_runs_in_integers() {
+    let bench = one_hot_bench();
+    let report = bench.grulet(&["train", "config.toml", "--json"]).ok().json();
+    let accuracy = |value: &serde_json::Value| value["accuracy"].as_f64().unwrap();
+    assert!(accuracy(&report["test"]) > 0.9, "{report}");
+    let net = "(OneHot<Gru<5, 6, Exact, ResetAfter>>, Dense<6, 2, Softmax>)";
+    assert_eq!(report["model"]["net"], net);
+    let evaluated = bench.grulet(&["evaluate", "runs/config", "--json"]).ok().json();
+    assert_eq!(evaluated["scores"], report["test"]);
+
+    let inspected = bench.grulet(&["inspect", "runs/config"]).ok();
+    for part in [net, "0 (One-hot)", "passed"] {
+        assert!(inspected.stdout.contains(part), "{part} in {}", inspected.stdout);
+    }
+    let quantized = bench.grulet(&["quantize", "runs/config", "--json"]).ok().json();
+    assert!(accuracy(&quantized["int8"]["scores"]) > 0.9, "{quantized}");
+    // 3 gates of 6 units, whose inputs are not multiplied, and the dense layer.
+    assert_eq!(quantized["macs_per_step"], 3 * 6 * 6 + 12);
+    let predicted = bench.grulet(&["predict", "runs/config/model_int8.gru", "test.csv"]).ok();
+    assert!(predicted.stdout.lines().count() > 60, "{}", predicted.stdout);
+    // In training too, integers see the same tokens.
+    let aware = ["--overwrite", "--json", "--set", "train.qat_epochs=3"];
+    let report = bench.grulet(&[&["train", "config.toml"][..], &aware].concat()).ok().json();
+    let scores = bench.grulet(&["evaluate", "runs/config/model_int8.gru", "test.csv", "--json"]).ok().json();
+    assert!(accuracy(&scores["scores"]) > 0.9, "{report} {scores}");
+}
+
+#[test]
+fn what_makes_no_sense_with_one_hot_vectors_is_refused() {
+    let bench = one_hot_bench();
+    bench.put("wrong.csv", table(0, 20) + "x,there,0,1\nx,there,1,5\n");
+    bench.refuses(
+        &["train", "config.toml", "--set", "data.train=wrong.csv"],
+        &["wrong.csv", "series \"x\", step 1", "5 is no token", "`vocabulary` of 5"],
+    );
+    let layers =
+        |layers: &str| format!("model.layers=[{layers}, {{ type = \"dense\", units = 2, activation = \"softmax\" }}]");
+    let gru = "{ type = \"gru\", units = 3 }";
+    for (setting, phrases) in [
+        ("train.input_noise=0.1".to_owned(), &["`train.input_noise`", "tokens"][..]),
+        ("train.dropout=[0, 0.1, 0.1]".to_owned(), &["`train.dropout`", "one-hot inputs", "layer 2", "give it 0"]),
+        ("model.layers.0.vocabulary=0".to_owned(), &["`model.layers`", "vocabulary of 0"]),
+        (layers("{ type = \"one_hot\" }"), &["needs `vocabulary`"]),
+        (layers("{ type = \"one_hot\", vocabulary = 5, units = 3 }"), &["`vocabulary` alone"]),
+        (layers(&format!("{gru}, {ONE_HOT}")), &["layer 2 is a one_hot layer", "only the first"]),
+        (layers(&format!("{ONE_HOT}, {{ type = \"pool\", over = \"max\" }}, {gru}")), &["gru or dense layer after it"]),
+    ] {
+        bench.refuses(&["train", "config.toml", "--set", &setting], phrases);
+    }
+    bench.put(
+        "alone.toml",
+        CONFIG
+            .replace("  { type = \"gru\", units = 6 },\n", "")
+            .replace("{ type = \"embedding\", vocabulary = 5, units = 3 }", ONE_HOT),
+    );
+    bench.grulet(&["train", "alone.toml", "--set", "train.epochs=1", "--set", "train.dropout=0.2"]).ok();
 }

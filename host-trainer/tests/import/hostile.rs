@@ -137,7 +137,7 @@ fn other_files_are_refused_by_what_they_are() {
 }
 
 /// A zip archive of these files.
-fn archive(files: &[(&str, &[u8])]) -> Vec<u8> {
+pub fn archive(files: &[(&str, &[u8])]) -> Vec<u8> {
     let mut zip = zip::ZipWriter::new(std::io::Cursor::new(Vec::new()));
     for (name, contents) in files {
         zip.start_file(*name, zip::write::SimpleFileOptions::default()).unwrap();

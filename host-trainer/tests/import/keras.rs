@@ -3,6 +3,7 @@
 use grulet::spec::{LayerSpec, Output, Pooling, Reset};
 use grulet_trainer::import::{Options, import};
 
+use crate::hostile::archive;
 use crate::support::{assert_gives, vector};
 
 fn plain() -> Options {
@@ -25,6 +26,7 @@ fn every_layer_gives_what_keras_3_gives() {
     let names = [
         "activation",
         "batch_norm",
+        "category_encoding",
         "embedding",
         "functional",
         "hard",
@@ -69,6 +71,8 @@ fn encoder_decoders_give_what_keras_gives() {
         let outputs = format!("models/{}.npz", model.split_once('.').unwrap().0);
         assert_gives(model, &outputs, &options(start));
     }
+    let one_hot = import(&vector("models/keras3_sequence_one_hot.keras"), &options(0)).unwrap().checkpoint.card.layers;
+    assert_eq!(one_hot[1], LayerSpec::OneHot { vocabulary: 4 }, "{one_hot:?}");
     let path = vector("models/keras3_sequence_tokens.keras");
     let error = import(&path, &Options { stop: None, ..options(1) }).unwrap_err().to_string();
     assert!(error.contains("the stop token") && error.ends_with("give --stop TOKEN"), "{error}");
@@ -99,6 +103,51 @@ fn weights_alone_need_a_description() {
     std::fs::write(&like, description("sideways")).unwrap();
     let error = import(&path, &options).unwrap_err().to_string();
     assert!(error.contains("sideways") && error.contains("docs/CONFIG.md"), "{error}");
+}
+
+#[test]
+fn weights_that_are_described_may_take_tokens() {
+    let folder = tempfile::tempdir().unwrap();
+    let like = folder.path().join("model.toml");
+    let options = Options { like: Some(like.clone()), ..Options::default() };
+    let describe = |vocabulary: u16, layers: &str| {
+        let hot = format!("{{ type = \"one_hot\", vocabulary = {vocabulary} }}");
+        std::fs::write(&like, format!("[model]\noutput = \"last_step\"\nlayers = [{hot}, {layers}]\n")).unwrap();
+    };
+    let (classes, regression) = (
+        "{ type = \"gru\", units = 8 }, { type = \"dense\", units = 4, activation = \"softmax\" }",
+        "{ type = \"gru\", units = 7 }, { type = \"gru\", units = 6 }, { type = \"dense\", units = 2 }",
+    );
+    for (file, inputs, layers) in [("keras_cls_ra1.weights.h5", 3, classes), ("torch_reg2.pt", 5, regression)] {
+        let path = vector(&format!("models/{file}"));
+        describe(inputs, layers);
+        let imported = import(&path, &options).unwrap();
+        assert_eq!(imported.checkpoint.card.layers[0], LayerSpec::OneHot { vocabulary: inputs }, "{file}");
+        let blob = grulet_trainer::export::export(&imported.checkpoint).unwrap();
+        let difference = grulet_trainer::import::check::against_graph(&imported, &blob, 2e-6).unwrap();
+        assert!(difference.answers > 0 && difference.max <= 2e-6, "{file}: {difference:?}");
+        describe(inputs + 1, layers);
+        let error = import(&path, &options).unwrap_err().to_string();
+        assert!(error.contains(&(inputs + 1).to_string()), "{error}");
+    }
+}
+
+#[test]
+fn a_category_encoding_of_another_kind_is_refused() {
+    let mut model =
+        zip::ZipArchive::new(std::fs::File::open(vector("models/keras3_category_encoding.keras")).unwrap()).unwrap();
+    let mut read = |name: &str| {
+        let mut bytes = Vec::new();
+        std::io::Read::read_to_end(&mut model.by_name(name).unwrap(), &mut bytes).unwrap();
+        bytes
+    };
+    let (config, weights) = (String::from_utf8(read("config.json")).unwrap(), read("model.weights.h5"));
+    let config = config.replace("\"one_hot\"", "\"multi_hot\"");
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("model.keras");
+    std::fs::write(&path, archive(&[("config.json", config.as_bytes()), ("model.weights.h5", &weights)])).unwrap();
+    let error = import(&path, &Options::default()).unwrap_err().to_string();
+    assert!(error.contains("output_mode \"multi_hot\"") && error.contains("use output_mode"), "{error}");
 }
 
 #[test]

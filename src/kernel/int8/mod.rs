@@ -18,11 +18,14 @@ pub mod portable;
 mod x86_64;
 
 #[cfg(grulet_dsp)]
-pub use arm_dsp::product;
+pub use arm_dsp::{one_hot_product, product};
 #[cfg(not(any(grulet_dsp, all(target_arch = "x86_64", target_feature = "sse2"))))]
-pub use portable::product;
+pub use portable::{one_hot_product, product};
 #[cfg(all(target_arch = "x86_64", target_feature = "sse2"))]
-pub use x86_64::product;
+pub use x86_64::{one_hot_product, product};
+
+/// The units of the 1 in a one-hot input.
+pub const ONE: i16 = i16::MAX;
 
 /// Rows in a block.
 pub const ROWS: usize = 4;

@@ -1,7 +1,8 @@
 //! The integer kernel in plain Rust: the definition of every `Int8` network's bits.
 
-use super::ROWS;
+use super::{ONE, ROWS};
 use crate::fixed::rescale;
+use crate::kernel::Hot;
 
 /// `sums[o] = bias[o] + round(Σ weights[o][i]·operands[i] · multiplier[o] · 2⁻³²)`.
 ///
@@ -9,19 +10,32 @@ use crate::fixed::rescale;
 /// that a shorter matrix does not reach stay as they are.
 #[inline]
 pub fn product(matrix: &[i32], operands: &[i16], sums: &mut [i32]) {
-    blocks(matrix, operands, sums, rows);
+    blocks(matrix, None, operands, sums, rows);
+}
+
+/// The same after a one-hot input, whose 1 is [`ONE`] units: the product over that vector, filled up to an even number, and
+/// then the `operands`.
+#[inline]
+pub fn one_hot_product(matrix: &[i32], hot: Hot, operands: &[i16], sums: &mut [i32]) {
+    blocks(matrix, Some(hot), operands, sums, rows);
 }
 
 /// The same with another way to `rows`: the sums of a block's four rows before their constants.
 #[inline(always)]
 pub(super) fn blocks(
     mut matrix: &[i32],
+    hot: Option<Hot>,
     operands: &[i16],
     sums: &mut [i32],
     rows: impl Fn(&[i32], &[[i16; 2]]) -> [i32; ROWS],
 ) {
     let (pairs, _) = operands.as_chunks::<2>();
+    let words_before = hot.map_or(0, |hot| hot.inputs.div_ceil(2) * 2);
     for block in sums.chunks_mut(ROWS) {
+        let Some((before, rest)) = matrix.split_at_checked(words_before) else {
+            return;
+        };
+        matrix = rest;
         let Some((weights, rest)) = matrix.split_at_checked(2 * pairs.len()) else {
             return;
         };
@@ -32,7 +46,10 @@ pub(super) fn blocks(
         let [bias, multiplier] = constants.as_chunks::<ROWS>().0 else {
             return;
         };
-        let rows = rows(weights, pairs);
+        let mut rows = rows(weights, pairs);
+        if let Some(hot) = hot {
+            add_hot(before, hot.token, &mut rows);
+        }
         for (((sum, row), &bias), &multiplier) in block.iter_mut().zip(rows).zip(bias).zip(multiplier) {
             *sum = bias.wrapping_add(rescale(row, multiplier));
         }
@@ -48,6 +65,18 @@ fn rows(weights: &[i32], pairs: &[[i16; 2]]) -> [i32; ROWS] {
         (r2, r3) = add(second, pair, r2, r3);
     }
     [r0, r1, r2, r3]
+}
+
+/// Adds the products with a one-hot input to a block's `rows`; its words of weights for those inputs are `words`.
+#[inline(always)]
+fn add_hot(words: &[i32], token: usize, rows: &mut [i32; ROWS]) {
+    // The half of the token comes to the lower place, and the other one is multiplied by 0: no branch on the token.
+    let shift = (token % 2 * 16) as u32;
+    let pair = words.as_chunks::<2>().0.get(token / 2).copied().unwrap_or_default();
+    let [r0, r1, r2, r3] = *rows;
+    let (r0, r1) = add(pair[0] >> shift, [ONE, 0], r0, r1);
+    let (r2, r3) = add(pair[1] >> shift, [ONE, 0], r2, r3);
+    *rows = [r0, r1, r2, r3];
 }
 
 /// `even` and `odd` with the products of a word of weights, of those two rows, and a pair of operands.

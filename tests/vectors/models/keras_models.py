@@ -104,3 +104,8 @@ out = layers.Dense(9, activation="softmax")(gru(6)(h, initial_state=second))
 tokens = rng.integers(0, 9, (5, 5)).astype("int32")
 tokens[:, 0] = 1
 save("sequence_tokens", keras.Model([i, d], out), [rng.integers(0, 7, (5, 6)).astype("int32"), tokens], tokens=tokens)
+
+if VERSION == "3":
+    # One-hot vectors of tokens, made by the model itself.
+    one_hot = layers.CategoryEncoding(num_tokens=7, output_mode="one_hot")
+    chain("category_encoding", [one_hot, gru(5, False), layers.Dense(3, activation="softmax")], rng.integers(0, 7, (4, 9)).astype("int32"), (9,))

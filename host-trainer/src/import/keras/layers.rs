@@ -59,7 +59,7 @@ pub fn chain(path: &Path<'_>, version: Version, weights: &Weights, source: &mut 
                     reader.series &= !last;
                 }
                 Op::Dense(dense) => reader.width = Some(dense.outputs),
-                Op::Embedding { outputs, .. } => reader.width = Some(*outputs),
+                Op::Embedding { outputs, .. } | Op::OneHot { vocabulary: outputs } => reader.width = Some(*outputs),
                 Op::Pool(_) | Op::LastStep => reader.series = false,
                 Op::Scale { .. } | Op::Activation(_) => {}
             }
@@ -119,6 +119,18 @@ impl Reader<'_> {
                         .push(format!("{name}: mask_zero: steps of token 0 are not to be given to the model"));
                 }
                 Ok(vec![embedding_of(name, tensors(self)?)?])
+            }
+            "CategoryEncoding" => {
+                let mode = layer.config["output_mode"].as_str().unwrap_or("multi_hot");
+                if mode != "one_hot" {
+                    return Err(ImportError::unsupported(
+                        format!("{name}: a CategoryEncoding of output_mode {mode:?}"),
+                        "use output_mode=\"one_hot\", or an Embedding",
+                    ));
+                }
+                let tokens = layer.config["num_tokens"].as_u64().filter(|tokens| (1..=65_535).contains(tokens));
+                let vocabulary = tokens.ok_or_else(|| ImportError::Damaged(format!("{name}: it has no num_tokens")))?;
+                Ok(alone(Op::OneHot { vocabulary: vocabulary as usize }))
             }
             "Activation" => {
                 let activation = self.activation(layer, "activation", "linear")?;
@@ -478,7 +490,7 @@ fn count(name: &str, expected: usize, found: &[Tensor]) -> ImportError {
 fn unknown(what: &str) -> ImportError {
     ImportError::unsupported(
         what,
-        "supported are GRU, Dense, TimeDistributed(Dense), Embedding, Activation, Normalization, BatchNormalization, \
+        "supported are GRU, Dense, TimeDistributed(Dense), Embedding, CategoryEncoding, Activation, Normalization, BatchNormalization, \
          Rescaling, Masking, Dropout, GlobalAveragePooling1D and GlobalMaxPooling1D",
     )
 }

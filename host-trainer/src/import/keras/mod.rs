@@ -12,7 +12,7 @@ use grulet::spec::{self, Output, Reset};
 use serde_json::Value;
 use zip::ZipArchive;
 
-use super::chain::{Activation, Chain, Graph, Op, Source, Step, answer_once, both_directions};
+use super::chain::{Activation, Chain, Graph, Op, Source, Step, answer_once, both_directions, one_hot};
 use super::{ImportError, MAX_BYTES, Options, description};
 use crate::config::{LayerConfig, ModelConfig};
 use config::Model;
@@ -118,6 +118,10 @@ fn described(model: &ModelConfig, weights: &Weights) -> Result<Source, ImportErr
                 LayerConfig::Dense { .. } => (1, "dense"),
                 LayerConfig::Embedding { .. } => (2, "embedding"),
                 LayerConfig::Bidirectional { .. } => (3, "bidirectional"),
+                LayerConfig::OneHot { vocabulary } => {
+                    chain.steps.push(one_hot(*vocabulary));
+                    continue;
+                }
                 LayerConfig::Pool { over } => {
                     chain.steps.push(Step { name: "pool".to_owned(), op: Op::Pool(*over), tensors: Vec::new() });
                     continue;
@@ -164,6 +168,7 @@ fn described(model: &ModelConfig, weights: &Weights) -> Result<Source, ImportErr
         if last && !chain.steps.iter().any(|step| matches!(step.op, Op::Pool(_))) {
             answer_once(&mut chain.steps);
         }
+        chain.size_one_hot();
         chain.inputs = chain.first_inputs().unwrap_or(0);
         Ok(chain)
     };

@@ -491,7 +491,8 @@ impl<'a> Reader<'a> {
 }
 
 /// Operators that are understood on some values, besides those that [arrange](data::ARRANGE) them.
-const KNOWN: [&str; 26] = [
+const KNOWN: [&str; 27] = [
+    "OneHot",
     "MatMul",
     "Gemm",
     "Add",

@@ -5,7 +5,7 @@ use grulet::spec::{self, Candidate, Gate, Merge, Output, Reset};
 
 use super::modules::{Kind, Module, embedding, linear};
 use crate::config::LayerConfig;
-use crate::import::chain::{Activation, Chain, Op, Step, answer_once};
+use crate::import::chain::{Activation, Chain, Op, Step, answer_once, one_hot};
 use crate::import::{ImportError, Options, description};
 
 /// The slope of PyTorch's hard sigmoid, `clip(x/6 + 1/2, 0, 1)`:
@@ -34,12 +34,12 @@ pub fn chain(modules: Vec<Module>, ordered: bool, options: &Options) -> Result<(
     }
     let layers = like.as_ref().map(|like| &like.layers[..]);
     let given = given(&modules, &options.order)?;
-    let without_pools: Option<Vec<&LayerConfig>> =
-        layers.map(|layers| layers.iter().filter(|layer| !matches!(layer, LayerConfig::Pool { .. })).collect());
+    let has_weights = |layer: &&LayerConfig| !matches!(layer, LayerConfig::Pool { .. } | LayerConfig::OneHot { .. });
+    let with_weights: Option<Vec<&LayerConfig>> = layers.map(|layers| layers.iter().filter(has_weights).collect());
     let mut search = Search {
         modules: &modules,
         given: given.as_deref(),
-        like: without_pools.as_deref(),
+        like: with_weights.as_deref(),
         found: Vec::new(),
         tried: 0,
     };
@@ -273,12 +273,17 @@ fn steps(
     Ok(steps)
 }
 
-/// The next layer of the description that has weights, if any; pools before it become steps.
+/// The next layer of the description that has weights, if any; pools and one-hot layers before it become steps.
 fn next_layer<'a>(rest: &mut &'a [LayerConfig], steps: &mut Vec<Step>) -> Option<&'a LayerConfig> {
     while let Some((layer, after)) = rest.split_first() {
         *rest = after;
-        let LayerConfig::Pool { over } = layer else { return Some(layer) };
-        steps.push(Step { name: "pool".to_owned(), op: Op::Pool(*over), tensors: Vec::new() });
+        match layer {
+            LayerConfig::Pool { over } => {
+                steps.push(Step { name: "pool".to_owned(), op: Op::Pool(*over), tensors: Vec::new() });
+            }
+            LayerConfig::OneHot { vocabulary } => steps.push(one_hot(*vocabulary)),
+            _ => return Some(layer),
+        }
     }
     None
 }

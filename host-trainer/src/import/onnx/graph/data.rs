@@ -175,6 +175,7 @@ impl<'a> Reader<'a> {
                 }
             }
             "Slice" => self.slice(call, inputs, data),
+            "OneHot" => self.one_hot(call, inputs, data),
             "Gather" if !first => self.embedding(call, inputs, data),
             "Gather" => {
                 let axis = call.axis(call.int("axis", 0), rank)?;
@@ -389,6 +390,29 @@ impl<'a> Reader<'a> {
         let mut dims = data.dims.clone();
         dims.push(group);
         Ok(vec![Value::Data(Data { dims, channel, width: Some(outputs), ..vectors })])
+    }
+
+    fn one_hot(&mut self, call: Call<'a>, inputs: &Inputs, data: Data) -> Result<Vec<Value>, ImportError> {
+        let depth = inputs.constant(1).and_then(|depth| depth.uniform());
+        let Some(vocabulary) = depth.filter(|depth| (1.0..=65_535.0).contains(depth)).map(|depth| depth as usize)
+        else {
+            return Err(call.refuse("a depth that is no constant, or none", "save the model with its constants"));
+        };
+        if inputs.constant(2).is_none_or(|values| values.reals() != [0.0, 1.0]) {
+            return Err(call.refuse("other values than 0 and 1", "use [0, 1]"));
+        }
+        let rank = data.dims.len() as i64;
+        if !data.is_input() || ![-1, rank].contains(&call.int("axis", -1)) {
+            return Err(
+                call.refuse("tokens that are computed, or another axis than the last", "let the input be tokens")
+            );
+        }
+        self.roles.channels.insert(data.root, (None, 1));
+        let vectors = self.push(&data, call, Made::Op(Op::OneHot { vocabulary }), Vec::new());
+        let (group, channel) = Self::outputs_of(vocabulary);
+        let mut dims = data.dims.clone();
+        dims.push(group);
+        Ok(vec![Value::Data(Data { dims, channel, width: Some(vocabulary), ..vectors })])
     }
 
     fn dense(

@@ -1,0 +1,41 @@
+//! The product of one-hot inputs with a kernel on a shard of a batch: the kernel's row for each token.
+
+use super::Real;
+
+/// The kernel of a layer whose inputs are one-hot, all of it or some neighbouring columns.
+#[derive(Clone, Copy)]
+pub(super) struct Rows<'a, R> {
+    /// From the first row's first column on.
+    pub kernel: &'a [R],
+    /// Elements from one row to the next.
+    pub stride: usize,
+    /// Rows.
+    pub vocabulary: usize,
+}
+
+impl<R: Real> Rows<'_, R> {
+    /// Sets each of the `sums`, whose rows begin `stride` apart, to `bias` (columns) and the row of its token (rows).
+    pub fn start(&self, tokens: &[R], bias: &[R], sums: &mut [R], stride: usize) {
+        for (sums, &token) in sums.chunks_mut(stride).zip(tokens) {
+            let row = &self.kernel[number(token, self.vocabulary) * self.stride..];
+            for ((sum, &bias), &weight) in sums.iter_mut().zip(bias).zip(row) {
+                *sum = bias + weight;
+            }
+        }
+    }
+}
+
+/// From the gradient of the sums (rows, columns) to that of the kernel (V, columns), of which each token (rows) picked a row.
+pub(super) fn outer_product<R: Real>(tokens: &[R], d: &[R], columns: usize, kernel: &mut [R]) {
+    let vocabulary = kernel.len() / columns;
+    kernel.fill(R::ZERO);
+    for (d, &token) in d.chunks_exact(columns).zip(tokens) {
+        let row = &mut kernel[number(token, vocabulary) * columns..][..columns];
+        row.iter_mut().zip(d).for_each(|(sum, &d)| *sum += d);
+    }
+}
+
+/// The token nearest to `x`, as in the runtime.
+pub(super) fn number<R: Real>(x: R, vocabulary: usize) -> usize {
+    ((x.to_f64() + 0.5) as usize).min(vocabulary - 1)
+}
