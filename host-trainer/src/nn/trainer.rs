@@ -462,6 +462,31 @@ mod tests {
         }
     }
 
+    /// The products left out where a series begins from zeros are those that add nothing.
+    #[test]
+    fn a_state_of_zeros_counts_as_none() {
+        for (reset, steps) in [(Reset::Before, 3), (Reset::Before, 1), (Reset::After, 3), (Reset::After, 1)] {
+            let gru =
+                |inputs| LayerSpec::Gru { inputs, hidden: 5, reset, gate: Gate::Sigmoid, candidate: Candidate::Tanh };
+            let network = Network::<f64>::new(&[gru(2), gru(5)], Output::EveryStep, 1).unwrap();
+            let batch = Batch {
+                steps,
+                lengths: vec![steps, 1, steps],
+                x: (0..steps * 6).map(|i| f64::from(i as u32 % 7) - 3.0).collect(),
+                targets: vec![0.25; steps * 15],
+                ..Batch::default()
+            };
+            let mut trainer = Trainer::new(network, Loss::MeanSquaredError, 1).unwrap();
+            trainer.gradient(&batch).unwrap();
+            let without = trainer.gradients().to_vec();
+            trainer.keep_d_x(true);
+            let zeros = Batch { state: vec![0.0; 30], ..batch };
+            trainer.gradient(&zeros).unwrap();
+            assert_eq!(trainer.gradients(), without, "{reset:?}, {steps}");
+            assert!(steps == 1 || without.iter().all(|&g| g != 0.0));
+        }
+    }
+
     #[test]
     fn ignored_steps_count_in_no_loss() {
         let gru = LayerSpec::Gru {
