@@ -5,29 +5,12 @@ mod common;
 
 use std::path::Path;
 
-use common::{Net, Random, assert_helpful, bits, dense, embedding, plain_gru};
+use common::{Net, Random, TOKENS_OF_SEVEN, assert_helpful, bits, dense, embedding, plain_gru};
 use grulet::blob::{Contents, LayerWeights, Range, WriteError, write, write_int8};
 use grulet::spec::{Activation, Reset};
 use grulet::*;
 
 type Typed = (Embedding<7, 5>, Gru<5, 6>, Dense<6, 3, Softmax>);
-
-/// Tokens as samples, and which they are.
-const TOKENS: [(f32, usize); 12] = [
-    (0.0, 0),
-    (6.0, 6),
-    (3.0, 3),
-    (3.0, 3),
-    // The nearest there is.
-    (2.4, 2),
-    (4.6, 5),
-    (7.0, 6),
-    (-1.0, 0),
-    (1e30, 6),
-    (f32::INFINITY, 6),
-    (f32::NEG_INFINITY, 0),
-    (f32::NAN, 0),
-];
 
 fn net() -> Net {
     let specs = [embedding(7, 5), plain_gru(5, 6, Reset::Before), dense(6, 3, Activation::Softmax)];
@@ -47,7 +30,7 @@ fn a_token_is_its_vector() {
     model.self_test::<64>().unwrap();
     let behind = AnyModel::<Exact>::from_blob(&behind).unwrap();
     let (mut stream, mut typed, mut behind) = (model.heap_stream(), typed.stream(), behind.heap_stream());
-    for (sample, token) in TOKENS {
+    for (sample, token) in TOKENS_OF_SEVEN {
         let expected = bits(behind.step(&net.layers[0].kernel[token * 5..][..5]).unwrap());
         assert_eq!(bits(stream.step(&[sample]).unwrap()), expected, "{sample}");
         assert_eq!(bits(&typed.step(&[sample])), expected, "{sample}");
@@ -74,7 +57,7 @@ fn in_integers_a_vector_is_within_half_a_step() {
     typed.self_test().unwrap();
     let model = AnyModel::<Int8>::from_blob(&blob).unwrap();
     let (mut typed, mut any) = (typed.stream(), model.heap_stream());
-    for (sample, token) in TOKENS {
+    for (sample, token) in TOKENS_OF_SEVEN {
         let found = typed.step(&[sample]);
         assert_eq!(bits(any.step(&[sample]).unwrap()), bits(&found));
         for (found, expected) in found.iter().zip(&table[token * 5..]) {

@@ -5,30 +5,13 @@ mod common;
 
 use std::path::Path;
 
-use common::{Net, Random, assert_helpful, bits, dense, embedding, one_hot, plain_gru};
-use grulet::blob::{AlignedBytes, Contents, LayerWeights, Range, WriteError, write, write_int8};
+use common::{Net, Random, TOKENS_OF_SEVEN, assert_helpful, bits, dense, embedding, one_hot, plain_gru};
+use grulet::blob::{AlignedBytes, Contents, Range, WriteError, write, write_int8};
 use grulet::spec::{Activation, Candidate, Decoding, Gate, LayerSpec, Merge, Output, Reset};
 use grulet::*;
 
 /// An odd number, so that a pair of operands is not full.
 const TOKENS: u16 = 7;
-
-/// Tokens as samples, and which they are.
-const SAMPLES: [(f32, usize); 12] = [
-    (0.0, 0),
-    (6.0, 6),
-    (3.0, 3),
-    (3.0, 3),
-    // The nearest there is.
-    (2.4, 2),
-    (4.6, 5),
-    (7.0, 6),
-    (-1.0, 0),
-    (1e30, 6),
-    (f32::INFINITY, 6),
-    (f32::NEG_INFINITY, 0),
-    (f32::NAN, 0),
-];
 
 fn vector(token: usize, of: u16) -> Vec<f32> {
     (0..usize::from(of)).map(|i| f32::from(u8::from(i == token))).collect()
@@ -55,20 +38,7 @@ fn of_vectors(net: &Net) -> Net {
 }
 
 fn with_contents<T>(net: &Net, output: Output, f: impl FnOnce(&Contents<'_>) -> T) -> T {
-    let layers: Vec<_> = net
-        .layers
-        .iter()
-        .map(|layer| LayerWeights { kernel: &layer.kernel, recurrent: &layer.recurrent, bias: &layer.bias })
-        .collect();
-    f(&Contents {
-        header: Header { output, ..net.header() },
-        layers: &layers,
-        mean: &net.mean,
-        scale: &net.scale,
-        output_scale: &net.output_scale,
-        output_offset: &net.output_offset,
-        golden: &net.golden,
-    })
+    net.with_contents(Header { output, ..net.header() }, f)
 }
 
 /// In integers: vectors whose 1 has the largest unit, and outputs that need calibration within ±2.
@@ -90,7 +60,7 @@ where
     assert!(model.capacity() <= vectors.capacity());
     let (mut stream, mut typed, mut expected) = (model.heap_stream(), typed.stream(), vectors.heap_stream());
     let of = net.layers[1].spec.inputs() as u16;
-    for (sample, token) in SAMPLES {
+    for (sample, token) in TOKENS_OF_SEVEN {
         if sample.abs() > 6.0 && of > TOKENS {
             continue;
         }
@@ -162,7 +132,7 @@ fn both_directions_take_tokens() {
         let mut typed = Model::<Both<F>>::from_blob(&tokens).unwrap().window::<12>().unwrap();
         model.self_test_on_heap().unwrap();
         let (mut window, mut expected) = (model.heap_window(12), vectors.heap_window(12));
-        for (sample, token) in SAMPLES {
+        for (sample, token) in TOKENS_OF_SEVEN {
             typed.push(&[sample]).unwrap();
             window.push(&[sample]).unwrap();
             expected.push(&vector(token, TOKENS)).unwrap();

@@ -4,7 +4,7 @@
 mod common;
 
 use common::{Net, Random, assert_helpful, bits, dense, embedding, plain_gru};
-use grulet::blob::{AlignedBytes, CHECKSUM, Contents, LayerWeights, PREAMBLE, Range, checksum, write, write_int8};
+use grulet::blob::{AlignedBytes, CHECKSUM, PREAMBLE, Range, checksum, write, write_int8};
 use grulet::spec::{Activation, Decoding, LayerSpec, Output, Reset};
 use grulet::*;
 
@@ -39,32 +39,15 @@ fn header(decoding: Decoding) -> Header<'static> {
     Header { output: Output::Sequence(decoding), ..common::header(&specs()) }
 }
 
-fn with_contents<T>(net: &Net, decoding: Decoding, f: impl FnOnce(&Contents<'_>) -> T) -> T {
-    let layers: Vec<_> = net
-        .layers
-        .iter()
-        .map(|layer| LayerWeights { kernel: &layer.kernel, recurrent: &layer.recurrent, bias: &layer.bias })
-        .collect();
-    f(&Contents {
-        header: header(decoding),
-        layers: &layers,
-        mean: &net.mean,
-        scale: &net.scale,
-        output_scale: &net.output_scale,
-        output_offset: &net.output_offset,
-        golden: &net.golden,
-    })
-}
-
 fn f32_blob(seed: u64) -> AlignedBytes {
-    with_contents(&net(seed), DECODING, |contents| write(contents).unwrap())
+    net(seed).with_contents(header(DECODING), |contents| write(contents).unwrap())
 }
 
 fn int8_blob(seed: u64) -> AlignedBytes {
     let net = net(seed);
     let range = |layer: &common::Layer| layer.kernel.iter().fold(0f32, |max, w| max.max(w.abs()));
     let ranges: Vec<Range> = net.layers.iter().map(|layer| Range { input: 1.0, output: range(layer) }).collect();
-    with_contents(&net, DECODING, |contents| write_int8(contents, &ranges).unwrap())
+    net.with_contents(header(DECODING), |contents| write_int8(contents, &ranges).unwrap())
 }
 
 /// Scores of each step of greedy decoding with layers wired by hand, and the tokens.
@@ -201,7 +184,7 @@ fn what_does_not_fit_together_cannot_be_loaded() {
         Decoding { encoder: 7, ..DECODING },
         Decoding { encoder: 200, ..DECODING },
     ] {
-        let blob = with_contents(&net(1), wrong, write);
+        let blob = net(1).with_contents(header(wrong), write);
         if let Ok(blob) = blob {
             let error = AnySeq2Seq::<Exact>::from_blob(&blob).err().unwrap_or_else(|| panic!("{wrong:?} is loaded"));
             assert_helpful(&error);

@@ -5,6 +5,23 @@ use grulet::blob::{AlignedBytes, Contents, LayerWeights, Names, Provenance, writ
 use grulet::spec::{Activation, Candidate, Gate, LayerSpec, Output, Pooling, Reset, Storage};
 use grulet::{Error, Header};
 
+/// Samples that stand for tokens from 0 to 6, and which they are.
+pub const TOKENS_OF_SEVEN: [(f32, usize); 12] = [
+    (0.0, 0),
+    (6.0, 6),
+    (3.0, 3),
+    (3.0, 3),
+    // The nearest there is.
+    (2.4, 2),
+    (4.6, 5),
+    (7.0, 6),
+    (-1.0, 0),
+    (1e30, 6),
+    (f32::INFINITY, 6),
+    (f32::NEG_INFINITY, 0),
+    (f32::NAN, 0),
+];
+
 /// Numbers that look random and are the same everywhere: SplitMix64 (Steele, Lea and Flood 2014).
 pub struct Random(pub u64);
 
@@ -143,12 +160,17 @@ impl Net {
     }
 
     pub fn blob_with(&self, header: Header<'_>) -> AlignedBytes {
+        self.with_contents(header, |contents| write(contents).unwrap())
+    }
+
+    /// What `f` makes of it, as a writer of blobs takes it.
+    pub fn with_contents<T>(&self, header: Header<'_>, f: impl FnOnce(&Contents<'_>) -> T) -> T {
         let layers: Vec<_> = self
             .layers
             .iter()
             .map(|layer| LayerWeights { kernel: &layer.kernel, recurrent: &layer.recurrent, bias: &layer.bias })
             .collect();
-        write(&Contents {
+        f(&Contents {
             header,
             layers: &layers,
             mean: &self.mean,
@@ -157,7 +179,6 @@ impl Net {
             output_offset: &self.output_offset,
             golden: &self.golden,
         })
-        .unwrap()
     }
 }
 
