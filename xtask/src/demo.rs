@@ -23,6 +23,9 @@ pub struct Demo {
     /// Flip the lowest bit of one weight in the chips' copy of the model, to see what a difference looks like.
     #[arg(long)]
     pub fault: bool,
+    /// Train with the tool that the tests have built, rather than with one of the release profile: the bits are the same.
+    #[arg(skip)]
+    pub tested: bool,
 }
 
 /// The mean squared error that the demo promises on the held-out walk.
@@ -62,13 +65,13 @@ impl Demo {
     /// Trains and quantises the model, and exports the samples of its test.
     fn train(&self) -> Result<()> {
         sh::say("building the trainer: a minute or two the first time");
-        sh::run(sh::command("cargo").args(["build", "--release", "--quiet", "--package", "grulet-trainer"]))?;
+        let grulet = if self.tested { sh::tested_grulet() } else { sh::built_grulet() }?;
 
         let folder = folder();
         sh::say("training GRU(16) + Dense(2) on examples/gait_phase.toml: some seconds");
         let run_dir = format!("train.run_dir={}", toml_string(&folder));
-        sh::run(grulet()?.args(["train", "examples/gait_phase.toml", "--overwrite", "--set", &run_dir]))?;
-        let mut export = grulet()?;
+        sh::run(sh::command(&grulet).args(["train", "examples/gait_phase.toml", "--overwrite", "--set", &run_dir]))?;
+        let mut export = sh::command(&grulet);
         export.arg("export").arg(&folder).arg("--samples").arg(folder.join(SAMPLES));
         if let Some(steps) = self.steps {
             export.args(["--steps", &steps.to_string()]);
@@ -76,7 +79,7 @@ impl Demo {
         sh::output(&mut export)?;
 
         sh::say("quantising it: int8 weights, 16-bit state");
-        sh::output(grulet()?.arg("quantize").arg(&folder).arg("--output").arg(folder.join(MODEL_INT8)))?;
+        sh::output(sh::command(&grulet).arg("quantize").arg(&folder).arg("--output").arg(folder.join(MODEL_INT8)))?;
         Ok(())
     }
 
@@ -189,15 +192,6 @@ fn with_fault(model: &Path) -> Result<PathBuf> {
     let path = model.with_file_name("fault.gru");
     fs::write(&path, bytes).with_context(|| format!("cannot write {}", path.display()))?;
     Ok(path)
-}
-
-/// The trainer's binary.
-fn grulet() -> Result<std::process::Command> {
-    let path = sh::root().join("target/release").join(format!("grulet{}", std::env::consts::EXE_SUFFIX));
-    if !path.is_file() {
-        bail!("{} is not there; unset CARGO_TARGET_DIR", path.display());
-    }
-    Ok(sh::command(path))
 }
 
 /// A path as a TOML value.

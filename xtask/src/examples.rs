@@ -39,14 +39,14 @@ impl Examples {
             bail!("there is no example {name}; there are {}", known.join(", "));
         }
         sh::say("building the trainer: a minute or two the first time");
-        sh::run(sh::command("cargo").args(["build", "--release", "--quiet", "--package", "grulet-trainer"]))?;
+        let grulet = sh::built_grulet()?;
         let mut rows = Vec::new();
         for name in known.iter().filter(|name| self.names.is_empty() || self.names.contains(name)) {
             let mut runs = Vec::new();
             let mut parameters = 0;
             for seed in 1..=self.seeds {
                 sh::say(&format!("{name}, seed {seed}"));
-                let (found, report) = train(name, seed)?;
+                let (found, report) = train(&grulet, name, seed)?;
                 parameters = report["parameters"].as_u64().unwrap_or(0);
                 runs.push(found);
             }
@@ -75,9 +75,9 @@ fn configurations(folder: &Path) -> Result<Vec<String>> {
 }
 
 /// Trains one, and reads its figures and its report.
-fn train(name: &str, seed: u64) -> Result<(Vec<Figure>, Value)> {
+fn train(grulet: &Path, name: &str, seed: u64) -> Result<(Vec<Figure>, Value)> {
     let run: PathBuf = sh::root().join(format!("target/examples/{name}/seed_{seed}"));
-    let mut train = grulet()?;
+    let mut train = sh::command(grulet);
     train.arg("train").arg(format!("examples/{name}.toml")).arg("--overwrite");
     let run_dir = format!("train.run_dir={:?}", run.display().to_string());
     sh::output(train.args(["--set", &run_dir, "--set", &format!("seed={seed}")]))?;
@@ -85,7 +85,7 @@ fn train(name: &str, seed: u64) -> Result<(Vec<Figure>, Value)> {
     let text = fs::read_to_string(&path).with_context(|| format!("cannot read {}", path.display()))?;
     let report: Value = serde_json::from_str(&text).with_context(|| path.display().to_string())?;
     let found = if name == "water_anomaly" {
-        let found = sh::output(grulet()?.arg("anomaly").arg(&run).args(ANOMALY).arg("--json"))?;
+        let found = sh::output(sh::command(grulet).arg("anomaly").arg(&run).args(ANOMALY).arg("--json"))?;
         faults(&serde_json::from_str(&found).context("what `grulet anomaly` printed")?)
     } else {
         figures(&report)
@@ -94,15 +94,6 @@ fn train(name: &str, seed: u64) -> Result<(Vec<Figure>, Value)> {
         bail!("{}: no score of the test part", path.display());
     }
     Ok((found, report))
-}
-
-/// The trainer's binary.
-fn grulet() -> Result<std::process::Command> {
-    let path = sh::root().join("target/release").join(format!("grulet{}", std::env::consts::EXE_SUFFIX));
-    if !path.is_file() {
-        bail!("{} is not there; unset CARGO_TARGET_DIR", path.display());
-    }
-    Ok(sh::command(path))
 }
 
 /// What the report says of the test part.

@@ -27,11 +27,7 @@ impl Interop {
         }
         let python = environment(&sh::root().join("target/interop"))?;
         sh::say("building the trainer: a minute or two the first time");
-        sh::run(sh::command("cargo").args(["build", "--release", "--quiet", "--package", "grulet-trainer"]))?;
-        let grulet = sh::root().join("target/release").join(format!("grulet{}", std::env::consts::EXE_SUFFIX));
-        if !grulet.is_file() {
-            bail!("{} is not there; unset CARGO_TARGET_DIR", grulet.display());
-        }
+        let grulet = sh::built_grulet()?;
         for name in known.iter().filter(|name| self.names.is_empty() || self.names.contains(name)) {
             sh::say(&format!("interop with {name}"));
             let script = folder.join(name).with_extension("py");

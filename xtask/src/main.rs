@@ -3,6 +3,7 @@
 //! `sh` runs programs; `arm` finds a way to build for the chip, `qemu` an emulator to run it in; `firmware` builds and runs
 //! the binaries of `firmware-example/` for its `boards`. Over these: `flash`, `pipe`, `cores`, `demo`, `test`, `examples`, `ci`.
 
+mod avx512;
 mod ci;
 mod compare;
 mod cores;
@@ -48,6 +49,8 @@ enum Command {
     Cores(cores::Cores),
     /// Count the instructions of a GRU step on every core and compare with benches/icount.md.
     Icount(icount::Icount),
+    /// Train in emulated processors with AVX2 and with AVX-512, and compare every bit. Needs Debian's packages.
+    Avx512(avx512::Avx512),
     /// Exchange models with other frameworks, and compare what those give. Needs python3 and, once, the network.
     Interop(interop::Interop),
     /// Feed the readers of files with bytes that look for a panic or a hunger for memory. Needs a C++ compiler.
@@ -69,6 +72,7 @@ fn main() -> ExitCode {
         Command::Pipe(command) => command.run(),
         Command::Cores(command) => command.run(),
         Command::Icount(command) => command.run(),
+        Command::Avx512(command) => command.run(),
         Command::Interop(command) => command.run(),
         Command::Fuzz(command) => command.run(),
         Command::Steps(command) => command.run(),

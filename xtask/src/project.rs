@@ -2,8 +2,6 @@
 //! find.
 
 use std::fs;
-use std::path::Path;
-use std::process::Command;
 
 use anyhow::{Context, Result, ensure};
 use grulet::Blob;
@@ -16,20 +14,25 @@ const BOARD: &str = "mps2-an386";
 
 /// Makes, builds and runs them.
 pub fn run() -> Result<()> {
-    sh::run(sh::command("cargo").args(["build", "--release", "--quiet", "--package", "grulet-trainer"]))?;
+    let grulet = sh::tested_grulet()?;
     let folder = sh::root().join("target/projects");
     if folder.exists() {
         fs::remove_dir_all(&folder).with_context(|| format!("cannot remove {}", folder.display()))?;
     }
     fs::create_dir_all(&folder)?;
     let board = Board::named(BOARD)?;
+    let grulet = || {
+        let mut command = sh::command(&grulet);
+        command.env("GRULET_CACHE", &folder);
+        command
+    };
     for (name, expected) in
         [("gait_phase_int8", "step 7: ["), ("addition", "self-test passed"), ("window", "self-test passed")]
     {
         sh::say(&format!("a new project for {BOARD} around {name}.gru"));
         let model = sh::root().join("tests/models").join(name).with_extension("gru");
         let project = folder.join(name);
-        sh::output(grulet(&folder).arg("new").arg(&project).args(["--board", BOARD, "--model"]).arg(&model))?;
+        sh::output(grulet().arg("new").arg(&project).args(["--board", BOARD, "--model"]).arg(&model))?;
         let (mut cargo, built) = Way::find(&board.target)?.cargo_into("build", &project, &board.target, &folder);
         sh::run(cargo.args(["--release", "--quiet"]))?;
         let printed = qemu::run(&board, &built.join("release").join(name))?;
@@ -39,7 +42,7 @@ pub fn run() -> Result<()> {
     let target = format!("qemu:{BOARD}");
     let model = |name: &str| sh::root().join("tests/models").join(name).with_extension("gru");
     let validate = |name: &str, data: &str, series: &str, target: &str| {
-        let mut command = grulet(&folder);
+        let mut command = grulet();
         command.arg("validate").arg(model(name)).arg(sh::root().join(data));
         command.args(["--series", series, "--target", target]);
         let config = sh::root().join("examples").join(name).with_extension("toml");
@@ -83,7 +86,7 @@ pub fn run() -> Result<()> {
         [("gait_phase", "per step"), ("window", "per window"), ("addition", "instructions per decoder step")]
     {
         sh::say(&format!("what {name}.gru takes"));
-        let printed = sh::output(grulet(&folder).arg("bench").arg(model(name)).args(["--target", &target]))?;
+        let printed = sh::output(grulet().arg("bench").arg(model(name)).args(["--target", &target]))?;
         ensure!(printed.contains(expected) && printed.contains("flash, bytes"), "{printed}");
         eprint!("{printed}");
     }
@@ -100,11 +103,4 @@ fn windows() -> String {
         }
     }
     text
-}
-
-fn grulet(cache: &Path) -> Command {
-    let name = format!("grulet{}", std::env::consts::EXE_SUFFIX);
-    let mut command = sh::command(sh::root().join("target/release").join(name));
-    command.env("GRULET_CACHE", cache);
-    command
 }

@@ -4,7 +4,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, ensure};
 
 pub use grulet_board_tools::sh::{apt_install, output, run, say, shown, succeeds};
 
@@ -19,6 +19,33 @@ pub fn command(program: impl AsRef<std::ffi::OsStr>) -> Command {
     let mut command = grulet_board_tools::sh::command(program);
     command.current_dir(root());
     command
+}
+
+/// The command-line tool as the tests have built it, which takes no second build.
+pub fn tested_grulet() -> Result<PathBuf> {
+    run(command("cargo").args([
+        "test",
+        "--workspace",
+        "--all-features",
+        "--quiet",
+        "--test",
+        "determinism",
+        "--no-run",
+    ]))?;
+    binary("debug")
+}
+
+/// The command-line tool as users build it.
+pub fn built_grulet() -> Result<PathBuf> {
+    run(command("cargo").args(["build", "--release", "--quiet", "--package", "grulet-trainer"]))?;
+    binary("release")
+}
+
+/// The command-line tool among what cargo built in a profile.
+fn binary(profile: &str) -> Result<PathBuf> {
+    let path = root().join("target").join(profile).join(format!("grulet{}", std::env::consts::EXE_SUFFIX));
+    ensure!(path.is_file(), "{} is not there; unset CARGO_TARGET_DIR", path.display());
+    Ok(path)
 }
 
 /// The names of a folder's files that end with `.extension`, without that, sorted.

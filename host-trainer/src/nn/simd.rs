@@ -3,7 +3,8 @@
 //! The build targets the oldest x86-64, whose vectors hold four `f32`. A [`Kernel`] is compiled three times, for that, for
 //! AVX2 with fused multiply-add and for AVX-512, and [`dispatch`] picks at run time. Vectors hold neighbouring results,
 //! never parts of one sum, so that their width changes no bit: AVX2 and AVX-512 give the same weights, on every run and for
-//! every number of threads. A processor without FMA rounds products separately and so differs in the last bits.
+//! every number of threads (`cargo xtask avx512` trains on both). A processor without FMA rounds products separately and so
+//! differs in the last bits.
 #![allow(unsafe_code)]
 
 use super::Real;
