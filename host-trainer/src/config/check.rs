@@ -29,6 +29,9 @@ fn not_negative(value: f64, key: &'static str, example: &str) -> Result<(), Prob
     ensure(ok, key, format!("is {value}, but must be 0 or a number above 0, such as {example}"))
 }
 
+/// More threads than any processor has cores find no work; a system may break down under them.
+const MAX_THREADS: usize = 1024;
+
 fn not_zero(value: usize, key: &'static str) -> Result<(), Problem> {
     ensure(value > 0, key, "is 0, but must be at least 1")
 }
@@ -120,6 +123,8 @@ impl Config {
         }
         if let Some(threads) = train.threads {
             not_zero(threads, "train.threads")?;
+            let problem = format!("is {threads}, but at most {MAX_THREADS} are possible; leave it out for one on each core");
+            ensure(threads <= MAX_THREADS, "train.threads", problem)?;
         }
         not_negative(train.input_noise, "train.input_noise", "0.1")
     }

@@ -77,7 +77,7 @@ pub(super) fn run_all(
     watch: &mut (dyn FnMut(&Done<'_>) + Send),
 ) -> Result<Vec<Ended>, SweepError> {
     let failed = |error: rayon::ThreadPoolBuildError| SweepError::Threads { jobs: threads, reason: error.to_string() };
-    let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build().map_err(failed)?;
+    let pool = rayon::ThreadPoolBuilder::new().num_threads(threads.min(jobs.len())).build().map_err(failed)?;
     let of = jobs.len();
     let watch = Mutex::new((0, watch));
     let run = |job: Job| {

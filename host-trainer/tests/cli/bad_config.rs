@@ -32,6 +32,7 @@ fn values_that_cannot_work() {
         ("train.epochs=1.5", &["`train.epochs`", "expected"]),
         ("train.batch_size=0", &["`train.batch_size`", "at least 1"]),
         ("train.threads=0", &["`train.threads`", "at least 1"]),
+        ("train.threads=1025", &["`train.threads`", "at most 1024"]),
         ("train.clip_norm=0", &["`train.clip_norm`", "above 0"]),
         ("train.clip_value=0", &["`train.clip_value`", "above 0"]),
         ("train.schedule=exponential", &["`train.schedule`", "exponential", "plateau"]),
