@@ -209,3 +209,55 @@ fn imposed_states_of_both_directions_are_those_of_the_exported_model() {
         }
     }
 }
+
+/// A one-hot layer imposes nothing of its own: the layer after it is the exported model's on the same tokens.
+#[test]
+fn imposed_outputs_after_one_hot_inputs_are_those_of_the_exported_model() {
+    let (inputs, gate, candidate) = (5, Gate::Sigmoid, Candidate::Tanh);
+    let gru = |reset| LayerSpec::Gru { inputs, hidden: 4, reset, gate, candidate };
+    let dense = |inputs, outputs, activation| LayerSpec::Dense { inputs, outputs, activation };
+    let ranges = [Range { input: 4.0, output: 6.0 }; 3];
+    for layer in [gru(Reset::Before), gru(Reset::After), dense(inputs, 4, Activation::Tanh)] {
+        let layers = [LayerSpec::OneHot { vocabulary: inputs }, layer, dense(4, 2, Activation::Linear)];
+        let mut batch = batch(Output::EveryStep);
+        batch.x = (0..STEPS * LENGTHS.len()).map(|site| (site * site % 5) as f32).collect();
+        let network = network(&layers, Output::EveryStep);
+        let checkpoint = Checkpoint {
+            card: Card { layers: layers.to_vec(), ..Card::default() },
+            epoch: 1,
+            value: 0.0,
+            params: network.params().to_vec(),
+            optimizer: Optimizer::new(network.params().len(), Rule::Adam(Epsilon::Keras)),
+            origin: Origin::default(),
+        };
+        let imposed = integer_outputs(&checkpoint, &ranges, &batch).unwrap();
+        let mut trainer = Trainer::new(network, Loss::MeanSquaredError, 2).unwrap();
+        let plain = trainer.gradient(&batch).unwrap().loss();
+        let own = trainer.gradients().to_vec();
+        let loss = trainer.gradient_with(&batch, &imposed).unwrap().loss();
+
+        let float: AlignedBytes = grulet_trainer::export::export(&checkpoint).unwrap();
+        let blob = Float::new(&float).unwrap().quantize(&ranges).unwrap();
+        let model = AnyModel::<Int8>::from_blob(&blob).unwrap();
+        let (mut sum, mut count) = (0.0, 0);
+        for (row, &length) in LENGTHS.iter().enumerate() {
+            let series: Vec<f32> = (0..length).map(|t| batch.x[t * LENGTHS.len() + row]).collect();
+            let answers = model.run_series(&series, |_, _, _| {}).unwrap();
+            for (t, answer) in answers.chunks_exact(2).enumerate() {
+                let targets = &batch.targets[(t * LENGTHS.len() + row) * 2..][..2];
+                sum += answer.iter().zip(targets).map(|(y, t)| f64::from(y - t) * f64::from(y - t)).sum::<f64>();
+                count += 2;
+            }
+        }
+        let expected = sum / f64::from(count);
+        assert!((loss - expected).abs() < 1e-6 * expected && loss != plain, "{layer:?}: {loss} {expected} {plain}");
+        // Close to the gradients of f32, token by token, and not the same.
+        let largest = trainer.gradients().iter().zip(&own).fold(0f32, |max, (a, b)| max.max((a - b).abs()));
+        assert!(largest > 0.0 && largest < 0.02, "{layer:?}: {largest}");
+        let gradients = trainer.gradients().to_vec();
+        let mut other = imposed.clone();
+        other[1][(STEPS - 1) * LENGTHS.len() * 4] += 0.25;
+        trainer.gradient_with(&batch, &other).unwrap();
+        assert_ne!(trainer.gradients(), gradients, "{layer:?}");
+    }
+}

@@ -1,7 +1,9 @@
 //! What training depends on: parameters and batch, down to the last bit, and on nothing else.
 
-use grulet::spec::{Activation, Candidate, Gate, LayerSpec, Output, Reset};
-use grulet_trainer::nn::{Batch, Epsilon, Loss, Network, Optimizer, Real, Rng, Rule, Trainer, clip_by_norm};
+use grulet::spec::{Activation, Candidate, Gate, LayerSpec, Merge, Output, Reset};
+use grulet_trainer::nn::{
+    Batch, Epsilon, Loss, Network, Optimizer, Real, Regularization, Rng, Rule, Trainer, clip_by_norm,
+};
 
 /// Steps before weights are compared.
 const STEPS: u64 = 6;
@@ -112,6 +114,38 @@ fn threads_do_not_change_a_bit_with_any_optimiser() {
         let one = train::<f32>(rule, Output::LastStep, 1);
         assert!(train::<f32>(rule, Output::LastStep, 2) == one, "{rule:?}");
         assert!(train::<f32>(ADAM, Output::LastStep, 1) != one, "{rule:?} is Adam");
+    }
+}
+
+/// Masks belong to series, whichever thread computes them.
+#[test]
+fn threads_do_not_change_a_bit_with_dropout_on_one_hot_inputs() {
+    let (inputs, hidden, gate, candidate) = (5, 4, Gate::Sigmoid, Candidate::Tanh);
+    let head = LayerSpec::Dense { inputs: hidden, outputs: 4, activation: Activation::Softmax };
+    let gru = |reset| LayerSpec::Gru { inputs, hidden, reset, gate, candidate };
+    let both = LayerSpec::Bidirectional { inputs, hidden, reset: Reset::After, gate, candidate, merge: Merge::Sum };
+    let dense = LayerSpec::Dense { inputs, outputs: hidden, activation: Activation::Tanh };
+    for layer in [gru(Reset::Before), gru(Reset::After), both, dense] {
+        let of_threads = |threads| {
+            let layers = [LayerSpec::OneHot { vocabulary: inputs }, layer, head];
+            let network = Network::<f32>::new(&layers, Output::LastStep, 7).unwrap();
+            let mut trainer = Trainer::new(network, Loss::SparseCategoricalCrossEntropy, threads).unwrap();
+            let rates = Regularization { seed: 2, dropout: vec![0.0, 0.4], ..Regularization::default() };
+            trainer.regularize(rates).unwrap();
+            let mut seen = Vec::new();
+            for rows in [61, 9, 33] {
+                let mut batch = batch::<f32>(Output::LastStep, rows, 3, f64::NAN);
+                batch.x = batch.x.chunks_exact(3).map(|x| (5.0 * (x[0] + 1.5) / 3.0).floor()).collect();
+                batch.state.clear();
+                trainer.gradient(&batch).unwrap();
+                seen.push((bits(trainer.gradients()), bits(&trainer.outputs())));
+            }
+            seen
+        };
+        let one = of_threads(1);
+        for threads in [2, 3, 8] {
+            assert!(of_threads(threads) == one, "{threads} threads, {layer:?}");
+        }
     }
 }
 

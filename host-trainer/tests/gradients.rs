@@ -336,34 +336,80 @@ fn one_hot_cases() -> Vec<Case> {
     cases
 }
 
-#[test]
-fn one_hot_layers() {
-    one_hot_cases().iter().for_each(must_agree);
+/// Dropout on all that one-hot layers stand before; with `one_hot`, their tokens have a rate too, which does nothing.
+fn dropping(one_hot: bool) -> Regularization {
+    let rates = |first: f64, others: [f64; 2]| [first].into_iter().skip(usize::from(!one_hot)).chain(others).collect();
+    Regularization {
+        seed: 5,
+        dropout: rates(0.5, [0.4, 0.3]),
+        recurrent_dropout: rates(0.0, [0.3, 0.0]),
+        ..Regularization::default()
+    }
 }
 
-/// The same gradients as with the vectors themselves, but for the order of sums.
+#[test]
+fn one_hot_layers() {
+    for case in one_hot_cases() {
+        must_agree(&case);
+        let count = check_with(&case, Some(dropping(true))).unwrap_or_else(|problem| panic!("{problem}\nin {case:?}"));
+        assert!(count.checked > 20 && count.skipped == 0, "{count:?} in {case:?}");
+    }
+}
+
+/// The same outputs and gradients as with the vectors themselves, but for the order of sums; with dropout too.
 #[test]
 fn a_token_gives_what_its_vector_gives() {
-    for case in one_hot_cases() {
-        let tokens = network(&case);
-        let (batch, _) = batch(&case, &tokens);
+    let mut cases = one_hot_cases();
+    // So wide that the inputs' sums are computed in two parts, one after the other.
+    for reset in RESETS {
+        let mut wide = cases[0].clone();
+        wide.layers[1..].clone_from_slice(&[
+            gru(6, 300, reset, Gate::Sigmoid, Candidate::Tanh),
+            dense(300, 2, Activation::Softmax),
+        ]);
+        cases.push(wide);
+    }
+    for (case, dropout) in cases.iter().flat_map(|case| [(case, false), (case, true)]) {
+        let tokens = network(case);
+        let (batch, _) = batch(case, &tokens);
         let params = tokens.params().to_vec();
         let vectors = Network::from_params(&case.layers[1..], case.output, params).unwrap();
         let vector =
             |&x: &f64| (0..6).map(move |token| if x.is_nan() { x } else { f64::from(u8::from(f64::from(token) == x)) });
         let of_vectors = Batch { x: batch.x.iter().flat_map(vector).collect(), ..batch.clone() };
         let Objective::Loss(loss) = case.objective else { unreachable!() };
-        let gradients = |network: Network<f64>, batch: &Batch<f64>| {
+        let results = |network: Network<f64>, batch: &Batch<f64>, rates: Regularization| {
             let mut trainer = Trainer::new(network, loss, 1).unwrap();
+            if dropout {
+                trainer.regularize(rates).unwrap();
+            }
             let loss = trainer.gradient(batch).unwrap().loss();
-            (loss, trainer.gradients().to_vec())
+            [vec![loss], trainer.outputs(), trainer.gradients().to_vec()]
         };
-        let (found, expected) = (gradients(tokens, &batch), gradients(vectors, &of_vectors));
-        assert!((found.0 - expected.0).abs() < 1e-14, "{case:?}");
-        for (found, expected) in found.1.iter().zip(&expected.1) {
-            assert!((found - expected).abs() < 1e-14, "{found} {expected} {case:?}");
+        let found = results(tokens, &batch, dropping(true));
+        let expected = results(vectors, &of_vectors, dropping(false));
+        for (found, expected) in found.iter().flatten().zip(expected.iter().flatten()) {
+            assert!((found - expected).abs() < 1e-14, "{found} {expected} {dropout} {case:?}");
         }
-        assert!(found.1.iter().any(|&gradient| gradient != 0.0));
+        assert!(found[2].iter().any(|&gradient| gradient != 0.0));
+    }
+}
+
+#[test]
+fn tokens_are_not_dropped() {
+    let embedding = vec![LayerSpec::Embedding { vocabulary: 6, outputs: 2 }, dense(2, 2, Activation::Softmax)];
+    let hot = vec![LayerSpec::OneHot { vocabulary: 6 }, dense(6, 2, Activation::Softmax)];
+    for layers in [embedding, hot] {
+        let objective = Objective::Loss(Loss::SparseCategoricalCrossEntropy);
+        let case = Case { layers, output: Output::EveryStep, objective, lengths: LENGTHS.to_vec(), seed: 5 };
+        let network = network(&case);
+        let (batch, _) = batch(&case, &network);
+        let mut trainer = Trainer::new(network, Loss::SparseCategoricalCrossEntropy, 1).unwrap();
+        trainer.gradient(&batch).unwrap();
+        let without = trainer.gradients().to_vec();
+        trainer.regularize(Regularization { seed: 5, dropout: vec![0.5], ..Default::default() }).unwrap();
+        trainer.gradient(&batch).unwrap();
+        assert_eq!(trainer.gradients(), without, "{case:?}");
     }
 }
 

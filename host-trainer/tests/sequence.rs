@@ -111,6 +111,42 @@ fn gradients_pass_from_the_decoder_into_the_encoder() {
     }
 }
 
+/// Both sides take tokens or their one-hot vectors, with dropout; equal but for the order of sums.
+#[test]
+fn tokens_give_what_their_vectors_give() {
+    let batch = batch::<f64>(3, 11);
+    let vectors = |x: &[f64], width: u16| -> Vec<f64> {
+        let vector = |&x: &f64| (0..width).map(move |token| f64::from(u8::from(x == f64::from(token))));
+        x.iter().flat_map(vector).collect()
+    };
+    let mut of_vectors = Batch { x: vectors(&batch.x, 7), ..batch.clone() };
+    let fed = of_vectors.decoder.as_mut().unwrap();
+    fed.x = vectors(&fed.x, TOKENS);
+    for reset in [Reset::Before, Reset::After] {
+        let hot = |vocabulary| LayerSpec::OneHot { vocabulary };
+        let dense = LayerSpec::Dense { inputs: 4, outputs: TOKENS, activation: Activation::Softmax };
+        let layers = [hot(7), gru(7, 4, reset), hot(TOKENS), gru(TOKENS, 4, reset), dense];
+        let results = |layers: &[LayerSpec], encoder, batch: &Batch<f64>, rates: [&[f64]; 2]| {
+            let output = Output::Sequence(Decoding { encoder, ..DECODING });
+            let network = Network::new(layers, output, 8).unwrap();
+            let mut trainer = Trainer::new(network, Loss::SparseCategoricalCrossEntropy, 1).unwrap();
+            let [dropout, recurrent_dropout] = rates.map(<[f64]>::to_vec);
+            let rates = Regularization { seed: 5, dropout, recurrent_dropout, ..Default::default() };
+            trainer.regularize(rates).unwrap();
+            let loss = trainer.gradient(batch).unwrap().loss();
+            [vec![loss], trainer.outputs(), trainer.gradients().to_vec()].concat()
+        };
+        let rates = [&[0.5, 0.3, 0.5, 0.4, 0.2][..], &[0.0, 0.3, 0.0, 0.3]];
+        let found = results(&layers, 2, &batch, rates);
+        let rates = [&[0.3, 0.4, 0.2][..], &[0.3, 0.3]];
+        let expected = results(&[layers[1], layers[3], layers[4]], 1, &of_vectors, rates);
+        assert_eq!(found.len(), expected.len());
+        for (found, expected) in found.iter().zip(&expected) {
+            assert!((found - expected).abs() < 1e-14, "{found} {expected} {reset:?}");
+        }
+    }
+}
+
 #[test]
 fn threads_change_nothing() {
     let batch = batch::<f32>(3, 40);

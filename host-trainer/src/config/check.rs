@@ -286,13 +286,6 @@ impl Config {
             let problem = format!("drops tokens, the inputs of layer {}, the decoder's first; give it 0", decoder + 1);
             ensure(!self.drops_inputs_of(decoder), "train.dropout", problem)?;
         }
-        let dropped = (1..layers.len())
-            .find(|&index| matches!(layers[index - 1], LayerConfig::OneHot { .. }) && self.drops_inputs_of(index));
-        let problem = format!(
-            "drops one-hot inputs, those of layer {}; give it 0, or use an embedding, whose vectors can be dropped",
-            dropped.unwrap_or(0) + 1
-        );
-        ensure(dropped.is_none(), "train.dropout", problem)?;
         not_negative(train.l1, "train.l1", "0.00001")?;
         not_negative(train.l2, "train.l2", "0.0001")?;
         let smoothing = train.label_smoothing;

@@ -4,6 +4,7 @@ use grulet::spec::Merge;
 
 use super::Real;
 use super::gru::{Extent, Gru, GruTape, grow};
+use super::one_hot::Input;
 
 /// A bidirectional layer's shape.
 #[derive(Clone, Copy, Debug)]
@@ -76,7 +77,7 @@ impl Bidirectional {
         params: &[R],
         packed: &[R],
         extent: Extent<'_>,
-        input: &[R],
+        input: Input<'_, R>,
         tape: &mut BidirectionalTape<R>,
         impose: impl Fn(Direction, usize, &mut [R]),
     ) {
@@ -92,13 +93,14 @@ impl Bidirectional {
         let len = extent.steps * rows * gru.width();
         grow(reversed, len);
         reversed[..len].fill(R::ZERO);
-        reverse(extent, gru.width(), input, |at, x| reversed[at..][..x.len()].copy_from_slice(x));
+        reverse(extent, gru.width(), input.values, |at, x| reversed[at..][..x.len()].copy_from_slice(x));
 
         let ((params_f, params_b), (packed_f, packed_b)) =
             (params.split_at(params.len() / 2), packed.split_at(packed.len() / 2));
         gru.begin(extent, forward, |_| None);
         gru.forward(params_f, packed_f, extent, input, forward, |t, h| impose(Direction::Forward, t, h));
         gru.begin(extent, backward, |_| None);
+        let reversed = Input { values: reversed, ..input };
         gru.forward(params_b, packed_b, extent, reversed, backward, |t, h| impose(Direction::Backward, t, h));
 
         let width = self.outputs();
@@ -130,7 +132,7 @@ impl Bidirectional {
         &self,
         packed: &[R],
         extent: Extent<'_>,
-        input: &[R],
+        input: Input<'_, R>,
         tape: &mut BidirectionalTape<R>,
         d: &[R],
         d_input: Option<&mut [R]>,
@@ -181,7 +183,7 @@ impl Bidirectional {
         gru.backward(
             packed_b,
             extent,
-            reversed,
+            Input { values: reversed, ..input },
             backward,
             d_backward,
             &mut d_state[..states],

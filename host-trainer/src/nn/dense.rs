@@ -4,7 +4,7 @@ use grulet::spec::Activation;
 
 use super::Real;
 use super::gemm::{Matrix, Start, Term, multiply, outer_product, pack, pack_transposed, packed_len, sum_rows};
-use super::one_hot::{self, Rows};
+use super::one_hot::{self, Input, Rows};
 use super::simd::{Isa, Kernel, dispatch};
 
 /// A dense layer's shape.
@@ -42,13 +42,13 @@ impl Dense {
     }
 
     /// The sums before the activation (rows, O), from `input` (rows, I), or tokens (rows).
-    pub fn sums<R: Real>(&self, params: &[R], packed: &[R], rows: usize, input: &[R], out: &mut [R]) {
+    pub fn sums<R: Real>(&self, params: &[R], packed: &[R], rows: usize, input: Input<'_, R>, out: &mut [R]) {
         let (i, o) = (self.inputs, self.outputs);
         if self.one_hot {
             let rows_of = Rows { kernel: params, stride: o, vocabulary: i };
-            return rows_of.start(&input[..rows], &params[i * o..], out, o);
+            return rows_of.start(Input { values: &input.values[..rows], ..input }, &params[i * o..], out, o);
         }
-        let term = Term { left: input, stride: i, depth: i, packed: &packed[..packed_len(i, o)] };
+        let term = Term { left: input.values, stride: i, depth: i, packed: &packed[..packed_len(i, o)] };
         multiply(rows, o, Start::Bias(&params[i * o..]), &[term], out, o);
     }
 
@@ -82,7 +82,7 @@ impl Dense {
         &self,
         packed: &[R],
         rows: usize,
-        input: &[R],
+        input: Input<'_, R>,
         d_sums: &[R],
         d_input: Option<&mut [R]>,
         gradients: &mut [R],
@@ -92,10 +92,10 @@ impl Dense {
         let right = Matrix { data: d_sums, stride: o, columns: o };
         if self.one_hot {
             // Tokens have no gradient.
-            one_hot::outer_product(&input[..rows], d_sums, o, kernel);
+            one_hot::outer_product(Input { values: &input.values[..rows], ..input }, d_sums, o, kernel);
             return sum_rows(rows, right, bias);
         }
-        let left = Matrix { data: input, stride: i, columns: i };
+        let left = Matrix { data: input.values, stride: i, columns: i };
         outer_product(rows, left, right, kernel, o);
         sum_rows(rows, right, bias);
         if let Some(d_input) = d_input {

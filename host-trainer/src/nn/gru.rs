@@ -14,7 +14,7 @@ use super::Real;
 use super::aligned::Aligned;
 use super::elementwise::{NewState, ResetGate, ResetGradient, StateGradient};
 use super::gemm::{Matrix, Start, Term, multiply, outer_product, pack, pack_transposed, packed_len, sum_rows};
-use super::one_hot::{self, Rows};
+use super::one_hot::{self, Input, Rows};
 use super::shard::SHARD_ROWS;
 use super::simd::dispatch;
 
@@ -211,7 +211,7 @@ impl Gru {
         params: &[R],
         packed: &[R],
         extent: Extent<'_>,
-        input: &[R],
+        input: Input<'_, R>,
         tape: &mut GruTape<R>,
         impose: impl Fn(usize, &mut [R]),
     ) {
@@ -222,11 +222,11 @@ impl Gru {
         let ahead = (AHEAD / (rows * 3 * h)).max(1);
         for t in 0..extent.steps {
             if t % ahead == 0 {
-                let (rows, x) = (rows * ahead.min(extent.steps - t), &input[t * rows * i..]);
+                let (rows, x) = (rows * ahead.min(extent.steps - t), &input.values[t * rows * i..]);
                 let bias = &packed.bias[..3 * h];
                 if self.one_hot {
                     let rows_of = Rows { kernel, stride: 3 * h, vocabulary: self.inputs };
-                    rows_of.start(&x[..rows], bias, gates, 3 * h);
+                    rows_of.start(Input { values: &x[..rows], ..input }, bias, gates, 3 * h);
                 } else {
                     let x = Term { left: x, stride: i, depth: i, packed: packed.w };
                     multiply(rows, 3 * h, Start::Bias(bias), &[x], gates, 3 * h);
@@ -293,7 +293,7 @@ impl Gru {
         &self,
         packed: &[R],
         extent: Extent<'_>,
-        input: &[R],
+        input: Input<'_, R>,
         tape: &mut GruTape<R>,
         d_output: &[R],
         d_state: &mut [R],
@@ -346,12 +346,17 @@ impl Gru {
             let term = Term { left: &tape.gates, stride: 3 * h, depth: 3 * h, packed: packed.w_transposed };
             multiply(all, i, Start::Zero, &[term], d_input, i);
         }
-        let inputs = Matrix { data: input, stride: i, columns: i };
+        let inputs = Matrix { data: input.values, stride: i, columns: i };
         let d_gates = Matrix { data: &tape.gates, stride: 3 * h, columns: 3 * h };
         let (kernel, rest) = gradients.split_at_mut(i * 3 * h);
         let (recurrent, bias) = rest.split_at_mut(h * 3 * h);
         if self.one_hot {
-            one_hot::outer_product(&input[..all], &tape.gates[..all * 3 * h], 3 * h, kernel);
+            one_hot::outer_product(
+                Input { values: &input.values[..all], ..input },
+                &tape.gates[..all * 3 * h],
+                3 * h,
+                kernel,
+            );
         } else {
             outer_product(all, inputs, d_gates, kernel, 3 * h);
         }

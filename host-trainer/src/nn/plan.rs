@@ -16,6 +16,8 @@ use super::{Network, Real};
 #[derive(Clone, Debug)]
 pub(super) struct Layer {
     pub kind: Kind,
+    /// Its number where something is drawn for it: one-hot layers have none, so that masks are those of the vectors' network.
+    pub number: usize,
     pub params: Range<usize>,
     pub packed: Range<usize>,
     pub state: usize,
@@ -42,6 +44,27 @@ impl Layer {
             Kind::Embedding(_) | Kind::OneHot => 1,
             Kind::Pool(pool) => pool.width,
             Kind::Bidirectional(layer) => layer.gru.width(),
+        }
+    }
+
+    /// Whether a token stands for its inputs.
+    pub fn takes_one_hot(&self) -> bool {
+        match &self.kind {
+            Kind::Gru(gru) => gru.one_hot,
+            Kind::Dense(dense) => dense.one_hot,
+            Kind::Bidirectional(layer) => layer.gru.one_hot,
+            Kind::Embedding(_) | Kind::OneHot | Kind::Pool(_) => false,
+        }
+    }
+
+    /// Inputs that can be dropped: those of a vector, but no tokens.
+    pub fn droppable(&self) -> usize {
+        match &self.kind {
+            Kind::Gru(gru) => gru.inputs,
+            Kind::Dense(dense) => dense.inputs,
+            Kind::Bidirectional(layer) => layer.gru.inputs,
+            Kind::Pool(pool) => pool.width,
+            Kind::Embedding(_) | Kind::OneHot => 0,
         }
     }
 
@@ -76,7 +99,7 @@ pub(super) struct Plan {
 
 impl Plan {
     pub fn new<R: Real>(network: &Network<R>) -> Self {
-        let (mut params, mut packed, mut state) = (0, 0, 0);
+        let (mut params, mut packed, mut state, mut number) = (0, 0, 0, 0);
         let (output, head) = (network.output(), network.first_head_layer());
         let layers = with_one_hot(network.layers())
             .enumerate()
@@ -108,11 +131,13 @@ impl Plan {
                 };
                 let layer = Layer {
                     kind,
+                    number,
                     params: params..params + spec.parameters(),
                     packed: packed..packed + packed_len,
                     state,
                 };
                 (params, packed, state) = (layer.params.end, layer.packed.end, state + carried(spec));
+                number += usize::from(!matches!(layer.kind, Kind::OneHot));
                 layer
             })
             .collect();

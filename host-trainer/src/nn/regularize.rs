@@ -11,7 +11,8 @@ use super::{Error, Real, Rng};
 pub struct Regularization {
     /// The seed of all that is drawn.
     pub seed: u64,
-    /// For each layer, which part of its inputs is dropped; none where the list ends.
+    /// For each layer, which part of its inputs is dropped; none where the list ends. Tokens are not dropped, but one-hot vectors
+    /// that they stand for are.
     pub dropout: Vec<f64>,
     /// For each GRU, which part of its state is dropped in the products with the recurrent kernel (what the update gate
     /// keeps is not touched); none where the list ends.
@@ -61,9 +62,8 @@ impl Draw<'_> {
         Rng::new(self.regularization.seed, 1 << 63 | self.batch << 28 | (row as u64) << 8 | what)
     }
 
-    /// Draws masks (rows, width) for the series from `first` on.
-    pub fn mask<R: Real>(&self, mask: Mask, layer: usize, first: usize, width: usize, values: &mut [R]) {
-        let rate = self.rate(mask, layer);
+    /// Draws masks (rows, width) for the series from `first` on; `layer` is its [`Layer::number`](super::plan::Layer).
+    pub fn mask<R: Real>(&self, rate: f64, mask: Mask, layer: usize, first: usize, width: usize, values: &mut [R]) {
         let kept = R::from_f64(1.0 / (1.0 - rate));
         for (row, values) in values.chunks_exact_mut(width).enumerate() {
             let mut rng = self.rng(first + row, 2 * layer as u64 + mask as u64);
@@ -91,7 +91,7 @@ mod tests {
     fn a_mask_keeps_the_mean_and_drops_its_part() {
         let rates = Regularization { seed: 3, dropout: vec![0.0, 0.25], ..Regularization::default() };
         let mut mask = vec![0.0; 100 * 400];
-        draw(&rates, 7).mask(Mask::Inputs, 1, 0, 400, &mut mask);
+        draw(&rates, 7).mask(0.25, Mask::Inputs, 1, 0, 400, &mut mask);
         let dropped = mask.iter().filter(|&&m| m == 0.0).count() as f64;
         // Five standard deviations.
         assert!((dropped - 10_000.0).abs() < 5.0 * libm::sqrt(40_000.0 * 0.25 * 0.75), "{dropped}");
@@ -109,7 +109,7 @@ mod tests {
         let (one, two) = (rates(1), rates(2));
         let mask = |rates, batch, kind, layer, first: usize, rows: usize| {
             let mut mask = vec![0f32; rows * 64];
-            draw(rates, batch).mask(kind, layer, first, 64, &mut mask);
+            draw(rates, batch).mask(0.5, kind, layer, first, 64, &mut mask);
             mask
         };
         let all = mask(&one, 5, Mask::Inputs, 0, 0, 4);

@@ -6,6 +6,7 @@ use grulet::spec::Output;
 
 use super::bidirectional::{BidirectionalTape, Direction};
 use super::gru::{Extent, GruTape, grow};
+use super::one_hot::Input;
 use super::plan::{Kind, Plan};
 use super::regularize::{self, Draw, Mask};
 use super::{Batch, Loss, Metrics, Real};
@@ -133,6 +134,8 @@ pub(super) struct Worker<R> {
     masks: Vec<Vec<R>>,
     /// For each of these, its inputs after it (steps, rows, width), or (rows, width).
     dropped: Vec<Vec<R>>,
+    /// For each layer with dropout on one-hot inputs, the mask (rows, V), which their tokens pick from; empty for others.
+    token_masks: Vec<Vec<R>>,
     /// Sums before the last activation.
     sums: Vec<R>,
     /// Gradient by the output of a layer.
@@ -155,6 +158,7 @@ impl<R: Real> Worker<R> {
             last: Vec::new(),
             masks: vec![Vec::new(); plan.layers.len()],
             dropped: vec![Vec::new(); plan.layers.len()],
+            token_masks: vec![Vec::new(); plan.layers.len()],
             sums: Vec::new(),
             d: Vec::new(),
             d_next: Vec::new(),
@@ -199,12 +203,15 @@ impl<R: Real> Worker<R> {
         for (index, layer) in job.plan.layers.iter().enumerate() {
             let draw = |kind, width: usize, mask: &mut Vec<R>| {
                 mask.clear();
-                if let Some(draw) = job.draw.filter(|draw| draw.rate(kind, index) > 0.0) {
+                let Some(draw) = job.draw else { return };
+                let rate = draw.rate(kind, index);
+                if rate > 0.0 && width > 0 {
                     mask.resize(rows * width, R::ZERO);
-                    draw.mask(kind, index, from, width, mask);
+                    draw.mask(rate, kind, layer.number, from, width, mask);
                 }
             };
-            draw(Mask::Inputs, layer.inputs(), &mut self.masks[index]);
+            let masks = if layer.takes_one_hot() { &mut self.token_masks } else { &mut self.masks };
+            draw(Mask::Inputs, layer.droppable(), &mut masks[index]);
             match (&mut self.tapes[index], &layer.kind) {
                 (Tape::Gru(tape), _) => draw(Mask::State, layer.outputs(), &mut tape.mask),
                 (Tape::Bidirectional(tape), Kind::Bidirectional(layer)) => {
@@ -240,6 +247,7 @@ impl<R: Real> Worker<R> {
                 regularize::apply(&self.masks[index], &mut dropped[..len]);
                 input = dropped;
             }
+            let masked = Input { values: input, mask: &self.token_masks[index] };
             match (&layer.kind, &mut now[0]) {
                 (Kind::Gru(gru), Tape::Gru(tape)) => {
                     let state = &job.batch.state;
@@ -251,7 +259,7 @@ impl<R: Real> Worker<R> {
                         encoded.map(|states| &states[row * gru.hidden..][..gru.hidden]).or_else(given)
                     });
                     let within = |t: usize| move |row: usize| (t < extent.lengths[row]).then_some(t);
-                    gru.forward(params, packed, extent, input, tape, |t, states| {
+                    gru.forward(params, packed, extent, masked, tape, |t, states| {
                         job.impose(index, from, gru.hidden, states, within(t));
                     });
                 }
@@ -259,7 +267,7 @@ impl<R: Real> Worker<R> {
                     let len = count * dense.outputs;
                     grow(out, len);
                     let out = &mut out[..len];
-                    dense.sums(params, packed, count, input, out);
+                    dense.sums(params, packed, count, masked, out);
                     if index + 1 == plan.layers.len() {
                         grow(&mut self.sums, len);
                         self.sums[..len].copy_from_slice(out);
@@ -288,7 +296,7 @@ impl<R: Real> Worker<R> {
                 }
                 (Kind::Bidirectional(layer), Tape::Bidirectional(tape)) => {
                     let hidden = layer.gru.hidden;
-                    layer.forward(params, packed, extent, input, tape, |direction, t, states| {
+                    layer.forward(params, packed, extent, masked, tape, |direction, t, states| {
                         job.impose_direction(index, from, direction, hidden, states, |row| {
                             let length = extent.lengths[row];
                             let own = if direction == Direction::Forward { t } else { length.wrapping_sub(t + 1) };
@@ -447,13 +455,14 @@ impl<R: Real> Worker<R> {
             if !mask.is_empty() {
                 input = &self.dropped[index];
             }
+            let masked = Input { values: input, mask: &self.token_masks[index] };
             grow(&mut self.d_next, count * layer.inputs());
             let d_input = (!first || job.want_d_x).then_some(&mut self.d_next[..]);
             match (&layer.kind, &mut now[0]) {
                 (Kind::Gru(gru), Tape::Gru(tape)) => {
                     let d_state = &mut shard.d_state[layer.state * rows..][..rows * gru.hidden];
                     tape.keep_d_first = job.want_d_x;
-                    gru.backward(packed, extent, input, tape, &self.d, d_state, d_input, gradients);
+                    gru.backward(packed, extent, masked, tape, &self.d, d_state, d_input, gradients);
                     if let Some(encoder) = plan.starts_from[index] {
                         let (of_encoder, own) = (plan.layers[encoder].state * rows, layer.state * rows);
                         shard.d_state.copy_within(own..own + rows * gru.hidden, of_encoder);
@@ -464,10 +473,10 @@ impl<R: Real> Worker<R> {
                     if !(d_is_of_sums && index + 1 == plan.layers.len()) {
                         dense.activation_gradient(&out[..len], &mut self.d[..len]);
                     }
-                    dense.backward(packed, count, input, &self.d[..len], d_input, gradients);
+                    dense.backward(packed, count, masked, &self.d[..len], d_input, gradients);
                 }
                 (Kind::Bidirectional(layer), Tape::Bidirectional(tape)) => {
-                    layer.backward(packed, extent, input, tape, &self.d, d_input, gradients);
+                    layer.backward(packed, extent, masked, tape, &self.d, d_input, gradients);
                 }
                 (Kind::Embedding(embedding), _) => {
                     embedding.backward(&input[..count], &self.d[..count * embedding.outputs], gradients);

@@ -41,7 +41,7 @@ pub use resume::resume;
 
 use crate::baseline::baselines;
 use crate::checkpoint::{Card, Checkpoint, CheckpointError, Origin};
-use crate::config::{Balance, ClassWeights, Config, LayerConfig, Names, TrainConfig};
+use crate::config::{Balance, ClassWeights, Config, Names, TrainConfig};
 use crate::data::{self, Batches, Dataset, Prepared, balanced_weights};
 use crate::evaluate::{Details, Loaded, Scores, predict, score};
 use crate::export::{self, ExportError};
@@ -347,22 +347,9 @@ fn optimizer(train: &TrainConfig, params: usize) -> Optimizer<f32> {
 /// What training does to the layers by chance.
 fn regularization(config: &Config) -> Regularization {
     let (train, layers) = (&config.train, config.model.all_layers().count());
-    let mut dropout = train.dropout.each(layers);
-    if config.takes_tokens() {
-        dropout[0] = 0.0;
-    }
-    if config.model.is_sequence() {
-        dropout[config.model.encoder.len()] = 0.0;
-    }
-    for (index, layer) in config.model.all_layers().enumerate() {
-        // The token that stands for the next layer's inputs.
-        if matches!(layer, LayerConfig::OneHot { .. }) && index + 1 < layers {
-            dropout[index + 1] = 0.0;
-        }
-    }
     Regularization {
         seed: config.seed,
-        dropout,
+        dropout: train.dropout.each(layers),
         recurrent_dropout: train.recurrent_dropout.each(layers),
         label_smoothing: train.label_smoothing,
     }

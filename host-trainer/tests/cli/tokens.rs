@@ -152,7 +152,7 @@ fn what_makes_no_sense_with_one_hot_vectors_is_refused() {
     let gru = "{ type = \"gru\", units = 3 }";
     for (setting, phrases) in [
         ("train.input_noise=0.1".to_owned(), &["`train.input_noise`", "tokens"][..]),
-        ("train.dropout=[0, 0.1, 0.1]".to_owned(), &["`train.dropout`", "one-hot inputs", "layer 2", "give it 0"]),
+        ("train.dropout=[0.1, 0.1, 0.1]".to_owned(), &["`train.dropout`", "tokens", "layer 1", "give it 0"]),
         ("model.layers.0.vocabulary=0".to_owned(), &["`model.layers`", "vocabulary of 0"]),
         (layers("{ type = \"one_hot\" }"), &["needs `vocabulary`"]),
         (layers("{ type = \"one_hot\", vocabulary = 5, units = 3 }"), &["`vocabulary` alone"]),
@@ -161,11 +161,16 @@ fn what_makes_no_sense_with_one_hot_vectors_is_refused() {
     ] {
         bench.refuses(&["train", "config.toml", "--set", &setting], phrases);
     }
-    bench.put(
-        "alone.toml",
-        CONFIG
-            .replace("  { type = \"gru\", units = 6 },\n", "")
-            .replace("{ type = \"embedding\", vocabulary = 5, units = 3 }", ONE_HOT),
-    );
-    bench.grulet(&["train", "alone.toml", "--set", "train.epochs=1", "--set", "train.dropout=0.2"]).ok();
+}
+
+#[test]
+fn dropout_acts_on_one_hot_vectors_and_not_on_tokens() {
+    let bench = one_hot_bench();
+    let hash = |rates: &str| {
+        let sets = ["--overwrite", "--json", "--set", "train.epochs=2", "--set", &format!("train.dropout={rates}")];
+        let report = bench.grulet(&[&["train", "config.toml"][..], &sets].concat()).ok().json();
+        report["weights_hash"].as_str().unwrap().to_owned()
+    };
+    assert_ne!(hash("[0, 0.2, 0]"), hash("0"));
+    assert_eq!(hash("0.2"), hash("[0, 0.2, 0.2]"));
 }

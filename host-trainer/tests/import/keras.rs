@@ -128,7 +128,8 @@ fn weights_that_are_described_may_take_tokens() {
         assert!(difference.answers > 0 && difference.max <= 2e-6, "{file}: {difference:?}");
         describe(inputs + 1, layers);
         let error = import(&path, &options).unwrap_err().to_string();
-        assert!(error.contains(&(inputs + 1).to_string()), "{error}");
+        let phrase = format!("expected {} inputs, found {inputs}", inputs + 1);
+        assert!(error.contains(&phrase), "{error}");
     }
 }
 
