@@ -278,21 +278,8 @@ impl<'a> Reader<'a> {
 
     /// Follows inputs of the graph that are states or lengths, and may be arranged in ways that data may not.
     fn feed(&mut self, node: &'a proto::Node) {
-        const ARRANGE: [&str; 11] = [
-            "Identity",
-            "Cast",
-            "Reshape",
-            "Transpose",
-            "Squeeze",
-            "Unsqueeze",
-            "Slice",
-            "Split",
-            "Gather",
-            "Expand",
-            "Flatten",
-        ];
         let first = node.input.first().and_then(|input| self.fed.get(&**input)).copied();
-        if let Some(input) = first.filter(|_| ARRANGE.contains(&&*node.op_type)) {
+        if let Some(input) = first.filter(|_| node.op_type != "Shape" && data::ARRANGE.contains(&&*node.op_type)) {
             self.fed.extend(node.output.iter().map(|output| (&**output, input)));
         }
     }
