@@ -89,7 +89,9 @@ fn print<F: Format>(
         from.tool, from.data, from.seed, from.epoch, from.metric, from.value
     )?;
     let of_state = match window_steps(header) {
-        Some(steps) => format!("RAM for a window of {steps} steps"),
+        Some(steps) if header.window > 0 => format!("RAM for a window of {steps} steps"),
+        // Those of its self-test: it takes series of any length.
+        Some(steps) => format!("RAM for each {steps} steps of a series"),
         None => "state per stream".to_owned(),
     };
     let (step, any) = match header.output.encoder() {

@@ -123,7 +123,8 @@ impl Config {
         }
         if let Some(threads) = train.threads {
             not_zero(threads, "train.threads")?;
-            let problem = format!("is {threads}, but at most {MAX_THREADS} are possible; leave it out for one on each core");
+            let problem =
+                format!("is {threads}, but at most {MAX_THREADS} are possible; leave it out for one on each core");
             ensure(threads <= MAX_THREADS, "train.threads", problem)?;
         }
         not_negative(train.input_noise, "train.input_noise", "0.1")
@@ -309,8 +310,8 @@ impl Config {
             // As many as the data have: how many, is seen there.
             Task::Classes if outputs == 0 => usize::MAX,
             Task::Classes => outputs,
-            // Yes or no.
-            Task::Binary if outputs == 1 => 2,
+            // Yes or no. Where the units are left out, the data tell whether there is one answer.
+            Task::Binary if outputs <= 1 => 2,
             _ => 0,
         };
         let no_classes = "needs one class per answer: a softmax, or a single sigmoid; leave it out";
@@ -327,7 +328,8 @@ impl Config {
         }
         if self.train.oversample {
             ensure(classes > 0, "train.oversample", no_classes)?;
-            let problem = "shows whole series again, but a series has a class at every step; use `train.class_weights`";
+            let instead = if self.model.is_sequence() { "leave it out" } else { "use `train.class_weights`" };
+            let problem = format!("shows whole series again, but a series has a class at every step; {instead}");
             ensure(self.model.output == Output::LastStep, "train.oversample", problem)?;
         }
         Ok(())
@@ -380,13 +382,15 @@ impl Config {
         }
         let features = data.csv.features.as_deref();
         ensure(features != Some(&[]), "data.csv.features", "is an empty list; name at least one column")?;
-        let labels = data.csv.label.as_ref().map(|label| label.as_slice());
-        ensure(labels != Some(&[]), "data.csv.label", "is an empty list; name at least one column")?;
-        if let (Some(features), Some(label), 0) = (features, &data.csv.label, data.horizon) {
-            let shared = label.as_slice().iter().find(|label| features.contains(label));
+        let named = data.csv.label.as_ref().map(|label| label.as_slice());
+        ensure(named != Some(&[]), "data.csv.label", "is an empty list; name at least one column")?;
+        let label = ["label".to_owned()];
+        let labels = named.unwrap_or(&label);
+        if let (Some(features), 0) = (features, data.horizon) {
+            let shared = labels.iter().find(|label| features.contains(label));
             ensure(
                 shared.is_none(),
-                "data.csv.label",
+                if named.is_some() { "data.csv.label" } else { "data.csv.features" },
                 format!(
                     "column {:?} is both input and target of the same step; \
                      set `data.horizon = 1` to forecast it, or take it out of `data.csv.features`",
@@ -398,7 +402,7 @@ impl Config {
             let problem = |what| format!("column {weight:?} is {what} too; name another, or leave this out");
             let input = features.is_some_and(|features| features.contains(weight));
             ensure(!input, "data.csv.weight", problem("an input by `data.csv.features`"))?;
-            let target = labels.is_some_and(|labels| labels.contains(weight));
+            let target = labels.contains(weight);
             ensure(!target, "data.csv.weight", problem("a target by `data.csv.label`"))?;
         }
         let same_file = data.test.as_ref() == Some(&data.train);

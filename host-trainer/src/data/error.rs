@@ -269,9 +269,18 @@ pub enum DataError {
         /// The most there may be.
         max: usize,
     },
+    /// Nothing to tell apart.
+    #[error("{}: all examples are of class {class:?}, and there is nothing to tell it from; add examples of another", path.display())]
+    SingleClass {
+        /// The training file.
+        path: PathBuf,
+        /// The class.
+        class: String,
+    },
     /// A class that the training part has no example of.
     #[error("{}: class {class:?} has no example in the training part; \
-        add some, remove the class from `data.classes`, or choose another `data.validation`", path.display())]
+        add some, list in `data.classes` those that there are (without it, labels that are numbers count classes from 0), \
+        or choose another `data.validation`", path.display())]
     EmptyClass {
         /// The training file.
         path: PathBuf,
@@ -472,6 +481,25 @@ pub enum DataError {
         path: PathBuf,
         /// How it differs from the training file, and what to do.
         problem: String,
+    },
+    /// More weights than a model file holds.
+    #[error(
+        "`model.layers`: the weights take {bytes} bytes, but a model file holds at most 4 GiB; set smaller `units`"
+    )]
+    NetworkTooLarge {
+        /// Bytes of all weights in f32.
+        bytes: u64,
+    },
+    /// Classes count for something, but an answer is several times yes or no.
+    #[error("{}: `{setting}` goes by the class of an answer, but each answer has {answers} values; leave it out",
+        path.display())]
+    SeveralAnswers {
+        /// The training file.
+        path: PathBuf,
+        /// The configuration key.
+        setting: &'static str,
+        /// Values of each answer.
+        answers: usize,
     },
     /// A last layer that does not give what the data ask for.
     #[error("`model.layers`: the last layer has {units} units, but {reason}; set its `units` to {needed}")]

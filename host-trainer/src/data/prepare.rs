@@ -113,6 +113,8 @@ pub fn prepare(config: &Config) -> Result<Prepared, DataError> {
             enough(train.total_steps(), path)?;
             let (normalizer, constant) = Normalizer::of_inputs(&train);
             warnings.extend(constant);
+            let channel = |column: usize| format!("input channel {:?}", train.channels[column]);
+            scalable(&normalizer, channel, path)?;
             Some(normalizer)
         }
     };
@@ -121,7 +123,12 @@ pub fn prepare(config: &Config) -> Result<Prepared, DataError> {
             warnings.push(scaled("targets"));
             Some(normalizer)
         }
-        None => config.data.normalize_targets.then(|| Normalizer::of_targets(&train)),
+        None if config.data.normalize_targets => {
+            let normalizer = Normalizer::of_targets(&train);
+            scalable(&normalizer, |column| format!("target {}", column + 1), path)?;
+            Some(normalizer)
+        }
+        None => None,
     };
     for data in [Some(&mut train), validation.as_mut()].into_iter().flatten() {
         for series in &mut data.series {
@@ -340,6 +347,9 @@ fn every_class(train: &Dataset, config: &Config, path: &Path) -> Result<(), Data
     if config.task() != Task::Classes || config.model.is_sequence() {
         return Ok(());
     }
+    if let [class] = &train.classes[..] {
+        return Err(DataError::SingleClass { path: path.to_owned(), class: class.clone() });
+    }
     let mut seen = vec![false; train.classes.len()];
     for row in train.series.iter().flat_map(|series| series.targets.chunks_exact(train.target_width)) {
         match row {
@@ -370,6 +380,15 @@ fn layers(config: &Config, train: &Dataset) -> Result<Vec<LayerSpec>, DataError>
     let units = layers.last().map_or(0, LayerSpec::outputs);
     if units != needed {
         return Err(DataError::OutputUnits { units, needed, reason });
+    }
+    let bytes = layers.iter().map(|layer| 4 * layer.parameters() as u64).sum();
+    if bytes > u64::from(u32::MAX) {
+        return Err(DataError::NetworkTooLarge { bytes });
+    }
+    let classes = config.train.class_weights.is_some() || config.train.oversample;
+    if classes && config.task() == Task::Binary && needed != 1 {
+        let setting = if config.train.oversample { "train.oversample" } else { "train.class_weights" };
+        return Err(DataError::SeveralAnswers { path: config.data.train.clone(), setting, answers: needed });
     }
     if let Some(ClassWeights::Each(weights)) = &config.train.class_weights
         && config.task() == Task::Classes
@@ -408,6 +427,24 @@ fn tokens(layers: &[LayerSpec], data: &Dataset, path: &Path) -> Result<(), DataE
         }
     }
     Ok(())
+}
+
+/// A model file holds no mean and no factor beyond ±2^40, which is said before a training rather than after it.
+fn scalable(normalizer: &Normalizer, column: impl Fn(usize) -> String, path: &Path) -> Result<(), DataError> {
+    const LARGEST: f32 = (1u64 << 40) as f32;
+    let fits = |mean: f32, std: f32| mean.abs() <= LARGEST && (1.0 / LARGEST..=LARGEST).contains(&std);
+    let mut columns = normalizer.mean.iter().zip(&normalizer.std).enumerate();
+    match columns.find(|(_, (mean, std))| !fits(**mean, **std)) {
+        Some((at, (mean, std))) => {
+            let column = column(at);
+            let problem = format!(
+                "{column} has a mean of {mean:e} and a standard deviation of {std:e}, too far from 1 to be normalised \
+                 (a model's factors are at most 2^40, about 1e12); give it in another unit"
+            );
+            Err(DataError::Mismatch { path: path.to_owned(), problem })
+        }
+        None => Ok(()),
+    }
 }
 
 fn enough(rows: usize, path: &Path) -> Result<(), DataError> {

@@ -123,6 +123,15 @@ pub enum RunError {
         /// Batches in each.
         per_epoch: usize,
     },
+    /// The first loss or its gradient is no finite number, for which no learning rate is to blame.
+    #[error(
+        "epoch 1, batch 1: {what} before the first step: inputs or targets are too large; \
+         give them in other units"
+    )]
+    TooLarge {
+        /// Which number is what, and in which tensor.
+        what: String,
+    },
     /// The loss, a gradient or a weight is no longer a finite number.
     #[error(
         "epoch {epoch}, batch {batch}: {what}: training diverged; lower `train.learning_rate`, or set `train.clip_norm = 1.0`"
@@ -417,8 +426,9 @@ fn train_epoch(
             trainer.forward(&batch)?;
             continue;
         }
-        let diverged = |what| RunError::Diverged { epoch: epoch.number, batch: index + 1, what };
         let step = (epoch.number - 1) * epoch.batches.count() + index;
+        let diverged = |what| RunError::Diverged { epoch: epoch.number, batch: index + 1, what };
+        let not_finite = |what| if step == 0 { RunError::TooLarge { what } } else { diverged(what) };
         trainer.start_batch(step as u64);
         let of_batch = match impose(trainer.network().params(), &batch)? {
             Some(imposed) => trainer.gradient_with(&batch, &imposed)?,
@@ -429,10 +439,10 @@ fn train_epoch(
         // Gradients come from the last layer to the first: where one is not finite, those before it follow.
         let first = trainer.network().not_finite(trainer.gradients()).next_back();
         if let Some((tensor, value)) = first {
-            return Err(diverged(format!("the loss is {loss:.3e}, the gradient of `{}` {value}", tensor.name)));
+            return Err(not_finite(format!("the loss is {loss:.3e}, the gradient of `{}` {value}", tensor.name)));
         }
         if !loss.is_finite() {
-            return Err(diverged(format!("the loss is {loss}")));
+            return Err(not_finite(format!("the loss is {loss}")));
         }
         trainer.penalize(config.train.l1, config.train.l2);
         let (params, gradients) = trainer.params_and_gradients();

@@ -59,6 +59,7 @@ fn values_that_cannot_work() {
         ("model.layers.1.units=3", &["`model.layers`", "has 3 units", "2 classes", "to 2"]),
         ("model.layers.0.units=0", &["`model.layers`", "layer 1 has 0 units"]),
         ("model.layers.0.units=70000", &["70000"]),
+        ("model.layers.0.units=65535", &["`model.layers`", "at most 4 GiB", "smaller `units`"]),
         ("model.layers.1.activation=linear", &["`model.layers`", "softmax"]),
         ("model.layers.0.activation=tanh", &["candidate"]),
         ("model.layers.5.units=3", &["--set model.layers.5.units=3"]),
@@ -126,6 +127,7 @@ fn values_that_do_not_go_together() {
         (&["train.class_weights=[1.0, -1.0]"], &["`train.class_weights`", "is -1"]),
         (&["train.class_weights=[0.0, 0.0]"], &["`train.class_weights`", "0 for every class"]),
         (&["train.class_weights=even"], &["`train.class_weights`", "\"balanced\""]),
+        (&["data.csv.features=[\"a\",\"label\"]"], &["`data.csv.features`", "\"label\" is both input and target"]),
         (&["train.clip_norm=1", "train.clip_value=1"], &["`train.clip_value`", "`train.clip_norm`", "leave one"]),
     ] {
         let args = ["train", "config.toml"].into_iter().chain(settings.iter().flat_map(|set| ["--set", set]));
@@ -188,19 +190,25 @@ fn training_that_diverges_names_the_tensor_and_leaves_nothing() {
         "model.output=every_step",
         "model.layers=[{type=\"gru\",units=2,candidate=\"linear\"},{type=\"dense\",units=1}]",
     ];
-    for (sets, expected) in [
+    let (diverged, large) =
+        ("training diverged; lower `train.learning_rate`", "before the first step: inputs or targets");
+    for (sets, expected, why) in [
         // The step itself is too long for f32.
-        (&["train.learning_rate=1e39"][..], "epoch 1, batch 1: a weight of `gru.kernel` is "),
+        (&["train.learning_rate=1e39"][..], "epoch 1, batch 1: a weight of `gru.kernel` is ", diverged),
         // The outputs are, and with them the loss and its gradient.
-        (&["train.learning_rate=1e38"], "epoch 1, batch 2: the loss is NaN, the gradient of `dense.bias` NaN: "),
+        (
+            &["train.learning_rate=1e38"],
+            "epoch 1, batch 2: the loss is NaN, the gradient of `dense.bias` NaN: ",
+            diverged,
+        ),
         // Errors and states of 1e30 are numbers, but their product is none; the bias's gradient is the error alone.
-        (&["data.train=large.csv", "data.normalize=none"], ", the gradient of `dense.kernel` "),
+        (&["data.train=large.csv", "data.normalize=none"], ", the gradient of `dense.kernel` ", large),
     ] {
         let sets = own.iter().chain(sets).flat_map(|set| ["--set", set]);
         let args: Vec<&str> = ["train", "config.toml"].into_iter().chain(sets).collect();
         let ran = bench.grulet(&args);
         assert_eq!(ran.code, 1, "{}", ran.stdout);
-        for phrase in ["error: epoch 1, ", expected, "training diverged", "lower `train.learning_rate`"] {
+        for phrase in ["error: epoch 1, ", expected, why] {
             assert!(ran.stderr.contains(phrase), "no {phrase:?} in {}", ran.stderr);
         }
         assert!(!bench.path("runs").exists(), "{}", ran.stderr);

@@ -24,6 +24,18 @@ fn cell(line: usize, column: usize, value: &str) -> Vec<u8> {
     })
 }
 
+/// The table with its first channel in a unit so large that the values are tiny.
+fn with_small_a() -> Vec<u8> {
+    let line = |(index, line): (usize, &str)| {
+        let mut cells: Vec<String> = line.split(',').map(str::to_owned).collect();
+        if index > 0 {
+            cells[3] += "e-13";
+        }
+        cells.join(",") + "\n"
+    };
+    table(0, 20).lines().enumerate().map(line).collect::<String>().into_bytes()
+}
+
 #[test]
 fn tables() {
     let bench = Bench::new();
@@ -33,6 +45,7 @@ fn tables() {
     let headless = lines[1..].concat().replace("up", "1").replace("down", "0").into_bytes();
     let latin = cell(2, 1, "@").into_iter().map(|byte| if byte == b'@' { 0xe9 } else { byte }).collect();
     let utf16 = table(0, 20).encode_utf16().flat_map(u16::to_le_bytes).collect();
+    let tiny = with_small_a();
     let one_class = table(0, 20).replace("down", "up").into_bytes();
     let cases: Vec<(&str, Vec<u8>, &[&str])> = vec![
         ("NaN", cell(3, 3, "NaN"), &["train.csv", "line 3, column \"a\", series \"0\"", "is NaN", "interpolate"]),
@@ -60,13 +73,37 @@ fn tables() {
         ("no label", cell(1, 1, "lable"), &["train.csv", "no column \"label\"", "mean \"lable\"", "`data.csv.label`"]),
         ("two columns of one name", cell(1, 4, "a"), &["train.csv", "two columns are called \"a\""]),
         ("an unnamed column", cell(1, 3, ""), &["train.csv", "column 4 has no name"]),
-        ("one class", one_class, &["last layer has 2 units", "1 classes"]),
+        ("one class", one_class, &["train.csv", "all examples are of class \"up\""]),
+        ("a tiny unit", tiny, &["train.csv", "input channel \"a\"", "e-1", "another unit"]),
         ("zeros", vec![0; 4096], &["train.csv", "not UTF-8", "NUL"]),
     ];
     for (what, file, phrases) in cases {
         eprintln!("{what}");
         bench.put("train.csv", file);
         bench.refuses(&["train", "config.toml"], phrases);
+    }
+}
+
+#[test]
+fn targets_that_are_too_large_for_a_loss() {
+    let bench = Bench::new();
+    let large = |line: &str| if line.ends_with('b') { line.to_owned() + "\n" } else { line.to_owned() + "e30\n" };
+    bench.put("train.csv", table(0, 20).lines().map(large).collect::<String>());
+    let sets = [
+        "data.csv.label=b",
+        "data.csv.features=[\"a\"]",
+        "data.units=[\"m\"]",
+        "model.output=every_step",
+        "model.layers.1.units=1",
+        "model.layers.1.activation=linear",
+        "train.loss=mse",
+    ];
+    let args: Vec<&str> =
+        ["train", "config.toml"].into_iter().chain(sets.iter().flat_map(|set| ["--set", set])).collect();
+    let ran = bench.grulet(&args);
+    assert_eq!(ran.code, 1);
+    for phrase in ["epoch 1, batch 1", "is inf", "before the first step", "in other units"] {
+        assert!(ran.stderr.contains(phrase), "no {phrase:?} in {}", ran.stderr);
     }
 }
 

@@ -1,6 +1,6 @@
 //! Training with weights of samples.
 
-use crate::support::{Bench, table};
+use crate::support::{Bench, CONFIG, table};
 
 /// The table with a weight for each class.
 fn weighted(first: usize, count: usize, up: &str, down: &str) -> String {
@@ -53,4 +53,18 @@ fn weights_by_class_are_class_weights_and_weight_the_validation_loss_too() {
     bench.grulet(&["train", "--resume", "runs/config", "--set", "train.epochs=4"]).ok();
     bench.put("weighted.csv", weighted(0, 20, "0.5", "5"));
     bench.refuses(&["train", "--resume", "runs/config", "--set", "train.epochs=5"], &["data are not those"]);
+}
+
+#[test]
+fn a_sigmoid_without_units_has_two_classes() {
+    let bench = Bench::new();
+    let binary = |units: &str| {
+        let sigmoid = format!("{units}activation = \"sigmoid\"");
+        let text = CONFIG.replace("units = 2, activation = \"softmax\"", &sigmoid);
+        bench.put("config.toml", text.replace("sparse_categorical", "binary"));
+        let sets = ["train.class_weights=[1.0, 3.0]", "train.oversample=true"].iter().flat_map(|set| ["--set", set]);
+        let args: Vec<&str> = ["train", "config.toml", "--overwrite", "--json"].into_iter().chain(sets).collect();
+        bench.grulet(&args).ok().json()["weights_hash"].clone()
+    };
+    assert_eq!(binary(""), binary("units = 1, "));
 }
