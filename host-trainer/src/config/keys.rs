@@ -122,8 +122,8 @@ pub(super) fn kind(path: &str) -> Kind {
     }
 }
 
-/// The key that was probably meant by the unknown `path`: a known key of the same name in another table, else the one
-/// with the fewest letters changed, if at most a third are.
+/// The key that was probably meant by the unknown `path`: a known key of the same name in another table, else one that it
+/// shortens (`lr`, `batch`), else the one with the fewest letters changed, if at most a third are.
 pub(super) fn nearest(path: &str) -> Option<String> {
     let last = |key: &str| key.rsplit('.').next().unwrap_or(key).to_owned();
     let tables = KEYS.iter().flat_map(|key| key.match_indices('.').map(|(at, _)| &key[..at]));
@@ -135,7 +135,13 @@ pub(super) fn nearest(path: &str) -> Option<String> {
         let (key, wrong) = (last(key), last(path));
         strsim::damerau_levenshtein(&key, &wrong) <= key.len().max(wrong.len()).div_ceil(3)
     };
+    let shortened = |key: &&str| {
+        let (key, short) = (last(key), last(path));
+        let initials: String = key.split('_').filter_map(|word| word.chars().next()).collect();
+        key.contains('_') && (initials == short || key.starts_with(&(short + "_")))
+    };
     same_name
+        .or_else(|| known.iter().copied().filter(shortened).min_by_key(distance))
         .or_else(|| {
             let similar = known.iter().copied().filter(close);
             similar.min_by_key(|key| (strsim::damerau_levenshtein(&last(key), &last(path)), distance(key)))

@@ -41,6 +41,8 @@ fn values_that_cannot_work() {
         ("train.loss=mse", &["train.csv:2", "\"up\"", "for classes", "sparse_categorical_crossentropy"]),
         ("train.optimiser=sgd", &["unknown key `train.optimiser`", "did you mean `train.optimizer`?"]),
         ("train.optimizer=adagrad", &["`train.optimizer`", "adagrad", "rmsprop"]),
+        ("train.lr=0.1", &["unknown key `train.lr`", "did you mean `train.learning_rate`?"]),
+        ("train.batch=4", &["unknown key `train.batch`", "did you mean `train.batch_size`?"]),
         ("train.epoch=3", &["unknown key `train.epoch`", "did you mean `train.epochs`?"]),
         ("epochs=3", &["unknown key `epochs`", "did you mean `train.epochs`?"]),
         ("data.window=0", &["`data.window`", "at least 1"]),
