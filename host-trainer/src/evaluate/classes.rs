@@ -53,6 +53,18 @@ pub struct TopK {
     pub accuracy: f64,
 }
 
+impl Average {
+    fn of<'a>(classes: impl Iterator<Item = &'a ClassScores> + Clone) -> Self {
+        let count = classes.clone().count() as f64;
+        let mean = |value: fn(&ClassScores) -> f64| classes.clone().map(value).sum::<f64>() / count;
+        Average {
+            precision: mean(|class| class.precision),
+            recall: mean(|class| class.recall),
+            f1: mean(|class| class.f1),
+        }
+    }
+}
+
 impl ClassTable {
     /// Counts pairs of actual and predicted class, both indices into `names`.
     pub fn count(names: &[String], pairs: impl Iterator<Item = (usize, usize)>) -> Self {
@@ -72,13 +84,15 @@ impl ClassTable {
             }
         };
         let classes: Vec<ClassScores> = names.iter().enumerate().map(of_class).collect();
-        let mean = |value: fn(&ClassScores) -> f64| classes.iter().map(value).sum::<f64>() / classes.len() as f64;
-        let macro_average = Average {
-            precision: mean(|class| class.precision),
-            recall: mean(|class| class.recall),
-            f1: mean(|c| c.f1),
-        };
+        let macro_average = Average::of(classes.iter());
         Self { classes, macro_average, confusion }
+    }
+
+    /// The same with a macro average over all classes but one, which is none that can occur.
+    pub fn averaged_without(mut self, class: usize) -> Self {
+        let others = self.classes.iter().enumerate().filter(|&(index, _)| index != class);
+        self.macro_average = Average::of(others.map(|(_, scores)| scores));
+        self
     }
 }
 
@@ -145,6 +159,13 @@ mod tests {
         assert!(!json.contains("null") && !json.contains("NaN"), "{json}");
         // Nothing at all.
         assert_eq!(ClassTable::count(&names(&["a", "b"]), std::iter::empty()).macro_average.f1, 0.0);
+    }
+
+    #[test]
+    fn a_class_that_cannot_occur_is_left_out_of_the_average() {
+        let table = table(&["a", "start", "b"], &[(0, 0), (2, 0)]).averaged_without(1);
+        assert_eq!(table.classes.len(), 3);
+        assert_eq!(table.macro_average, Average { precision: 0.25, recall: 0.5, f1: 1.0 / 3.0 });
     }
 
     #[test]

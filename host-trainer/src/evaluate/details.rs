@@ -1,5 +1,6 @@
 //! What stands behind the scores: class by class, output by output.
 
+use grulet::spec::Output;
 use serde::Serialize;
 
 use super::auc::roc_auc;
@@ -79,9 +80,13 @@ impl Details {
                 let actual: Vec<usize> = targets.chunks_exact(data.target_width).map(class).collect();
                 let usual: Vec<usize> = TOP.into_iter().filter(|&k| k < width).collect();
                 let predicted = answers.values.chunks_exact(width).map(largest);
+                let table = ClassTable::count(&data.classes, actual.iter().copied().zip(predicted));
                 Details::Classes {
                     top_k: top_k(width, &answers.values, &actual, top.unwrap_or(&usual)),
-                    table: ClassTable::count(&data.classes, actual.iter().copied().zip(predicted)),
+                    table: match data.output {
+                        Output::Sequence(decoding) => table.averaged_without(decoding.start.into()),
+                        Output::EveryStep | Output::LastStep => table,
+                    },
                 }
             }
             Loss::BinaryCrossEntropy => {
