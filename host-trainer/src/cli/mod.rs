@@ -27,6 +27,7 @@ use clap::{Parser, Subcommand};
 
 use crate::run::RunError;
 use crate::run::folds::FoldsError;
+use crate::sweep::SweepError;
 
 /// Trains GRUs on the host and exports models that give the same bits on a microcontroller.
 #[derive(Parser)]
@@ -97,11 +98,9 @@ fn is_broken_pipe(error: &anyhow::Error) -> bool {
 }
 
 fn is_interrupted(error: &anyhow::Error) -> bool {
-    let run = match error.downcast_ref() {
-        Some(FoldsError::Fold { source, .. }) => Some(&**source),
-        _ => error.downcast_ref(),
-    };
-    matches!(run, Some(RunError::Interrupted { .. }))
+    matches!(error.downcast_ref(), Some(RunError::Interrupted { .. }))
+        || matches!(error.downcast_ref(), Some(FoldsError::Interrupted { .. }))
+        || matches!(error.downcast_ref(), Some(SweepError::Interrupted { .. }))
 }
 
 /// Prints a text, which ends its last line.

@@ -9,6 +9,7 @@ use anyhow::Context;
 use clap::Args;
 
 use super::folds::FoldArgs;
+use super::signals;
 use crate::sweep::{Axis, Combination, Done, Ranking};
 
 /// Train with many settings, and rank them by the validation part.
@@ -64,7 +65,9 @@ impl Sweep {
                 printed = writeln!(out, "{}", line(done));
             }
         };
-        let ranking = sweep.run(&mut watch)?;
+        // Where signals cannot be caught, they end the process as ever; what is finished is kept too.
+        let _ = signals::note();
+        let ranking = sweep.run(&mut watch, &signals::received)?;
         printed.context("cannot write to standard output")?;
         if self.json { super::print_json(&ranking) } else { super::print(&table(&ranking)?) }
     }

@@ -230,6 +230,10 @@ impl Progress for Watcher {
         self.fold = Some(format!("{}Fold {number}/{count}", if number == 1 { "" } else { "\n" }));
     }
 
+    fn fold_kept(&mut self, number: usize, count: usize) {
+        self.print(&format!("Fold {number}/{count} (finished earlier)"));
+    }
+
     fn start(&mut self, config: &Config, data: &Prepared) {
         // Where signals cannot be caught, they end the process as ever, which --resume can stand too.
         let _ = signals::note();

@@ -4,6 +4,7 @@ use std::path::{Path, PathBuf};
 
 use super::RunError;
 use super::lock::Lock;
+use crate::config::{Config, Names};
 use crate::files;
 
 /// Everything that a run writes.
@@ -42,6 +43,24 @@ impl RunFolder {
     /// Whether there is a run at `path` that has got as far as a checkpoint.
     pub fn is_occupied(path: &Path) -> bool {
         path.join("last.ckpt").exists()
+    }
+
+    /// Whether the run in the folder of `config`, finished or not, has its settings.
+    pub fn is_of(config: &Config) -> bool {
+        let path = config.train.run_dir.join("config.toml");
+        let Ok(text) = std::fs::read_to_string(&path) else { return false };
+        let Ok(earlier) = Config::parse(&path, &text, &[] as &[&str]) else { return false };
+        let mut config = config.clone();
+        // A run notes the classes that it has found in the data.
+        if !matches!(config.data.classes, Some(Names::List(_))) {
+            config.data.classes = earlier.data.classes;
+        }
+        config.to_toml() == text
+    }
+
+    /// Removes the run at `path`, if there is one, but for what is not a run's.
+    pub fn discard(path: &Path) -> Result<(), RunError> {
+        if path.is_dir() { Self::claim(path, RUN)?.clear() } else { Ok(()) }
     }
 
     /// Makes the folder, and locks it by a file of that name.

@@ -2,14 +2,15 @@
 //!
 //! **If** the series have groups **then** whole groups are held out; **if not**, series are dealt out by the seed. The test
 //! part is not used. Every fold is a run in a folder `fold_1`, `fold_2`, … inside that of the configuration, where
-//! `folds.json` has the [`CrossValidation`].
+//! `folds.json` has the [`CrossValidation`]. **If** such a folder holds a run of the same settings **then** it is kept where it
+//! is finished, and else goes on after its last whole epoch.
 
 use std::path::{Path, PathBuf};
 
 use serde::Serialize;
 
 use super::folder::{FOLDS, RunFolder};
-use super::{Outcome, Progress, RunError, Spread, train};
+use super::{Outcome, Progress, RunError, Spread, plan, resume, train};
 use crate::config::{Config, ConfigError, Group, Validation};
 use crate::data::{self, DataError, Part, ReadOptions};
 use crate::files::{self, FileError};
@@ -52,6 +53,27 @@ pub enum FoldsError {
     /// The folder of all folds cannot be used.
     #[error(transparent)]
     Folder(Box<RunError>),
+    /// All examples of a class are held out at once.
+    #[error("fold {number}: {}: no example of class {class:?} is left in the training part; add examples of it, take the \
+        class out, or deal the series out otherwise, by another --folds, --group or --set seed=…", path.display())]
+    EmptyClass {
+        /// The fold, from 1.
+        number: usize,
+        /// The training file.
+        path: PathBuf,
+        /// The class.
+        class: String,
+    },
+    /// It was to end before its time.
+    #[error(
+        "fold {number}: interrupted in epoch {epoch}: all before it is kept; the same command goes on (without --overwrite)"
+    )]
+    Interrupted {
+        /// The fold, from 1.
+        number: usize,
+        /// The epoch in it, from 1.
+        epoch: usize,
+    },
     /// A run of a fold failed.
     #[error("fold {number}: {source}")]
     Fold {
@@ -141,7 +163,22 @@ pub fn split(config: &Config, count: usize) -> Result<Vec<Config>, DataError> {
     Ok(parts.into_iter().enumerate().map(run).collect())
 }
 
-/// Trains all folds of a configuration from [`load`], one after the other.
+/// Whether all runs of a cross-validation can start; those that are finished are not looked at, unless they are to be
+/// overwritten.
+///
+/// # Errors
+/// What would keep the first of those that cannot from starting.
+pub(crate) fn check(runs: &[Config], overwrite: bool) -> Result<(), FoldsError> {
+    for (number, run) in (1..).zip(runs) {
+        if overwrite || Outcome::earlier(run).is_none() {
+            plan::check(run).map_err(|error| failed(number, error))?;
+        }
+    }
+    Ok(())
+}
+
+/// Trains all folds of a configuration from [`load`], one after the other, but for those that are finished; with `overwrite`,
+/// those too.
 ///
 /// # Errors
 /// Whatever goes wrong with the data or a run; the folds before it stay.
@@ -155,20 +192,40 @@ pub fn cross_validate(
     let _folder =
         RunFolder::claim(&config.train.run_dir, FOLDS).map_err(|error| FoldsError::Folder(Box::new(error)))?;
     for (number, run) in (1..).zip(&runs) {
-        if !overwrite && RunFolder::is_occupied(&run.train.run_dir) {
-            let source = Box::new(RunError::Occupied { path: run.train.run_dir.clone() });
-            return Err(FoldsError::Fold { number, source });
+        if !overwrite && RunFolder::is_occupied(&run.train.run_dir) && !RunFolder::is_of(run) {
+            return Err(failed(number, RunError::Occupied { path: run.train.run_dir.clone() }));
         }
     }
+    // A fold that cannot be had is told before hours are spent on the others.
+    check(&runs, overwrite)?;
     let result = config.train.run_dir.join("folds.json");
     files::remove(&result)?;
+    if overwrite {
+        // All at once, so that nothing of before passes for finished after an interruption.
+        for (number, run) in (1..).zip(&runs) {
+            RunFolder::discard(&run.train.run_dir).map_err(|error| failed(number, error))?;
+        }
+    }
     let mut folds = Vec::with_capacity(count);
     for (number, run) in (1..).zip(runs) {
-        progress.fold(number, count);
-        train(&run, overwrite, progress).map_err(|source| FoldsError::Fold { number, source: Box::new(source) })?;
+        let outcome = match Outcome::earlier(&run) {
+            Some(outcome) => {
+                progress.fold_kept(number, count);
+                outcome
+            }
+            None => {
+                progress.fold(number, count);
+                let ended = if RunFolder::is_occupied(&run.train.run_dir) {
+                    resume(&run, progress).map(drop)
+                } else {
+                    train(&run, false, progress).map(drop)
+                };
+                ended.map_err(|error| failed(number, error))?;
+                Outcome::read(&run.train.run_dir)?
+            }
+        };
         let groups = run.data.validation.and_then(|validation| validation.groups).unwrap_or_default();
-        let folder = run.train.run_dir;
-        folds.push(Fold { number, groups, outcome: Outcome::read(&folder)?, folder });
+        folds.push(Fold { number, groups, outcome, folder: run.train.run_dir });
     }
     let spread = |of: fn(&Outcome) -> &_| Spread::of(&folds.iter().map(|fold| of(&fold.outcome)).collect::<Vec<_>>());
     let all = CrossValidation {
@@ -180,6 +237,17 @@ pub fn cross_validate(
     };
     files::write(&result, all.to_json())?;
     Ok(all)
+}
+
+/// The error of a fold.
+fn failed(number: usize, error: RunError) -> FoldsError {
+    match error {
+        // There is no `data.validation` to change.
+        RunError::Data(DataError::EmptyClass { path, class }) => FoldsError::EmptyClass { number, path, class },
+        // The run alone could go on by itself, but then the others would be missing.
+        RunError::Interrupted { epochs, .. } => FoldsError::Interrupted { number, epoch: epochs + 1 },
+        error => FoldsError::Fold { number, source: Box::new(error) },
+    }
 }
 
 impl CrossValidation {

@@ -29,6 +29,8 @@ pub struct EpochLog {
 pub trait Progress {
     /// Fold `number` of `count` of a cross-validation begins.
     fn fold(&mut self, _number: usize, _count: usize) {}
+    /// Fold `number` of `count` was finished earlier, and is kept.
+    fn fold_kept(&mut self, _number: usize, _count: usize) {}
     /// The data are read, and training begins.
     fn start(&mut self, config: &Config, data: &Prepared);
     /// Batch `batch` of `batches` is done; the mean loss of the epoch so far.

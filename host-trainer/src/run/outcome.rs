@@ -5,6 +5,8 @@ use std::path::Path;
 
 use serde::{Deserialize, Serialize, Serializer};
 
+use super::RunFolder;
+use crate::config::Config;
 use crate::files::{self, FileError};
 
 /// Scores by name, in the order of `log.csv`.
@@ -41,6 +43,11 @@ struct Epochs {
 }
 
 impl Outcome {
+    /// What a run of this configuration has come to, if its folder has one that is finished.
+    pub(crate) fn earlier(config: &Config) -> Option<Self> {
+        RunFolder::is_of(config).then(|| Self::read(&config.train.run_dir).ok())?
+    }
+
     /// Reads `report.json` and `log.csv` of a run in `folder`.
     ///
     /// # Errors

@@ -25,6 +25,12 @@ pub struct Plan {
     pub steps_per_epoch: usize,
 }
 
+/// Whether a run can start, as [`plan`] without a word.
+pub(super) fn check(config: &Config) -> Result<(), RunError> {
+    let data = data::prepare(config)?;
+    Training::new(config, &data).map(drop)
+}
+
 /// Reads and checks all that [`train`](super::train) does before its first epoch, and writes nothing.
 ///
 /// # Errors

@@ -6,9 +6,9 @@ use std::sync::{Mutex, PoisonError};
 use rayon::prelude::*;
 
 use super::SweepError;
-use crate::config::{Config, Names};
+use crate::config::Config;
 use crate::data::Prepared;
-use crate::run::{self, EpochLog, Outcome, Progress};
+use crate::run::{self, EpochLog, Outcome, Progress, RunError};
 
 /// A run to be done.
 pub(super) struct Job {
@@ -18,6 +18,9 @@ pub(super) struct Job {
     pub fold: Option<usize>,
     pub config: Config,
 }
+
+/// Whether the sweep shall end before its time.
+pub(super) type Interrupted<'a> = &'a (dyn Fn() -> bool + Sync);
 
 /// A job and what came of it, or why it failed.
 pub(super) type Ended = (Job, Result<Outcome, String>);
@@ -51,57 +54,65 @@ impl Job {
         &self.config.train.run_dir
     }
 
-    /// What an earlier run of the same settings says, if it is finished.
-    fn earlier(&self) -> Option<Outcome> {
-        let text = std::fs::read_to_string(self.folder().join("config.toml")).ok()?;
-        let earlier = Config::parse(&self.folder().join("config.toml"), &text, &[] as &[&str]).ok()?;
-        let mut config = self.config.clone();
-        // A run notes the classes that it has found in the data.
-        if !matches!(config.data.classes, Some(Names::List(_))) {
-            config.data.classes = earlier.data.classes.clone();
+    /// None if it was interrupted.
+    fn run(&self, interrupted: Interrupted<'_>) -> Option<Result<Outcome, String>> {
+        if interrupted() {
+            return None;
         }
-        if config.to_toml() == text { Outcome::read(self.folder()).ok() } else { None }
-    }
-
-    fn run(&self) -> Result<Outcome, String> {
-        run::train(&self.config, true, &mut Silent).map_err(|error| error.to_string())?;
-        Outcome::read(self.folder()).map_err(|error| error.to_string())
+        match run::train(&self.config, true, &mut Silent { interrupted }) {
+            Ok(_) => Some(Outcome::read(self.folder()).map_err(|error| error.to_string())),
+            Err(RunError::Interrupted { .. }) => None,
+            Err(error) => Some(Err(error.to_string())),
+        }
     }
 }
 
 /// Does all jobs on so many threads, and tells `watch` of each when it is done. The results are in the order of the jobs.
+///
+/// Once `interrupted` says so, runs under way end before their next batch, no other begins, and an error says how many are done.
 pub(super) fn run_all(
     jobs: Vec<Job>,
     threads: usize,
     overwrite: bool,
     watch: &mut (dyn FnMut(&Done<'_>) + Send),
+    interrupted: Interrupted<'_>,
 ) -> Result<Vec<Ended>, SweepError> {
     let failed = |error: rayon::ThreadPoolBuildError| SweepError::Threads { jobs: threads, reason: error.to_string() };
     let pool = rayon::ThreadPoolBuilder::new().num_threads(threads.min(jobs.len())).build().map_err(failed)?;
     let of = jobs.len();
     let watch = Mutex::new((0, watch));
     let run = |job: Job| {
-        let earlier = if overwrite { None } else { job.earlier() };
+        let earlier = if overwrite { None } else { Outcome::earlier(&job.config) };
         let kept = earlier.is_some();
-        let result = earlier.map_or_else(|| job.run(), Ok);
+        let result = match earlier {
+            Some(outcome) => Ok(outcome),
+            None => job.run(interrupted)?,
+        };
         // Whoever has panicked ends the sweep anyway.
         let mut watch = watch.lock().unwrap_or_else(PoisonError::into_inner);
         watch.0 += 1;
         let done = Done { count: watch.0, of, folder: job.folder(), result: &result, kept };
         (watch.1)(&done);
         drop(watch);
-        (job, result)
+        Some((job, result))
     };
-    Ok(pool.install(|| jobs.into_par_iter().with_max_len(1).map(run).collect()))
+    let ended: Vec<Option<Ended>> = pool.install(|| jobs.into_par_iter().with_max_len(1).map(run).collect());
+    let done = ended.iter().flatten().filter(|(_, result)| result.is_ok()).count();
+    ended.into_iter().collect::<Option<_>>().ok_or(SweepError::Interrupted { done, of })
 }
 
 /// Nobody watches.
-struct Silent;
+struct Silent<'a> {
+    interrupted: Interrupted<'a>,
+}
 
-impl Progress for Silent {
+impl Progress for Silent<'_> {
     fn start(&mut self, _: &Config, _: &Prepared) {}
     fn batch(&mut self, _: usize, _: usize, _: f64) {}
     fn epoch(&mut self, _: &EpochLog) {}
     fn stopped(&mut self, _: usize, _: u32) {}
     fn integers(&mut self, _: usize, _: f64) {}
+    fn interrupted(&self) -> bool {
+        (self.interrupted)()
+    }
 }

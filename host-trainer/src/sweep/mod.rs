@@ -101,6 +101,14 @@ pub enum SweepError {
         /// What the system said.
         reason: String,
     },
+    /// It was to end before its time.
+    #[error("interrupted: {done} of {of} runs are finished and kept; the same command goes on (without --overwrite)")]
+    Interrupted {
+        /// Runs that are finished, earlier ones included.
+        done: usize,
+        /// All runs.
+        of: usize,
+    },
     /// No combination is worth a table.
     #[error("all {count} combinations failed; the first: {reason}")]
     AllFailed {
@@ -123,11 +131,15 @@ const NOT_VARIED: [(&str, &str); 7] = [
 ];
 
 impl Sweep {
-    /// Runs all that has not been run yet, tells `watch` of each, and writes `sweep.csv`.
+    /// Runs all that has not been run yet, tells `watch` of each, and writes `sweep.csv`. Ends early once `interrupted` says so.
     ///
     /// # Errors
     /// If nothing can be run, or all combinations fail. One that fails while others do not is in the ranking, with its reason.
-    pub fn run(&self, watch: &mut (dyn FnMut(&Done<'_>) + Send)) -> Result<Ranking, SweepError> {
+    pub fn run(
+        &self,
+        watch: &mut (dyn FnMut(&Done<'_>) + Send),
+        interrupted: &(dyn Fn() -> bool + Sync),
+    ) -> Result<Ranking, SweepError> {
         for (index, axis) in self.vary.iter().enumerate() {
             let refuse = |problem| Err(SweepError::Key { key: axis.key.clone(), problem });
             if let Some((_, problem)) = NOT_VARIED.iter().find(|(key, _)| *key == axis.key) {
@@ -169,9 +181,16 @@ impl Sweep {
         if jobs.is_empty() && !refused.is_empty() {
             return Err(refused.remove(0).1);
         }
+        self.check_folds(&jobs)?;
         let _folder = RunFolder::claim(folder, SWEEP).map_err(|error| SweepError::Folder(Box::new(error)))?;
         let threads = self.jobs.unwrap_or_else(|| std::thread::available_parallelism().map_or(1, usize::from));
-        let runs = jobs::run_all(jobs, threads, self.overwrite, watch)?;
+        if self.overwrite {
+            // All at once, so that nothing of before passes for finished after an interruption.
+            for job in &jobs {
+                RunFolder::discard(&job.config.train.run_dir).map_err(|error| SweepError::Folder(Box::new(error)))?;
+            }
+        }
+        let runs = jobs::run_all(jobs, threads, self.overwrite, watch, interrupted)?;
         let refused = refused.into_iter().map(|(combination, error)| (combination, error.to_string())).collect();
         let ranking = Ranking::of(&self.set, combinations, refused, runs);
         files::write(&folder.join("sweep.csv"), ranking.to_csv())?;
@@ -181,6 +200,26 @@ impl Sweep {
             }
             _ => Ok(ranking),
         }
+    }
+
+    /// Looks for a fold that holds out all examples of a class, before anything is trained: no combination could have it, unless
+    /// they differ in their data. What else may keep a run from starting is its own.
+    fn check_folds(&self, jobs: &[Job]) -> Result<(), SweepError> {
+        let Some(Folds { count, .. }) = self.folds else { return Ok(()) };
+        if self.vary.iter().any(|axis| axis.key.starts_with("data.")) {
+            return Ok(());
+        }
+        let first: Vec<Config> = jobs
+            .iter()
+            .take_while(|job| job.combination == jobs[0].combination)
+            .map(|job| job.config.clone())
+            .collect();
+        for of_seed in first.chunks(count) {
+            if let Err(error @ FoldsError::EmptyClass { .. }) = folds::check(of_seed, self.overwrite) {
+                return Err(error.into());
+            }
+        }
+        Ok(())
     }
 
     /// The configuration with `settings` laid over it.

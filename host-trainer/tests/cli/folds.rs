@@ -5,6 +5,10 @@ use std::collections::BTreeSet;
 use serde_json::Value;
 
 use crate::npz::{Array, npz};
+#[cfg(unix)]
+use crate::resume::{after, signal};
+#[cfg(unix)]
+use crate::support::Ran;
 use crate::support::{Bench, CONFIG, table};
 
 /// Without a validation part, and with a column `person` of ten groups of two series.
@@ -163,4 +167,61 @@ fn folds_that_cannot_be_had() {
         bench.refuses(&args(&train(more)), phrases);
     }
     bench.grulet(&["train", "config.toml", "--group", "person"]).wrong_usage("--folds");
+}
+
+#[cfg(unix)]
+#[test]
+fn the_same_command_goes_on_after_an_interruption() {
+    let bench = bench();
+    let long = ["--set", "train.epochs=400", "--folds", "3"];
+    let end = |stdout: &str| stdout.split_once("validation parts").unwrap().1.to_owned();
+    let whole = train(&[&long[..], &["--set", "train.run_dir=runs/whole"]].concat());
+    let whole = end(&bench.grulet(&args(&whole)).ok().stdout);
+    let interrupt = |args: &[&str], epochs: usize| {
+        let (child, reached) = after(&bench, args, "Epoch", epochs);
+        signal(&child, "-INT");
+        let ran = Ran::of(child.wait_with_output().unwrap());
+        assert!(reached && ran.code == 130, "exit code {}\n{}", ran.code, ran.stderr);
+        ran.stderr
+    };
+
+    let long = train(&long);
+    let long = args(&long);
+    let told = interrupt(&long, 420);
+    assert!(told.starts_with("fold 2: interrupted in epoch ") && told.lines().count() == 1, "{told}");
+    assert!(told.contains("the same command goes on") && !told.contains("--resume"), "{told}");
+    bench.refuses(&[&long[..], &["--set", "train.epochs=399"]].concat(), &["fold 1", "holds an earlier run"]);
+    let written =
+        |name: &str| std::fs::metadata(bench.path(&format!("runs/config/{name}"))).unwrap().modified().unwrap();
+    let first = written("fold_1/report.json");
+    let ran = bench.grulet(&long).ok();
+    assert_eq!(ran.stdout.matches("(finished earlier)").count(), 1, "{}", ran.stdout);
+    assert!(ran.stdout.contains("Fold 1/3 (finished earlier)\n") && ran.stdout.contains("Going on after epoch "));
+    assert_eq!((end(&ran.stdout), written("fold_1/report.json")), (whole.clone(), first));
+    let hash =
+        |run: &str, fold: usize| bench.json(&format!("runs/{run}/fold_{fold}/report.json"))["weights_hash"].clone();
+    for fold in 1..=3 {
+        assert_eq!(hash("config", fold), hash("whole", fold));
+    }
+    let ran = bench.grulet(&long).ok();
+    assert_eq!((ran.stdout.matches("(finished earlier)").count(), end(&ran.stdout)), (3, whole.clone()));
+
+    // Nothing of before may pass for finished afterwards.
+    interrupt(&[&long[..], &["--overwrite"]].concat(), 20);
+    assert!(!bench.path("runs/config/fold_3/report.json").exists());
+    let ran = bench.grulet(&[&long[..], &["--overwrite"]].concat()).ok();
+    assert!(!ran.stdout.contains("finished earlier") && !ran.stdout.contains("Going on"), "{}", ran.stdout);
+    assert_eq!(end(&ran.stdout), whole);
+}
+
+#[test]
+fn all_folds_are_checked_before_the_first_is_trained() {
+    let bench = bench();
+    let rare = bench.text("train.csv").replace("\n3,down,", "\n3,rare,");
+    bench.put("train.csv", rare);
+    let sets = ["--set", "model.layers.1.units=3", "--folds", "4"];
+    let phrases = ["fold 2: ", "train.csv", "class \"rare\"", "add examples", "--folds", "--group", "--set seed="];
+    bench.refuses(&args(&train(&sets)), &phrases);
+    let vary = ["sweep", "config.toml", "--vary", "train.learning_rate=[0.01,0.02]"];
+    bench.refuses(&[&vary[..], &FEATURES, &sets].concat(), &phrases);
 }

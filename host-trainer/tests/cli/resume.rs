@@ -81,7 +81,7 @@ fn same(bench: &Bench, whole: &[(String, Vec<u8>)], run: &str, what: &str) {
 }
 
 /// A process of `grulet` that has just printed its `lines`th line that begins with `start`; false if it ended before.
-fn after(bench: &Bench, args: &[&str], start: &str, lines: usize) -> (Child, bool) {
+pub fn after(bench: &Bench, args: &[&str], start: &str, lines: usize) -> (Child, bool) {
     let mut child = bench.command(GRULET, args).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
     let mut printed = BufReader::new(child.stdout.take().unwrap()).lines().map_while(Result::ok);
     let reached = printed.by_ref().filter(|line| line.starts_with(start)).take(lines).count() == lines;
@@ -91,7 +91,7 @@ fn after(bench: &Bench, args: &[&str], start: &str, lines: usize) -> (Child, boo
 }
 
 #[cfg(unix)]
-fn signal(child: &Child, name: &str) {
+pub fn signal(child: &Child, name: &str) {
     assert!(Command::new("kill").args([name, &child.id().to_string()]).status().unwrap().success());
 }
 

@@ -5,6 +5,10 @@ use std::time::SystemTime;
 
 use serde_json::Value;
 
+#[cfg(unix)]
+use crate::resume::{after, signal};
+#[cfg(unix)]
+use crate::support::Ran;
 use crate::support::{Bench, CONFIG, GRULET, table};
 
 const GRID: [&str; 4] = ["--vary", "train.learning_rate=[0.002, 2e-2]", "--vary", "model.layers.0.units=[3,4]"];
@@ -110,6 +114,32 @@ fn what_is_finished_is_not_run_again() {
     // Nor are results mixed with those of an earlier configuration.
     let log = bench.text("runs/config/model.layers.0.units=3,train.learning_rate=2e-2,seed=1/config.toml");
     assert!(log.contains("batch_size = 4\n"), "{log}");
+}
+
+#[cfg(unix)]
+#[test]
+fn a_signal_ends_a_sweep_and_the_same_command_goes_on() {
+    let bench = bench();
+    let long = ["--set", "train.epochs=300", "--jobs", "1"];
+    let args = sweep(&[&GRID, &long]);
+    for (name, code) in [("-INT", 130), ("-TERM", 143)] {
+        let (child, reached) = after(&bench, &args, if code == 130 { "1/4" } else { "2/4" }, 1);
+        signal(&child, name);
+        let ran = Ran::of(child.wait_with_output().unwrap());
+        assert!(reached && ran.code == code, "{name}: exit code {}\n{}", ran.code, ran.stderr);
+        assert!(ran.stderr.starts_with("interrupted: ") && ran.stderr.lines().count() == 1, "{}", ran.stderr);
+        assert!(ran.stderr.contains("of 4 runs are finished and kept; the same command goes on"), "{}", ran.stderr);
+        assert!(!bench.path("runs/config/sweep.csv").exists());
+    }
+    let stdout = bench.grulet(&args).ok().stdout;
+    let kept = stdout.matches("(finished earlier)").count();
+    assert!((2..4).contains(&kept) && stdout.contains("\n   4  "), "{stdout}");
+
+    // Nothing of before may pass for finished afterwards.
+    let (child, reached) = after(&bench, &[&args[..], &["--overwrite"]].concat(), "1/4", 1);
+    signal(&child, "-INT");
+    let ran = Ran::of(child.wait_with_output().unwrap());
+    assert!(reached && ran.code == 130 && finished(&bench).len() < 3, "exit code {}\n{}", ran.code, ran.stderr);
 }
 
 #[test]
