@@ -240,7 +240,8 @@ fn the_examples_can_be_set_and_differ_from_the_default() {
         };
         let set = format!("{}={example}", key.replace("layers", layer).replace("encoder", encoder));
         let needs = NEEDS.iter().filter(|(of, _)| *of == key).flat_map(|(_, needs)| *needs).copied();
-        let sets: Vec<&str> = needs.chain([set.as_str()]).collect();
+        let file = key.starts_with("data.csv.").then_some("data.train=a.csv");
+        let sets: Vec<&str> = needs.chain(file).chain([set.as_str()]).collect();
         let bases = [CLASSES, MINIMAL, SEQUENCE].map(|base| load(base, &sets));
         let ([Ok(config), ..] | [_, Ok(config), _] | [.., Ok(config)]) = bases else { panic!("{key}: {bases:?}") };
         // What the run's folder keeps says the same again.

@@ -81,9 +81,9 @@ impl Source {
     pub(super) fn config(&self, header: &Header<'_>) -> anyhow::Result<Config> {
         let Some(path) = self.config_path() else {
             let config = self.config_of(header);
-            return Ok(Config::parse(Path::new("model.toml"), &config.to_toml(), &self.set)?);
+            return Ok(Config::parse_for_other_data(Path::new("model.toml"), &config.to_toml(), &self.set)?);
         };
-        let config = Config::load(&path, &self.set)?;
+        let config = Config::load_for_other_data(&path, &self.set)?;
         // What else would it be right about?
         let network = config.layer_specs(header.inputs() as u16, header.outputs() as u16);
         // Of a sequence, start and stop are the model's to know.

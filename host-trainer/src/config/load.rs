@@ -25,11 +25,34 @@ impl Config {
         Self::parse(path, &text, overrides)
     }
 
+    /// Like [`Config::load`] for a command that reads other data than the configuration's, which may be of another kind: keys
+    /// for any kind of file may be given.
+    ///
+    /// # Errors
+    /// As [`Config::load`].
+    pub fn load_for_other_data(path: &Path, overrides: &[impl AsRef<str>]) -> Result<Self, ConfigError> {
+        let text = fs::read_to_string(path).map_err(|source| ConfigError::Read { path: path.to_owned(), source })?;
+        Self::parse_for_other_data(path, &text, overrides)
+    }
+
+    /// [`Config::load_for_other_data`] for a file's `text`, as [`Config::parse`].
+    ///
+    /// # Errors
+    /// As [`Config::load`].
+    pub fn parse_for_other_data(path: &Path, text: &str, overrides: &[impl AsRef<str>]) -> Result<Self, ConfigError> {
+        Self::parse_for(path, text, overrides, false)
+    }
+
     /// Like [`Config::load`] for a file's `text` that is already here; `path` gives the folder and the name.
     ///
     /// # Errors
     /// As [`Config::load`].
     pub fn parse(path: &Path, text: &str, overrides: &[impl AsRef<str>]) -> Result<Self, ConfigError> {
+        Self::parse_for(path, text, overrides, true)
+    }
+
+    /// `own_data` is whether the data are the configuration's own.
+    fn parse_for(path: &Path, text: &str, overrides: &[impl AsRef<str>], own_data: bool) -> Result<Self, ConfigError> {
         let text = text.strip_prefix('\u{feff}').unwrap_or(text);
         let overrides: Vec<&str> = overrides.iter().map(AsRef::as_ref).collect();
         let source = Source { path, text, overrides: &overrides };
@@ -55,7 +78,8 @@ impl Config {
             }
         })?;
         config.train.resolve();
-        config.check().map_err(|(key, problem)| {
+        let kinds = || if own_data { config.check_kinds() } else { Ok(()) };
+        config.check().and_then(|()| kinds()).map_err(|(key, problem)| {
             let place = source.place(spans.get(key).cloned());
             ConfigError::Invalid { place, key, problem }
         })?;

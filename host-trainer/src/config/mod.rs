@@ -7,6 +7,7 @@
 mod check;
 mod error;
 mod keys;
+mod kinds;
 mod load;
 mod names;
 mod overfit;

@@ -9,6 +9,7 @@ use grulet::spec::Output;
 
 use super::error::nearest;
 use super::labels::{self, Labels};
+use super::lines::Lines;
 use super::read::{Part, ReadOptions, TargetOptions, names};
 use super::{DataError, Dataset, Series, time, weights};
 use crate::config::{CsvColumns, DataConfig, Names, Task};
@@ -16,10 +17,15 @@ use crate::config::{CsvColumns, DataConfig, Names, Task};
 pub(super) fn read(path: &Path, options: &ReadOptions) -> Result<Dataset, DataError> {
     let mut table = Table::open(path)?;
     let columns = Columns::find(&table, options)?;
-    let recordings = Recordings::gather(&mut table, &columns, options.targets)?;
     let data = options.data;
     let width = columns.features.len();
     let by_key = |setting: &'static str| move |_: &str| Err(DataError::NamesNeedNpz { path: path.to_owned(), setting });
+    let classes = match (data.classes.as_ref(), options.targets) {
+        (None, _) | (_, None) => None,
+        (Some(Names::List(names)), Some(_)) => Some(names.clone()),
+        (Some(Names::Key(key)), Some(_)) => Some(by_key("data.classes")(key)?),
+    };
+    let recordings = Recordings::gather(&mut table, &columns, options.targets, classes.as_deref())?;
     let header = || columns.features.iter().map(|&column| table.header[column].to_owned()).collect();
     let mut dataset = Dataset {
         channels: names(
@@ -49,11 +55,6 @@ pub(super) fn read(path: &Path, options: &ReadOptions) -> Result<Dataset, DataEr
     let Recordings { series, labels, weights, lines } = recordings;
     dataset.series = series;
     if let Some(targets) = options.targets {
-        let classes = match data.classes.as_ref() {
-            None => None,
-            Some(Names::List(names)) => Some(names.clone()),
-            Some(Names::Key(key)) => Some(by_key("data.classes")(key)?),
-        };
         let at = |row: usize| format!("line {}", lines[row]);
         let encoded = labels::encode(path, labels, targets.loss, classes, &at)?;
         dataset.set_targets(encoded, targets.output);
@@ -77,7 +78,7 @@ pub fn feature_columns(path: &Path, data: &DataConfig) -> Result<Vec<String>, Da
 /// An open table behind its header.
 pub(super) struct Table<'a> {
     path: &'a Path,
-    reader: csv::Reader<File>,
+    reader: csv::Reader<Lines<File>>,
     pub header: StringRecord,
 }
 
@@ -85,8 +86,11 @@ impl<'a> Table<'a> {
     pub fn open(path: &'a Path) -> Result<Self, DataError> {
         let file = File::open(path).map_err(|source| DataError::Read { path: path.to_owned(), source })?;
         // Flexible, so that a row of another length is our error with our words.
-        let mut reader = ReaderBuilder::new().trim(Trim::All).flexible(true).from_reader(file);
-        let header = reader.headers().map_err(|error| refuse(path, error))?.clone();
+        let mut reader = ReaderBuilder::new().trim(Trim::All).flexible(true).from_reader(Lines::new(file));
+        let header = match reader.headers() {
+            Ok(header) => header.clone(),
+            Err(error) => return Err(refuse(path, &mut reader, error)),
+        };
         if header.is_empty() {
             let fix = "the first line names the columns, every further line is one step";
             return Err(DataError::Empty { path: path.to_owned(), fix });
@@ -96,7 +100,8 @@ impl<'a> Table<'a> {
             return Err(DataError::Corrupt { path: path.to_owned(), array: String::new(), problem });
         }
         if header.iter().all(|name| name.parse::<f64>().is_ok()) {
-            return Err(DataError::NoHeader { path: path.to_owned() });
+            let line = header.position().map_or(1, |start| reader.get_mut().line(start.byte()));
+            return Err(DataError::NoHeader { path: path.to_owned(), line });
         }
         for (index, name) in header.iter().enumerate() {
             if !name.is_empty() && header.iter().take(index).any(|other| other == name) {
@@ -124,17 +129,24 @@ impl<'a> Table<'a> {
         }
     }
 
-    /// Reads the next row into `row` and says on which line it stands.
+    /// Reads the next row into `row` and says on which line it begins.
     pub fn next(&mut self, row: &mut StringRecord) -> Result<Option<u64>, DataError> {
-        if !self.reader.read_record(row).map_err(|error| refuse(self.path, error))? {
-            return Ok(None);
+        match self.reader.read_record(row) {
+            Ok(true) => {}
+            Ok(false) => return Ok(None),
+            Err(error) => return Err(refuse(self.path, &mut self.reader, error)),
         }
-        let line = row.position().map_or(0, csv::Position::line);
+        let line = row.position().map_or(0, |start| self.reader.get_mut().line(start.byte()));
         if row.len() == self.header.len() {
             return Ok(Some(line));
         }
         let (path, expected) = (self.path.to_owned(), self.header.len());
         Err(DataError::RaggedRow { path, line, expected, found: row.len() })
+    }
+
+    /// The place of a cell.
+    pub fn at(&self, column: usize, line: u64) -> String {
+        format!("line {line}, column {:?}", &self.header[column])
     }
 
     fn number(&self, row: &StringRecord, column: usize, line: u64) -> Result<f64, DataError> {
@@ -148,8 +160,9 @@ impl<'a> Table<'a> {
     }
 }
 
-fn refuse(path: &Path, error: csv::Error) -> DataError {
-    let line = error.position().map_or_else(String::new, |position| format!("line {}: ", position.line()));
+fn refuse(path: &Path, reader: &mut csv::Reader<Lines<File>>, error: csv::Error) -> DataError {
+    let line = |start: &csv::Position| format!("line {}: ", reader.get_mut().line(start.byte()));
+    let line = error.position().map_or_else(String::new, line);
     let problem = match error.into_kind() {
         csv::ErrorKind::Io(source) => return DataError::Read { path: path.to_owned(), source },
         csv::ErrorKind::Utf8 { .. } => format!("{line}not UTF-8 text"),
@@ -243,11 +256,26 @@ struct Recording {
 }
 
 impl Recordings {
-    fn gather(table: &mut Table, columns: &Columns, targets: Option<TargetOptions>) -> Result<Self, DataError> {
+    fn gather(
+        table: &mut Table,
+        columns: &Columns,
+        targets: Option<TargetOptions>,
+        classes: Option<&[String]>,
+    ) -> Result<Self, DataError> {
+        let width = columns.label.len();
+        let plain = targets.is_some_and(|targets| targets.loss.task() != Task::Regression) && width == 1;
         let mut recordings: Vec<Recording> = Vec::new();
         let mut by_name: HashMap<String, usize> = HashMap::new();
         let mut row = StringRecord::new();
         while let Some(line) = table.next(&mut row)? {
+            if plain {
+                labels::label_is_there(table.path, &row[columns.label[0]], classes, || {
+                    table.at(columns.label[0], line)
+                })?;
+            }
+            if let Some(column) = columns.group {
+                labels::group_is_there(table.path, &row[column], || table.at(column, line))?;
+            }
             let name = columns.series.map_or("0", |column| &row[column]);
             let index = match by_name.get(name) {
                 Some(&index) => index,
@@ -276,8 +304,6 @@ impl Recordings {
             gathered.lines.extend(recording.lines);
             words.extend(recording.labels);
         }
-        let width = columns.label.len();
-        let plain = targets.is_some_and(|targets| targets.loss.task() != Task::Regression) && width == 1;
         gathered.labels = if plain {
             Labels::Words(words)
         } else {

@@ -89,10 +89,12 @@ pub enum DataError {
         column: usize,
     },
     /// A first line that holds numbers.
-    #[error("{}:1: the first line holds numbers; put a line with the columns' names before it", path.display())]
+    #[error("{}:{line}: the first line holds numbers; put a line with the columns' names before it", path.display())]
     NoHeader {
         /// The file.
         path: PathBuf,
+        /// The line, from 1.
+        line: u64,
     },
     /// Names that are to be read from a `.npz`, for a file that is none.
     #[error("{}: `{setting}` names an array, which only a .npz has; list the names themselves", path.display())]
@@ -147,6 +149,21 @@ pub enum DataError {
         at: String,
         /// The value as it was read.
         value: String,
+    },
+    /// A label or a group that is missing.
+    #[error("{}: {at}: the {what} is {}; gaps are not filled silently: fill it in, or remove the row or series{hint}",
+        path.display(), missing(.found))]
+    Missing {
+        /// The file.
+        path: PathBuf,
+        /// Where in the file.
+        at: String,
+        /// `label` or `group`.
+        what: &'static str,
+        /// What stands there.
+        found: String,
+        /// What else to do about it; may be empty.
+        hint: &'static str,
     },
     /// A time that does not lie behind the one before it in its series.
     #[error("{}:{line}: series {series:?}: time {time:?} does not come after {previous:?}; \
@@ -601,6 +618,10 @@ fn of_array(array: &str) -> String {
 
 fn holds(found: &str) -> String {
     if found.is_empty() { "is empty".to_owned() } else { format!("holds {found:?}") }
+}
+
+fn missing(found: &str) -> String {
+    if found.is_empty() { "missing".to_owned() } else { format!("{found:?}, which stands for a missing one") }
 }
 
 fn decimal_comma(found: &str) -> &'static str {

@@ -92,6 +92,33 @@ pub(super) fn encode(
     Ok(Encoded { width, values: values.into_iter().map(|value| value as f32).collect(), classes })
 }
 
+/// Whether a cell stands for a missing value: an empty one, or what pandas and NumPy write for it.
+fn is_missing(text: &str) -> bool {
+    matches!(text.trim(), "" | "nan" | "NaN")
+}
+
+/// Refuses the label `word` if it stands for a missing one and is none of the classes `names`; `at` says where.
+pub(super) fn label_is_there(
+    path: &Path,
+    word: &str,
+    names: Option<&[String]>,
+    at: impl FnOnce() -> String,
+) -> Result<(), DataError> {
+    if !is_missing(word) || names.is_some_and(|names| names.iter().any(|name| name == word)) {
+        return Ok(());
+    }
+    let (path, found, hint) = (path.to_owned(), word.to_owned(), "; if it is a class, list it in `data.classes`");
+    Err(DataError::Missing { path, at: at(), what: "label", found, hint })
+}
+
+/// Refuses the `group` of a series if it stands for a missing one; `at` says where.
+pub(super) fn group_is_there(path: &Path, group: &str, at: impl FnOnce() -> String) -> Result<(), DataError> {
+    if !is_missing(group) {
+        return Ok(());
+    }
+    Err(DataError::Missing { path: path.to_owned(), at: at(), what: "group", found: group.to_owned(), hint: "" })
+}
+
 fn class_index(path: &Path, value: f64, max: usize, at: String) -> Result<usize, DataError> {
     if value >= 0.0 && value.fract() == 0.0 && value <= max as f64 {
         Ok(value as usize)

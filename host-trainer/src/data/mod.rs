@@ -13,6 +13,7 @@ mod csv;
 mod error;
 mod labels;
 mod lanes;
+mod lines;
 mod normalize;
 mod npy;
 mod npz;

@@ -227,7 +227,12 @@ fn read_groups(npz: &mut Npz, keys: &NpzKeys, series: usize) -> Result<Option<Ve
             expected: format!("there are {series} series, each with one group"),
         });
     }
-    Ok(Some((0..series).map(|index| array.text(index)).collect()))
+    let group = |index: usize| {
+        let group = array.text(index);
+        labels::group_is_there(npz.path(), &group, || format!("series {index} (array {key:?})"))?;
+        Ok(group)
+    };
+    (0..series).map(group).collect::<Result<_, _>>().map(Some)
 }
 
 /// The factors on `width` columns: one for all, or one for each.
@@ -316,6 +321,11 @@ fn read_targets(
             Output::EveryStep => format!("series {series}, step {} (array {key:?})", row - layout.series[series].start),
         }
     };
+    if let Labels::Words(words) = &labels {
+        for (index, word) in words.iter().enumerate() {
+            labels::label_is_there(&path, word, names.as_deref(), || place(&key, index))?;
+        }
+    }
     let encoded = labels::encode(&path, labels, targets.loss, names, &|index| place(&key, index))?;
     dataset.set_targets(encoded, targets.output);
     if let Some(key) = keys.weight.as_ref().filter(|_| targets.weights) {

@@ -7,8 +7,8 @@ use csv::StringRecord;
 use grulet::spec::{Decoding, Output};
 
 use super::csv::Table;
-use super::read::{ReadOptions, names};
-use super::{DataError, Dataset, NpyArray, Series};
+use super::read::{Part, ReadOptions, names};
+use super::{DataError, Dataset, NpyArray, Series, labels};
 use crate::config::{Names, Tokens};
 
 /// The name of the token that a decoder takes first.
@@ -70,10 +70,19 @@ pub(super) fn read_text(path: &Path, options: &ReadOptions, tokens: Tokens) -> R
         Some(_) => Some(table.column(data.csv.target.as_deref().unwrap_or("target"), "data.csv.target")?),
         None => None,
     };
+    // Groups are for the split alone.
+    let group = match &data.csv.group {
+        Some(name) if options.part == Part::Train => Some(table.column(name, "data.csv.group")?),
+        _ => None,
+    };
     let channel = table.header[source].to_owned();
-    let mut pairs = Vec::new();
+    let (mut pairs, mut groups) = (Vec::new(), Vec::new());
     let mut row = StringRecord::new();
     while let Some(line) = table.next(&mut row)? {
+        if let Some(column) = group {
+            labels::group_is_there(path, &row[column], || table.at(column, line))?;
+        }
+        groups.push(group.map(|column| row[column].to_owned()));
         pairs.push((line, row[source].to_owned(), target.map_or_else(String::new, |target| row[target].to_owned())));
     }
     if pairs.is_empty() {
@@ -108,7 +117,7 @@ pub(super) fn read_text(path: &Path, options: &ReadOptions, tokens: Tokens) -> R
     };
     let stop = (symbols.len() - 1) as f32;
     let (mut series, mut longest) = (Vec::with_capacity(pairs.len()), 0);
-    for (index, (line, source, text)) in pairs.iter().enumerate() {
+    for (index, ((line, source, text), group)) in pairs.iter().zip(groups).enumerate() {
         let x = encode(source, *line)?;
         if x.is_empty() {
             return Err(DataError::EmptySeries { path: path.to_owned(), series: format!("line {line}") });
@@ -120,7 +129,7 @@ pub(super) fn read_text(path: &Path, options: &ReadOptions, tokens: Tokens) -> R
             longest = longest.max(targets.len());
             targets.push(stop);
         }
-        series.push(Series { name: index.to_string(), group: None, start: 0, x, targets, weights: Vec::new() });
+        series.push(Series { name: index.to_string(), group, start: 0, x, targets, weights: Vec::new() });
     }
     let lookup = |setting| move |_: &str| Err(DataError::NamesNeedNpz { path: path.to_owned(), setting });
     Ok(Dataset {

@@ -216,3 +216,63 @@ fn training_that_diverges_names_the_tensor_and_leaves_nothing() {
         assert!(!bench.path("runs").exists(), "{}", ran.stderr);
     }
 }
+
+/// Keys for a kind of file that is not there would be ignored silently.
+#[test]
+fn keys_for_another_kind_of_file() {
+    let bench = Bench::new();
+    let refuses = |sets: &[&str], phrases: &[&str]| {
+        let sets = sets.iter().flat_map(|set| ["--set", set]);
+        let args: Vec<&str> = ["train", "config.toml", "--dry-run"].into_iter().chain(sets).collect();
+        bench.refuses(&args, phrases);
+    };
+    let npz = ["data.train=train.npz", "data.test=test.npz"];
+    for (set, key, fix) in [
+        ("data.npz.y=label", "`data.npz.y`", "use `data.csv.label`"),
+        ("data.npz.group=label", "`data.npz.group`", "use `data.csv.group`"),
+        ("data.npz.x_scale=0.5", "`data.npz.x_scale`", "leave it out"),
+        ("data.npz_test.x=b", "`data.npz_test.x`", "leave it out"),
+    ] {
+        refuses(&[set], &[&format!("--set {set}: {key}: "), "the files are .csv", fix]);
+    }
+    for (set, key, fix) in [
+        ("data.csv.series=who", "`data.csv.series`", "leave it out"),
+        ("data.csv.features=[\"a\"]", "`data.csv.features`", "use `data.npz.x`"),
+        ("data.csv.label=b", "`data.csv.label`", "use `data.npz.y`"),
+        ("data.csv.weight=w", "`data.csv.weight`", "use `data.npz.weight`"),
+        ("data.csv.source=s", "`data.csv.source`", "leave it out"),
+    ] {
+        refuses(&[&npz[..], &[set]].concat(), &[&format!("--set {set}: {key}: "), "the files are .npz", fix]);
+    }
+    refuses(&["data.csv.target=b"], &["`data.csv.target`", "needs `data.tokens`"]);
+    bench.put("line.toml", bench.text("config.toml").replace("[model]", "[data.npz]\nx = \"X\"\n[model]"));
+    bench.refuses(&["train", "line.toml"], &["line.toml:10: `data.npz.x`", "use `data.csv.features`, or leave it out"]);
+
+    // The default changes nothing.
+    let usual = ["data.npz.x=x", "data.npz_test.y=y", "data.csv.source=source"].map(|set| ["--set", set]).concat();
+    bench.grulet(&[&["train", "config.toml", "--dry-run"], &usual[..]].concat()).ok();
+    // Files of both kinds have keys of both.
+    let both = ["--set", "data.train=train.npz", "--set", "data.npz.x=X", "--set", "data.csv.label=label"];
+    bench.refuses(&[&["train", "config.toml"], &both[..]].concat(), &["train.npz: cannot read"]);
+    // A file of no kind is the fault.
+    let neither = ["--set", "data.train=table.txt", "--set", "data.npz.x=X"];
+    bench.refuses(&[&["train", "config.toml"], &neither[..]].concat(), &["table.txt", "give a .npz or a .csv"]);
+    // Other commands read other files.
+    bench.grulet(&["train", "config.toml", "--set", "train.epochs=1"]).ok();
+    let other = ["evaluate", "runs/config", "other.npz", "--set", "data.npz.x=X"];
+    bench.refuses(&other, &["other.npz: cannot read"]);
+    bench.grulet(&["predict", "runs/config", "--set", "data.npz.x=X"]).ok();
+
+    let bench = crate::sequence::bench();
+    for (set, key, fix) in [
+        ("data.csv.series=who", "`data.csv.series`", "leave it out"),
+        ("data.csv.time=when", "`data.csv.time`", "leave it out"),
+        ("data.csv.label=b", "`data.csv.label`", "use `data.csv.target`"),
+        ("data.csv.features=[\"a\"]", "`data.csv.features`", "use `data.csv.source`"),
+    ] {
+        bench.refuses(&["train", "config.toml", "--set", set], &[key, "does not go with `data.tokens`", fix]);
+    }
+    bench.refuses(&["train", "config.toml", "--set", "data.npz.y_lengths=n"], &["`data.npz.y_lengths`", "are .csv"]);
+    let npz = ["--set", "data.train=a.npz", "--set", "data.test=b.npz"];
+    bench.refuses(&[&["train", "config.toml"], &npz[..]].concat(), &["config.toml:5: `data.tokens`", "leave it out"]);
+}

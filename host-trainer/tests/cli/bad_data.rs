@@ -54,7 +54,11 @@ fn tables() {
         ("a word", cell(2, 3, "none"), &["train.csv:2", "column \"a\"", "\"none\"", "not a number"]),
         ("a decimal comma", cell(2, 3, "\"0,5\""), &["train.csv:2", "\"0,5\"", "decimal comma"]),
         ("an empty cell", cell(2, 3, ""), &["train.csv:2", "column \"a\"", "empty"]),
-        ("an empty label", with(2, |cells| cells[1] = ""), &["train.csv:3", "from \"\" to \"up\""]),
+        (
+            "an empty label",
+            with(2, |cells| cells[1] = ""),
+            &["train.csv: line 2, column \"label\"", "label is missing"],
+        ),
         ("a short row", with(4, |cells| cells.truncate(4)), &["train.csv:4", "4 cells", "the header has 5"]),
         ("a long row", with(4, |cells| cells.push("1")), &["train.csv:4", "6 cells", "the header has 5"]),
         (
@@ -81,6 +85,33 @@ fn tables() {
         eprintln!("{what}");
         bench.put("train.csv", file);
         bench.refuses(&["train", "config.toml"], phrases);
+    }
+}
+
+/// Lines are counted as an editor counts them.
+#[test]
+fn the_line_of_a_fault_is_the_true_one() {
+    let bench = Bench::new();
+    for (what, end, empty) in
+        [("LF", "\n", ""), ("CRLF", "\r\n", ""), ("CR", "\r", ""), ("empty lines", "\r\n", "\r\n\r\n")]
+    {
+        eprintln!("{what}");
+        let line = |line: usize| if empty.is_empty() { line } else { line + 2 };
+        let file = |bytes: Vec<u8>| {
+            let text: Vec<u8> = bytes.split(|&byte| byte == b'\n').collect::<Vec<_>>().join(end.as_bytes());
+            let header = "series,label,t,a,b".len() + end.len();
+            [&text[..header], empty.as_bytes(), &text[header..]].concat()
+        };
+        let latin = cell(9, 1, "@").into_iter().map(|byte| if byte == b'@' { 0xe9 } else { byte }).collect();
+        for (fault, at) in [
+            (cell(33, 3, "none"), format!("train.csv:{}: column \"a\"", line(33))),
+            (cell(12, 4, "-inf"), format!("line {}, column \"b\"", line(12))),
+            (with(4, |cells| cells.truncate(4)), format!("train.csv:{}: the row has", line(4))),
+            (latin, format!("line {}: not UTF-8", line(9))),
+        ] {
+            bench.put("train.csv", file(fault));
+            bench.refuses(&["train", "config.toml"], &[&at]);
+        }
     }
 }
 
@@ -134,6 +165,76 @@ fn columns_and_files_that_are_not_there() {
     bench.grulet(groups).ok();
     let args = [&groups[..], &["--overwrite", "--set", "data.validation.groups=[77]"]].concat();
     bench.refuses(&args, &["train.csv", "no series is of group \"77\"", "`data.validation.groups`"]);
+}
+
+/// Neither an empty cell nor what pandas writes for it is a class or a group.
+#[test]
+fn missing_labels_and_groups() {
+    let bench = Bench::new();
+    // All steps of the last series.
+    let label = |word: &str| table(0, 20).replace("\n19,down,", &format!("\n19,{word},"));
+    let every = "model.output=every_step";
+    for (word, found) in [("", "is missing"), ("\" \"", "is missing"), ("nan", "\"nan\""), ("NaN", "\"NaN\"")] {
+        bench.put("train.csv", label(word));
+        for setting in ["seed=1", every, "train.loss=categorical_crossentropy"] {
+            let phrases = ["train.csv: line 154, column \"label\"", found, "remove", "`data.classes`"];
+            bench.refuses(&["train", "config.toml", "--set", setting], &phrases);
+        }
+    }
+    // Neither where labels are numbers.
+    bench.put("train.csv", label("nan").replace(",up,", ",1,").replace(",down,", ",0,"));
+    bench.refuses(&["train", "config.toml"], &["train.csv: line 154, column \"label\"", "\"nan\""]);
+
+    let classes = ["--set", "data.classes=[\"down\", \"nan\", \"up\"]"];
+    bench.put("train.csv", label("nan").replace("\n18,up,", "\n18,nan,").replace("\n17,down,", "\n17,nan,"));
+    let units = ["--set", "model.layers.1.units=3", "--set", "data.test=train.csv", "--set", "train.epochs=1"];
+    let test = bench.text("train.csv");
+    bench.put("test.csv", test);
+    bench.grulet(&[&["train", "config.toml"], &classes[..], &units[..2], &units[4..]].concat()).ok();
+    std::fs::remove_dir_all(bench.path("runs")).unwrap();
+    let other = label("NA").replace("\n18,up,", "\n18,NA,").replace("\n17,down,", "\n17,NA,");
+    bench.put("train.csv", &other);
+    bench.put("test.csv", other);
+    bench.grulet(&[&["train", "config.toml"], &units[..2], &units[4..]].concat()).ok();
+    std::fs::remove_dir_all(bench.path("runs")).unwrap();
+
+    let group = |word: &str| {
+        let row = |row: &str| match row.split(',').next().unwrap() {
+            "series" => format!("{row},who\n"),
+            "7" => format!("{row},{word}\n"),
+            _ => format!("{row},p\n"),
+        };
+        table(0, 20).lines().map(row).collect::<String>()
+    };
+    for word in ["", "nan"] {
+        bench.put("train.csv", group(word));
+        let phrases = ["train.csv: line 58, column \"who\"", "group is", "remove"];
+        bench.refuses(&["train", "config.toml", "--set", "data.csv.group=who"], &phrases);
+    }
+}
+
+/// An array of words of up to 3 characters.
+fn words(name: &'static str, words: &[&str]) -> Array {
+    let unit = |word: &str, at: usize| word.chars().nth(at).map_or(0, u32::from).to_le_bytes();
+    let bytes = words.iter().flat_map(|word| (0..3).flat_map(move |at| unit(word, at))).collect();
+    Array { descr: "<U3", bytes, ..Array::i32(name, &vec![0; words.len()]) }
+}
+
+#[test]
+fn missing_labels_and_groups_of_archives() {
+    let bench = Bench::new();
+    let train = ["train", "config.toml", "--set", "data.train=train.npz", "--set", "data.test=train.npz"];
+    let test = ["--set", "data.npz_test.y=y2"];
+    for word in ["", "nan", "NaN"] {
+        let y = words("y", &["a", "b", "a", word, "a", "b"]);
+        bench.put("train.npz", npz(&[arrays().remove(0), y]));
+        let phrases = ["train.npz: series 3 (array \"y\")", "the label is", "`data.classes`"];
+        bench.refuses(&[&train[..], &test].concat(), &phrases);
+        let who = words("who", &["a", "b", "a", word, "a", "b"]);
+        bench.put("train.npz", npz(&[arrays().remove(0), arrays().remove(1), who]));
+        let phrases = ["train.npz: series 3 (array \"who\")", "the group is"];
+        bench.refuses(&[&train[..], &test, &["--set", "data.npz.group=who"]].concat(), &phrases);
+    }
 }
 
 /// Arrays of 6 series of 3 steps, `x (6, 3, 2)` and `y (6)`.

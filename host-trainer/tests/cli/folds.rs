@@ -134,6 +134,35 @@ fn groups_of_an_archive_are_an_array() {
     assert_eq!(groups, [&serde_json::json!([7]), &serde_json::json!([9]), &serde_json::json!([10])]);
 }
 
+/// A row of a table of texts is a series.
+#[test]
+fn groups_of_texts_are_a_column() {
+    let bench = crate::sequence::bench();
+    let rows = bench.text("train.csv");
+    let people = |name: fn(usize) -> String| -> String {
+        let row =
+            |(index, row): (usize, &str)| format!("{row},{}\n", if index == 0 { "who".into() } else { name(index) });
+        rows.lines().enumerate().map(row).collect()
+    };
+    bench.put("train.csv", people(|index| format!("p{}", index % 3)));
+    let train = ["train", "config.toml", "--set", "train.epochs=1", "--overwrite"];
+    let all = bench.grulet(&[&train[..], &["--folds", "3", "--group", "who", "--json"]].concat()).ok().json();
+    let groups: Vec<&Value> = all["folds"].as_array().unwrap().iter().map(|fold| &fold["groups"]).collect();
+    assert_eq!(groups, [&serde_json::json!(["p0"]), &serde_json::json!(["p1"]), &serde_json::json!(["p2"])]);
+
+    let groups = ["--set", "data.csv.group=who", "--set", "data.validation.groups=[\"p2\"]"];
+    bench.grulet(&[&train[..], &groups].concat()).ok();
+    let log = bench.text("runs/config/log.csv");
+    assert!(log.starts_with("epoch,") && log.contains("val_loss"), "{log}");
+    let none = [&train[..], &groups[..2], &["--set", "data.validation.groups=[\"p3\"]"]].concat();
+    bench.grulet(&none).failed(&["train.csv", "no series is of group \"p3\"", "`data.validation.groups`"]);
+    let none = [&train[..], &["--folds", "3", "--group", "whom"]].concat();
+    bench.grulet(&none).failed(&["train.csv", "no column \"whom\"", "did you mean \"who\"?", "`data.csv.group`"]);
+    bench.put("train.csv", people(|index| if index == 4 { String::new() } else { "p".into() }));
+    let none = [&train[..], &["--folds", "2", "--group", "who"]].concat();
+    bench.grulet(&none).failed(&["train.csv: line 5, column \"who\"", "the group is missing"]);
+}
+
 /// `train.patience` needs a validation part, which the folds are.
 #[test]
 fn settings_that_need_a_validation_part_have_one() {
