@@ -58,9 +58,12 @@ fn a_bidirectional_network_is_trained_and_runs_in_integers() {
         let report = bench.grulet(&["train", "config.toml", "--set", &set, "--overwrite", "--json"]).ok().json();
         assert!(accuracy(&report["test"]) > 0.85, "{merge}: {report}");
         let inspected = bench.grulet(&["inspect", "runs/config"]).ok();
-        for part in
-            [net, "0 (Bidirectional GRU, reset after)", "a window of 10 steps", "self-test over 10 steps: passed"]
-        {
+        for part in [
+            net,
+            "0 (Bidirectional GRU, reset after)",
+            "RAM for each 10 steps of a series",
+            "self-test over 10 steps: passed",
+        ] {
             assert!(inspected.stdout.contains(part), "{part} in {}", inspected.stdout);
         }
         let quantized = bench.grulet(&["quantize", "runs/config", "--json"]).ok().json();
