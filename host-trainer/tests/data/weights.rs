@@ -10,10 +10,6 @@ const CONFIG: &str = r#"
 [data]
 train = "train.npz"
 normalize = "none"
-[data.npz]
-weight = "w"
-[data.csv]
-weight = "trust"
 [model]
 output = "every_step"
 layers = [{ type = "gru", units = 4 }, { type = "dense", units = 1 }]
@@ -29,7 +25,8 @@ fn prepare(name: &str, file: &[u8], sets: &[&str]) -> Result<Prepared, String> {
     let test = b"series,a,label\n1,0.5,2\n1,0.25,3\n";
     std::fs::write(folder.path().join("test.csv"), test).unwrap();
     let train = format!("data.train={name}");
-    let sets = [&[train.as_str()], sets].concat();
+    let weight = if name.ends_with(".npz") { "data.npz.weight=w" } else { "data.csv.weight=trust" };
+    let sets = [&[train.as_str(), weight], sets].concat();
     let config = Config::parse(&folder.path().join("a.toml"), CONFIG, &sets).map_err(|error| error.to_string())?;
     data::prepare(&config).map_err(|error| error.to_string())
 }
