@@ -217,14 +217,17 @@ fn the_same_command_goes_on_after_an_interruption() {
     let long = train(&long);
     let long = args(&long);
     let told = interrupt(&long, 420);
-    assert!(told.starts_with("fold 2: interrupted in epoch ") && told.lines().count() == 1, "{told}");
+    // The second, unless the signal comes late.
+    let fold: usize =
+        told.strip_prefix("fold ").unwrap().split_once(": interrupted in epoch ").unwrap().0.parse().unwrap();
+    assert!(fold > 1 && told.lines().count() == 1, "{told}");
     assert!(told.contains("the same command goes on") && !told.contains("--resume"), "{told}");
     bench.refuses(&[&long[..], &["--set", "train.epochs=399"]].concat(), &["fold 1", "holds an earlier run"]);
     let written =
         |name: &str| std::fs::metadata(bench.path(&format!("runs/config/{name}"))).unwrap().modified().unwrap();
     let first = written("fold_1/report.json");
     let ran = bench.grulet(&long).ok();
-    assert_eq!(ran.stdout.matches("(finished earlier)").count(), 1, "{}", ran.stdout);
+    assert_eq!(ran.stdout.matches("(finished earlier)").count(), fold - 1, "{}", ran.stdout);
     assert!(ran.stdout.contains("Fold 1/3 (finished earlier)\n") && ran.stdout.contains("Going on after epoch "));
     assert_eq!((end(&ran.stdout), written("fold_1/report.json")), (whole.clone(), first));
     let hash =
