@@ -55,6 +55,37 @@ fn own_outputs(layers: &[LayerSpec], params: &[f32], batch: &Batch<f32>) -> Vec<
     (1..=layers.len()).map(outputs).collect()
 }
 
+fn checkpoint(network: &Network<f32>) -> Checkpoint {
+    Checkpoint {
+        card: Card { layers: network.layers().to_vec(), output: network.output(), ..Card::default() },
+        epoch: 1,
+        value: 0.0,
+        params: network.params().to_vec(),
+        optimizer: Optimizer::new(network.params().len(), Rule::Adam(Epsilon::Keras)),
+        origin: Origin::default(),
+    }
+}
+
+/// The loss of what the chip answers, series by series.
+fn loss_of_exported(checkpoint: &Checkpoint, ranges: &[Range], batch: &Batch<f32>) -> f64 {
+    let float: AlignedBytes = grulet_trainer::export::export(checkpoint).unwrap();
+    let blob = Float::new(&float).unwrap().quantize(ranges).unwrap();
+    let model = AnyModel::<Int8>::from_blob(&blob).unwrap();
+    let width = batch.x.len() / (STEPS * LENGTHS.len());
+    let (mut sum, mut count) = (0.0, 0);
+    for (row, &length) in LENGTHS.iter().enumerate() {
+        let series: Vec<f32> =
+            (0..length).flat_map(|t| batch.x[(t * LENGTHS.len() + row) * width..][..width].to_vec()).collect();
+        let answers = model.run_series(&series, |_, _, _| {}).unwrap();
+        for (t, answer) in answers.chunks_exact(2).enumerate() {
+            let targets = &batch.targets[(t * LENGTHS.len() + row) * 2..][..2];
+            sum += answer.iter().zip(targets).map(|(y, t)| f64::from(y - t) * f64::from(y - t)).sum::<f64>();
+            count += 2;
+        }
+    }
+    sum / f64::from(count)
+}
+
 #[test]
 fn its_own_outputs_imposed_change_nothing_and_others_do() {
     for reset in [Reset::Before, Reset::After] {
@@ -87,14 +118,7 @@ fn imposed_outputs_are_those_of_the_exported_model() {
     for reset in [Reset::Before, Reset::After] {
         let (layers, batch) = (layers(reset), batch(Output::EveryStep));
         let network = network(&layers, Output::EveryStep);
-        let checkpoint = Checkpoint {
-            card: Card { layers: layers.clone(), ..Card::default() },
-            epoch: 1,
-            value: 0.0,
-            params: network.params().to_vec(),
-            optimizer: Optimizer::new(network.params().len(), Rule::Adam(Epsilon::Keras)),
-            origin: Origin::default(),
-        };
+        let checkpoint = checkpoint(&network);
         let ranges = [Range { input: 4.0, output: 6.0 }; 5];
         let imposed = integer_outputs(&checkpoint, &ranges, &batch).unwrap();
 
@@ -167,35 +191,13 @@ fn imposed_states_of_both_directions_are_those_of_the_exported_model() {
     for output in [Output::EveryStep, Output::LastStep] {
         let batch = batch(output);
         let network = network(&layers, output);
-        let checkpoint = Checkpoint {
-            card: Card { layers: layers.to_vec(), output, ..Card::default() },
-            epoch: 1,
-            value: 0.0,
-            params: network.params().to_vec(),
-            optimizer: Optimizer::new(network.params().len(), Rule::Adam(Epsilon::Keras)),
-            origin: Origin::default(),
-        };
+        let checkpoint = checkpoint(&network);
         let imposed = integer_outputs(&checkpoint, &ranges, &batch).unwrap();
         let mut trainer = Trainer::new(network.clone(), Loss::MeanSquaredError, 2).unwrap();
         let plain = trainer.gradient(&batch).unwrap().loss();
         let loss = trainer.gradient_with(&batch, &imposed).unwrap().loss();
 
-        // The loss of what the chip answers, series by series.
-        let float: AlignedBytes = grulet_trainer::export::export(&checkpoint).unwrap();
-        let blob = Float::new(&float).unwrap().quantize(&ranges).unwrap();
-        let model = AnyModel::<Int8>::from_blob(&blob).unwrap();
-        let (mut sum, mut count) = (0.0, 0);
-        for (row, &length) in LENGTHS.iter().enumerate() {
-            let series: Vec<f32> =
-                (0..length).flat_map(|t| batch.x[(t * LENGTHS.len() + row) * 3..][..3].to_vec()).collect();
-            let answers = model.run_series(&series, |_, _, _| {}).unwrap();
-            for (t, answer) in answers.chunks_exact(2).enumerate() {
-                let targets = &batch.targets[(t * LENGTHS.len() + row) * 2..][..2];
-                sum += answer.iter().zip(targets).map(|(y, t)| f64::from(y - t) * f64::from(y - t)).sum::<f64>();
-                count += 2;
-            }
-        }
-        let expected = sum / f64::from(count);
+        let expected = loss_of_exported(&checkpoint, &ranges, &batch);
         assert!((loss - expected).abs() < 1e-6 * expected && loss != plain, "{output:?}: {loss} {expected} {plain}");
 
         // Its own states imposed change nothing: one whose first element is another does, in either direction.
@@ -222,34 +224,14 @@ fn imposed_outputs_after_one_hot_inputs_are_those_of_the_exported_model() {
         let mut batch = batch(Output::EveryStep);
         batch.x = (0..STEPS * LENGTHS.len()).map(|site| (site * site % 5) as f32).collect();
         let network = network(&layers, Output::EveryStep);
-        let checkpoint = Checkpoint {
-            card: Card { layers: layers.to_vec(), ..Card::default() },
-            epoch: 1,
-            value: 0.0,
-            params: network.params().to_vec(),
-            optimizer: Optimizer::new(network.params().len(), Rule::Adam(Epsilon::Keras)),
-            origin: Origin::default(),
-        };
+        let checkpoint = checkpoint(&network);
         let imposed = integer_outputs(&checkpoint, &ranges, &batch).unwrap();
         let mut trainer = Trainer::new(network, Loss::MeanSquaredError, 2).unwrap();
         let plain = trainer.gradient(&batch).unwrap().loss();
         let own = trainer.gradients().to_vec();
         let loss = trainer.gradient_with(&batch, &imposed).unwrap().loss();
 
-        let float: AlignedBytes = grulet_trainer::export::export(&checkpoint).unwrap();
-        let blob = Float::new(&float).unwrap().quantize(&ranges).unwrap();
-        let model = AnyModel::<Int8>::from_blob(&blob).unwrap();
-        let (mut sum, mut count) = (0.0, 0);
-        for (row, &length) in LENGTHS.iter().enumerate() {
-            let series: Vec<f32> = (0..length).map(|t| batch.x[t * LENGTHS.len() + row]).collect();
-            let answers = model.run_series(&series, |_, _, _| {}).unwrap();
-            for (t, answer) in answers.chunks_exact(2).enumerate() {
-                let targets = &batch.targets[(t * LENGTHS.len() + row) * 2..][..2];
-                sum += answer.iter().zip(targets).map(|(y, t)| f64::from(y - t) * f64::from(y - t)).sum::<f64>();
-                count += 2;
-            }
-        }
-        let expected = sum / f64::from(count);
+        let expected = loss_of_exported(&checkpoint, &ranges, &batch);
         assert!((loss - expected).abs() < 1e-6 * expected && loss != plain, "{layer:?}: {loss} {expected} {plain}");
         // Close to the gradients of f32, token by token, and not the same.
         let largest = trainer.gradients().iter().zip(&own).fold(0f32, |max, (a, b)| max.max((a - b).abs()));
