@@ -144,7 +144,7 @@ fn compare(job: &Job, reset: Reset, threads: usize, data: &Path) -> Result<()> {
     let mut npz = Npz::open(data)?;
     let mut array = |key| -> Result<Vec<f32>> {
         let array = npz.array(key, "")?;
-        Ok((0..array.len()).map(|index| array.number(index) as f32).collect())
+        Ok(array.map_numbers(0..array.len(), |number| number as f32))
     };
     let batches = file_batches(job, &array("x")?, &array("y")?);
     let network = Network::from_params(&job.layers(reset), job.output, array("params")?)?;
@@ -240,7 +240,9 @@ fn file_batches(job: &Job, x: &[f32], y: &[f32]) -> Vec<Batch<f32>> {
     // (N, T, width) to (T, B, width) for the series of a batch.
     let time_major = |values: &[f32], start: usize, rows: usize, steps: usize, width: usize| {
         let places = (0..steps).flat_map(|t| (start..start + rows).map(move |row| (row * steps + t) * width));
-        places.flat_map(|place| values[place..place + width].to_vec()).collect()
+        let mut turned = Vec::with_capacity(steps * rows * width);
+        places.for_each(|place| turned.extend_from_slice(&values[place..place + width]));
+        turned
     };
     let batch = |(start, rows)| Batch {
         steps: job.steps,

@@ -19,16 +19,14 @@ pub(super) fn read(path: &Path, options: &ReadOptions) -> Result<Dataset, DataEr
 
     let mut series = Vec::with_capacity(layout.series.len());
     for (index, rows) in layout.series.iter().enumerate() {
-        let mut x = Vec::with_capacity(rows.len() * channels);
-        for element in rows.start * channels..rows.end * channels {
-            let value = layout.x.number(element) * factors[element % channels % factors.len()];
-            let finite = value as f32;
-            if !finite.is_finite() {
-                let (step, channel) = (element / channels - rows.start, element % channels);
-                let at = format!("array {:?}, series {index}, step {step}, channel {channel}", layout.x_key);
-                return Err(DataError::NotFinite { path: path.to_owned(), at, value: value.to_string() });
-            }
-            x.push(finite);
+        let numbers = layout.x.map_numbers(rows.start * channels..rows.end * channels, |number| number);
+        let values = numbers.iter().zip(factors.iter().cycle()).map(|(number, factor)| number * factor);
+        let x: Vec<f32> = values.clone().map(|value| value as f32).collect();
+        if let Some(element) = x.iter().position(|value| !value.is_finite()) {
+            let (step, channel) = (element / channels, element % channels);
+            let at = format!("array {:?}, series {index}, step {step}, channel {channel}", layout.x_key);
+            let value = values.clone().nth(element).unwrap_or_default().to_string();
+            return Err(DataError::NotFinite { path: path.to_owned(), at, value });
         }
         let group = groups.as_ref().map(|groups| groups[index].clone());
         series.push(Series { name: index.to_string(), group, start: 0, x, targets: Vec::new(), weights: Vec::new() });
@@ -249,7 +247,7 @@ fn factors(
         Some(Scale::List(factors)) => factors.clone(),
         Some(Scale::Key(key)) => {
             let array = npz.array(key, setting)?;
-            (0..array.len()).map(|index| array.number(index)).collect()
+            array.map_numbers(0..array.len(), |number| number)
         }
     };
     let path = npz.path().to_owned();

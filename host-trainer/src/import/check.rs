@@ -194,7 +194,7 @@ fn decoder_tokens(array: &NpyArray, n: usize, start: u16) -> Result<Vec<Vec<f32>
         _ => return Err(wrong("the decoder's tokens", array, format!("({n}, U)"))),
     };
     let token = |index: usize| {
-        let frame: Vec<f64> = (0..width).map(|i| array.number(index * width + i)).collect();
+        let frame = array.map_numbers(index * width..(index + 1) * width, |number| number);
         match width {
             1 => frame.first().map(|&token| token as f32),
             _ => frame.iter().position(|&value| value == 1.0).map(|token| token as f32),

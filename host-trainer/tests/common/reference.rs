@@ -125,7 +125,7 @@ impl Reference {
 /// The array of that name in a file.
 pub fn array(npz: &mut Npz, key: &str) -> Array {
     let array = npz.array(key, "").unwrap();
-    let values = (0..array.len()).map(|i| array.number(i)).collect();
+    let values = array.map_numbers(0..array.len(), |number| number);
     Array { shape: array.shape().to_vec(), values }
 }
 
