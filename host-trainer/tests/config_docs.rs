@@ -187,7 +187,7 @@ fn the_defaults_are_true() {
             "required" => {
                 let error = load(&without(&key), &[]).unwrap_err().to_string();
                 let name = key.rsplit('.').next().unwrap();
-                assert!(error.contains(&format!("missing field `{name}`")), "{key}: {error}");
+                assert!(error.contains(&format!("missing key `{name}`")), "{key}: {error}");
             }
             "*none*" => assert_eq!(value(&minimal, &key), None, "{key}"),
             _ => match code(&default).filter(|_| !IN_WORDS.contains(&key.as_str())) {

@@ -88,11 +88,14 @@ fn print<F: Format>(
         "from {}: {}, seed {}, epoch {}, {} {}",
         from.tool, from.data, from.seed, from.epoch, from.metric, from.value
     )?;
-    let of_state = match window_steps(header) {
-        Some(steps) if header.window > 0 => format!("RAM for a window of {steps} steps"),
-        // Those of its self-test: it takes series of any length.
-        Some(steps) => format!("RAM for each {steps} steps of a series"),
-        None => "state per stream".to_owned(),
+    let (state, of_state, of_capacity) = match window_steps(header) {
+        Some(steps) if header.window > 0 => (ram(model).0, format!("RAM for a window of {steps} steps"), String::new()),
+        // It takes series of any length.
+        Some(steps) => {
+            let of_capacity = format!(" for series of up to {steps} steps");
+            (ram(model).0 / steps, "RAM for each step of the longest series".to_owned(), of_capacity)
+        }
+        None => (ram(model).0, "state per stream".to_owned(), String::new()),
     };
     let (step, any) = match header.output.encoder() {
         0 => ("step", "AnyModel"),
@@ -100,9 +103,9 @@ fn print<F: Format>(
     };
     writeln!(
         out,
-        "needs {} bytes of flash, {} bytes of {of_state}, {} multiply-accumulates per {step} (about {} instructions on a Cortex-M4F); {any}: CAP = {}",
+        "needs {} bytes of flash, {} bytes of {of_state}, {} multiply-accumulates per {step} (about {} instructions on a Cortex-M4F); {any}: CAP = {}{of_capacity}",
         thousands(blob.as_ref().len()),
-        thousands(ram(model).0),
+        thousands(state),
         thousands(header.macs()),
         thousands(instructions(&header.layers, header.storage)),
         model.capacity()

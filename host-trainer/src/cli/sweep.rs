@@ -10,7 +10,7 @@ use clap::Args;
 
 use super::folds::FoldArgs;
 use super::signals;
-use crate::sweep::{Axis, Combination, Done, Ranking};
+use crate::sweep::{Axis, Combination, Done, Ranking, SCORED_STEPS};
 
 /// Train with many settings, and rank them by the validation part.
 ///
@@ -69,7 +69,14 @@ impl Sweep {
         let _ = signals::note();
         let ranking = sweep.run(&mut watch, &signals::received)?;
         printed.context("cannot write to standard output")?;
-        if self.json { super::print_json(&ranking) } else { super::print(&table(&ranking)?) }
+        if self.json {
+            return super::print_json(&ranking);
+        }
+        let steps = SCORED_STEPS.iter().find(|key| sweep.vary.iter().any(|axis| axis.key == **key));
+        let note = steps.map_or_else(String::new, |key| {
+            format!("note: other values of `{key}` score other steps of the validation parts; their losses compare roughly\n")
+        });
+        super::print(&(table(&ranking)? + &note))
     }
 }
 

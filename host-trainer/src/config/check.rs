@@ -1,6 +1,6 @@
 //! Values that parse but cannot work.
 
-use std::path::Path;
+use std::path::{Component, Path};
 
 use grulet::spec::{Activation, MAX_LAYERS, Output};
 
@@ -38,6 +38,7 @@ fn not_zero(value: usize, key: &'static str) -> Result<(), Problem> {
 
 impl Config {
     pub(super) fn check(&self) -> Result<(), Problem> {
+        self.check_name()?;
         self.check_train()?;
         self.check_optimizer()?;
         self.check_schedule()?;
@@ -49,6 +50,15 @@ impl Config {
         self.check_validation()?;
         self.check_sequence()?;
         self.check_model()
+    }
+
+    /// The name, which is that of a folder in `runs` and of code that is generated.
+    fn check_name(&self) -> Result<(), Problem> {
+        let mut parts = Path::new(&self.name).components();
+        let plain = matches!((parts.next(), parts.next()), (None | Some(Component::Normal(_)), None));
+        let problem =
+            "is not the name of one folder; leave slashes and dots out, and set `train.run_dir` for another folder";
+        ensure(plain && !self.name.ends_with('/'), "name", problem)
     }
 
     /// What goes with an encoder-decoder, and with nothing else.

@@ -3,6 +3,8 @@
 use std::fmt;
 use std::path::PathBuf;
 
+use crate::data::nearest;
+
 /// Where a setting stands.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Place {
@@ -93,4 +95,38 @@ fn hint(nearest: &Option<String>) -> String {
 
 fn of_key(key: &str) -> String {
     if key.is_empty() { String::new() } else { format!("`{key}`: ") }
+}
+
+/// A message of the deserialiser for those who do not know its types.
+pub(super) fn in_words(message: &str) -> String {
+    if message == "wanted string or table" {
+        return "expected a word in quotes".to_owned();
+    }
+    if let Some(field) = message.strip_prefix("missing field ") {
+        return format!("missing key {field}");
+    }
+    if let Some((word, choices)) = message.strip_prefix("unknown variant ").and_then(|rest| rest.split_once(", ")) {
+        let words = choices.split('`').skip(1).step_by(2);
+        let meant = nearest(word.trim_matches('`'), words);
+        let meant = meant.map_or_else(String::new, |meant| format!("; did you mean `{meant}`?"));
+        return format!("unknown word {word}, {choices}{meant}");
+    }
+    let problem = ["invalid type: ", "invalid value: "].iter().find_map(|start| message.strip_prefix(start));
+    let Some((found, expected)) = problem.and_then(|problem| problem.rsplit_once(", expected ")) else {
+        return message.to_owned();
+    };
+    let expected = match expected {
+        "u16" => "a whole number from 0 to 65535",
+        "u64" | "usize" => "a whole number, 0 or more",
+        "f64" => "a number",
+        "a boolean" => "`true` or `false`",
+        "a sequence" => "a list",
+        "a string" => "a word in quotes",
+        table if table.starts_with("struct ") => "a table of keys",
+        other => other,
+    };
+    let found = found.trim_end_matches(" as i128").trim_end_matches(" as u128");
+    let kinds = ["integer ", "floating point ", "boolean ", "string "];
+    let found = kinds.iter().find_map(|kind| found.strip_prefix(kind)).unwrap_or(found);
+    format!("expected {expected}, found {found}")
 }

@@ -122,6 +122,11 @@ pub(super) fn kind(path: &str) -> Kind {
     }
 }
 
+/// The first key in the table `path`, which the schema has.
+pub(super) fn first_in(path: &str) -> &'static str {
+    KEYS.iter().find(|key| key.strip_prefix(path).is_some_and(|rest| rest.starts_with('.'))).unwrap_or(&"")
+}
+
 /// The key that was probably meant by the unknown `path`: a known key of the same name in another table, else one that it
 /// shortens (`lr`, `batch`), else the one with the fewest letters changed, if at most a third are.
 pub(super) fn nearest(path: &str) -> Option<String> {

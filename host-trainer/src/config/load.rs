@@ -1,6 +1,5 @@
 //! From a file and `--set` overrides to a [`Config`].
 
-use std::collections::HashMap;
 use std::fs;
 use std::ops::Range;
 use std::path::{Path, PathBuf};
@@ -9,6 +8,7 @@ use serde::Deserialize;
 use toml::Spanned;
 use toml::de::{DeTable, DeValue, Deserializer};
 
+use super::error::in_words;
 use super::keys::{self, Kind};
 use super::{Config, ConfigError, Place};
 
@@ -64,7 +64,7 @@ impl Config {
         for (override_, padded) in overrides.iter().zip(&padded) {
             apply(table.get_mut(), override_, padded)?;
         }
-        let mut spans = HashMap::new();
+        let mut spans = Vec::new();
         walk(&source, "", table.get_ref(), &mut spans)?;
         let mut config = Config::deserialize(Deserializer::from(table)).map_err(|error| {
             // The innermost key whose value holds the error.
@@ -74,13 +74,14 @@ impl Config {
             ConfigError::Value {
                 place: source.place(error.span()),
                 key: key.map_or_else(String::new, |(key, _)| key.clone()),
-                message: error.message().to_owned(),
+                message: in_words(error.message()),
             }
         })?;
         config.train.resolve();
         let kinds = || if own_data { config.check_kinds() } else { Ok(()) };
         config.check().and_then(|()| kinds()).map_err(|(key, problem)| {
-            let place = source.place(spans.get(key).cloned());
+            let span = spans.iter().find(|(path, _)| path == key).map(|(_, span)| span.clone());
+            let place = source.place(span);
             ConfigError::Invalid { place, key, problem }
         })?;
         config.resolve(path);
@@ -162,7 +163,12 @@ fn apply<'a>(table: &mut DeTable<'a>, text: &'a str, padded: &'a str) -> Result<
     let names: Vec<&str> = path.split('.').collect();
     let known = names.iter().filter(|name| name.parse::<usize>().is_err()).copied().collect::<Vec<_>>().join(".");
     // A list of layers may be replaced as a whole; every other table is set key by key.
-    if !matches!(keys::kind(&known), Kind::Key) && !["model.layers", "model.encoder"].contains(&path) {
+    let kind = keys::kind(&known);
+    if matches!(kind, Kind::Table) && !["model.layers", "model.encoder"].contains(&path) {
+        let first = keys::first_in(&known);
+        return Err(set_error(&format!("`{path}` is a table; set its keys one by one, such as `{first}`")));
+    }
+    if matches!(kind, Kind::Unknown) {
         let place = Place::Set(text.to_owned());
         return Err(ConfigError::UnknownKey { place, key: path.to_owned(), nearest: keys::nearest(&known) });
     }
@@ -222,11 +228,11 @@ fn walk(
     source: &Source,
     prefix: &str,
     table: &DeTable,
-    spans: &mut HashMap<String, Range<usize>>,
+    spans: &mut Vec<(String, Range<usize>)>,
 ) -> Result<(), ConfigError> {
     for (key, value) in table {
         let path = if prefix.is_empty() { key.get_ref().to_string() } else { format!("{prefix}.{}", key.get_ref()) };
-        spans.insert(path.clone(), value.span());
+        spans.push((path.clone(), value.span()));
         match keys::kind(&path) {
             Kind::Key => {}
             Kind::Table => match value.get_ref() {

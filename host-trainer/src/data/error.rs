@@ -60,8 +60,8 @@ pub enum DataError {
         nearest: Option<String>,
     },
     /// A column that the configuration names is not in the header.
-    #[error("{}: there is no column {column:?}; the header has {}{}; set `{setting}`",
-        path.display(), list(.columns), meant(.nearest))]
+    #[error("{}: there is no column {column:?}; the header has {}{}",
+        path.display(), list(.columns), other_column(.columns, .nearest, setting))]
     MissingColumn {
         /// The file.
         path: PathBuf,
@@ -606,6 +606,14 @@ fn list(names: &[String]) -> String {
         text.push(format!("… ({} in all)", names.len()));
     }
     text.join(", ")
+}
+
+/// What to do where a column is not among `columns`.
+fn other_column(columns: &[String], nearest: &Option<String>, setting: &str) -> String {
+    match columns {
+        [one] if one.contains([';', '\t']) => "; write the file with commas between the cells".to_owned(),
+        _ => format!("{}; set `{setting}`", meant(nearest)),
+    }
 }
 
 fn meant(nearest: &Option<String>) -> String {

@@ -28,6 +28,7 @@ mod window;
 pub use archive::Npz;
 pub use batches::{Batches, balanced_weights};
 pub use csv::feature_columns;
+pub(crate) use error::nearest;
 pub use error::{DataError, Warning};
 pub use normalize::Normalizer;
 pub use npy::NpyArray;

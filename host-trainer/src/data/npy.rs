@@ -153,7 +153,9 @@ impl NpyArray {
             (Kind::Float, 4, false) => {
                 bytes.as_chunks().0.iter().map(|&bytes| map(f32::from_le_bytes(bytes).into())).collect()
             }
-            (Kind::Float, 8, false) => bytes.as_chunks().0.iter().map(|&bytes| map(f64::from_le_bytes(bytes))).collect(),
+            (Kind::Float, 8, false) => {
+                bytes.as_chunks().0.iter().map(|&bytes| map(f64::from_le_bytes(bytes))).collect()
+            }
             _ => range.map(|index| map(self.number(index))).collect(),
         }
     }

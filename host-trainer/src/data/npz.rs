@@ -1,4 +1,4 @@
-//! Series from the arrays of a `.npz`: dense `(N, T, C)`, or rows `(rows, C)` cut by lengths.
+//! Series from the arrays of a `.npz`: dense `(N, T, C)`, or rows `(rows, C)` cut by lengths; of tokens, `(N, T)` or `(rows)` too.
 
 use std::path::Path;
 
@@ -12,7 +12,7 @@ use crate::config::{Names, NpzKeys, Scale, Task};
 pub(super) fn read(path: &Path, options: &ReadOptions) -> Result<Dataset, DataError> {
     let mut npz = Npz::open(path)?;
     let keys = keys(options);
-    let layout = Layout::read(&mut npz, &keys)?;
+    let layout = Layout::read(&mut npz, &keys, options.tokens)?;
     let channels = layout.channels;
     let factors = factors(&mut npz, keys.x_scale.as_ref(), "data.npz.x_scale", channels, "input channels")?;
     let groups = read_groups(&mut npz, &keys, layout.series.len())?;
@@ -102,7 +102,7 @@ struct Layout {
 }
 
 impl Layout {
-    fn read(npz: &mut Npz, keys: &NpzKeys) -> Result<Self, DataError> {
+    fn read(npz: &mut Npz, keys: &NpzKeys, tokens: bool) -> Result<Self, DataError> {
         let path = npz.path().to_owned();
         let x_key = keys.x.clone().unwrap_or_else(|| "x".to_owned());
         let x = npz.array(&x_key, "data.npz.x")?;
@@ -122,8 +122,15 @@ impl Layout {
         };
         let (dense, channels) = match *x.shape() {
             [n, t, c] => (Some((n, t)), c),
+            [n, t] if tokens && (t != 1 || lengths.is_none()) => (Some((n, t)), 1),
+            [_] if tokens && lengths.is_some() => (None, 1),
             [_, c] if lengths.is_some() => (None, c),
             [_, _] => return Err(shape("two axes need `data.npz.lengths`; or give three: (series, steps, channels)")),
+            _ if tokens => {
+                return Err(shape(
+                    "tokens are (series, steps), or one after the other and cut into series by `data.npz.lengths`",
+                ));
+            }
             _ => {
                 return Err(shape(
                     "inputs are (series, steps, channels), or (rows, channels) cut into series by `data.npz.lengths`",

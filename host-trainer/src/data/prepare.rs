@@ -189,7 +189,8 @@ pub fn held_out(
     targets: bool,
 ) -> Result<Dataset, DataError> {
     let wanted = targets.then_some(TargetOptions { output: header.output, loss: config.train.loss, weights: false });
-    let data = read(path, &ReadOptions { data: &keys_for(config, header), part, targets: wanted })?;
+    let options = ReadOptions { data: &keys_for(config, header), part, targets: wanted, tokens: takes_tokens(header) };
+    let data = read(path, &options)?;
     for_model(data, config, header, path, targets)
 }
 
@@ -200,7 +201,8 @@ pub fn held_out(
 pub fn training_part(config: &Config, header: &Header<'_>) -> Result<Dataset, DataError> {
     let path = &config.data.train;
     let targets = Some(TargetOptions { output: header.output, loss: config.train.loss, weights: false });
-    let mut data = read(path, &ReadOptions { data: &keys_for(config, header), part: Part::Train, targets })?;
+    let (part, tokens) = (Part::Train, takes_tokens(header));
+    let mut data = read(path, &ReadOptions { data: &keys_for(config, header), part, targets, tokens })?;
     if let Some(validation) = config.data.validation.as_ref().filter(|validation| validation.file.is_none()) {
         data = split(data, path, validation, config.seed)?.0;
     }
@@ -227,7 +229,8 @@ pub fn step_labels(
     }
     let loss = Loss::SparseCategoricalCrossentropy;
     let targets = Some(TargetOptions { output: Output::EveryStep, loss, weights: false });
-    let mut data = read(path, &ReadOptions { data: &keys, part, targets }).map_err(|error| match error {
+    let options = ReadOptions { data: &keys, part, targets, tokens: takes_tokens(header) };
+    let mut data = read(path, &options).map_err(|error| match error {
         DataError::MissingColumn { path, column, columns, nearest, .. } if column == key => {
             DataError::MissingColumn { path, column, setting: "--label", columns, nearest }
         }
@@ -240,6 +243,10 @@ pub fn step_labels(
         data.look_ahead(config.data.horizon, path)?;
     }
     Ok(data)
+}
+
+fn takes_tokens(header: &Header<'_>) -> bool {
+    header.layers.first().is_some_and(|layer| layer.vocabulary().is_some())
 }
 
 /// How files are read for a model that is trained already.

@@ -25,6 +25,8 @@ pub struct ReadOptions<'a> {
     pub part: Part,
     /// What the targets are for; `None` reads the inputs alone.
     pub targets: Option<TargetOptions>,
+    /// Whether the inputs are tokens, which are one channel and need no axis of their own.
+    pub tokens: bool,
 }
 
 /// What targets are for.
@@ -43,7 +45,7 @@ impl<'a> ReadOptions<'a> {
     pub fn new(config: &'a Config, part: Part) -> Self {
         let weights = part == Part::Train;
         let targets = TargetOptions { output: config.model.output, loss: config.train.loss, weights };
-        ReadOptions { data: &config.data, part, targets: Some(targets) }
+        ReadOptions { data: &config.data, part, targets: Some(targets), tokens: config.takes_tokens() }
     }
 }
 

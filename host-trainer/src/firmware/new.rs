@@ -61,7 +61,12 @@ pub fn create(folder: &Path, name: &str, board: &Board, header: &Header<'_>, blo
     };
     let steps = header.window.max(header.golden.steps).max(STEPS).to_string();
     let about = format!("{name} on the board {}.", board.name);
-    let main = program(&about, &fill(template, header).replace("@STEPS@", &steps));
+    let longest = match header.window {
+        0 => ": the model takes any number, for which there is RAM",
+        _ => ", or window, that the model was trained on, and of its self-test",
+    };
+    let body = fill(template, header).replace("@STEPS@", &steps).replace("@LONGEST@", longest);
+    let main = program(&about, &body);
     let readme = readme(name, board);
     let files = [("model.gru", blob), ("README.md", readme.as_bytes())];
     let project = Project { name, board, main: &main, stack: false, files: &files };

@@ -29,6 +29,8 @@ pub(crate) struct RunFolder {
     /// The folders that were not there before, innermost first.
     made: Vec<PathBuf>,
     lock: Option<Lock>,
+    /// A process was killed in it.
+    abandoned: bool,
     /// What is there is of this run.
     cleared: bool,
     keep: bool,
@@ -67,10 +69,23 @@ impl RunFolder {
     pub fn claim(path: &Path, lock: &str) -> Result<Self, RunError> {
         let new = |folder: &&Path| !folder.as_os_str().is_empty() && !folder.exists();
         let made = path.ancestors().take_while(new).map(Path::to_owned).collect();
-        let mut folder = Self { path: path.to_owned(), made, lock: None, cleared: false, keep: false };
+        let abandoned = path.join(lock).exists();
+        let mut folder = Self { path: path.to_owned(), made, lock: None, abandoned, cleared: false, keep: false };
         files::make_folder(path)?;
         folder.lock = Some(Lock::take(path, lock)?);
         Ok(folder)
+    }
+
+    /// Refuses a folder with an earlier run, or with a file of somebody else's that the run would replace. What a process has
+    /// left that was killed before its first checkpoint may be replaced.
+    pub fn refuse_replacing(&self) -> Result<(), RunError> {
+        if Self::is_occupied(&self.path) {
+            return Err(RunError::Occupied { path: self.path.clone() });
+        }
+        match FILES.iter().map(|name| self.path.join(name)).find(|file| file.exists()) {
+            Some(path) if !self.abandoned => Err(RunError::InTheWay { path }),
+            _ => Ok(()),
+        }
     }
 
     /// Clears away an earlier run, so that its files do not pass for those of this one.
@@ -86,7 +101,7 @@ impl RunFolder {
     /// The folder of a run that is to go on, as it is.
     pub fn open(path: &Path) -> Result<Self, RunError> {
         let lock = path.is_dir().then(|| Lock::take(path, RUN)).transpose()?;
-        Ok(Self { path: path.to_owned(), made: Vec::new(), lock, cleared: false, keep: true })
+        Ok(Self { path: path.to_owned(), made: Vec::new(), lock, abandoned: false, cleared: false, keep: true })
     }
 
     /// Whether the run has got to its end.

@@ -84,6 +84,12 @@ pub enum RunError {
         /// The folder.
         path: PathBuf,
     },
+    /// The folder has a file of the name of one of the run's, but no earlier run.
+    #[error("{}: the run would replace this file; give --overwrite to let it, or another folder as `train.run_dir`", path.display())]
+    InTheWay {
+        /// The file.
+        path: PathBuf,
+    },
     /// The folder is in use.
     #[error("{}: another process is training into it; wait for its end, or give another folder as `train.run_dir`", path.display())]
     Locked {
@@ -153,8 +159,8 @@ pub enum RunError {
 pub fn train(config: &Config, overwrite: bool, progress: &mut dyn Progress) -> Result<Report, RunError> {
     let start = Instant::now();
     let mut folder = RunFolder::claim(&config.train.run_dir, folder::RUN)?;
-    if !overwrite && RunFolder::is_occupied(&config.train.run_dir) {
-        return Err(RunError::Occupied { path: config.train.run_dir.clone() });
+    if !overwrite {
+        folder.refuse_replacing()?;
     }
     let data = data::prepare(config)?;
     let training = Training::new(config, &data)?;

@@ -119,8 +119,8 @@ pub enum SweepError {
     },
 }
 
-/// Settings that are the sweep's own, or that make validation losses of different kinds.
-const NOT_VARIED: [(&str, &str); 7] = [
+/// Settings, or whole tables of them, that are the sweep's own, or that make validation losses of different kinds.
+const NOT_VARIED: [(&str, &str); 14] = [
     ("seed", "give the seeds as --seeds 1,2,3: each combination is run with all of them"),
     ("train.run_dir", "every run has a folder of its own already; --set train.run_dir=… says where"),
     ("train.threads", "every run has one thread; --jobs says how many run at a time"),
@@ -128,7 +128,17 @@ const NOT_VARIED: [(&str, &str); 7] = [
     ("train.loss", "other losses cannot be compared; run a sweep for each, with --set train.loss=…"),
     ("data.normalize_targets", "losses of other units cannot be compared; set it for all with --set"),
     ("data.target_transform", "losses of other units cannot be compared; set it for all with --set"),
+    ("data.npz.y_scale", "losses of other units cannot be compared; set it for all with --set"),
+    ("data.npz.y", "losses on other targets cannot be compared; set it for all with --set"),
+    ("data.csv.label", "losses on other targets cannot be compared; set it for all with --set"),
+    ("data.horizon", "losses on other targets cannot be compared; set it for all with --set"),
+    ("model.output", "losses on other targets cannot be compared; set it for all with --set"),
+    ("data.train", "losses on other data cannot be compared; set it for all with --set"),
+    ("data.validation", "losses on other examples cannot be compared; set it for all with --set, or give --folds"),
 ];
+
+/// Settings that may be varied, though they change which steps of the validation part are scored, and how often.
+pub const SCORED_STEPS: [&str; 3] = ["data.window", "data.stride", "train.ignore_steps"];
 
 impl Sweep {
     /// Runs all that has not been run yet, tells `watch` of each, and writes `sweep.csv`. Ends early once `interrupted` says so.
@@ -142,7 +152,9 @@ impl Sweep {
     ) -> Result<Ranking, SweepError> {
         for (index, axis) in self.vary.iter().enumerate() {
             let refuse = |problem| Err(SweepError::Key { key: axis.key.clone(), problem });
-            if let Some((_, problem)) = NOT_VARIED.iter().find(|(key, _)| *key == axis.key) {
+            let fixed =
+                |key: &str| axis.key.strip_prefix(key).is_some_and(|rest| rest.is_empty() || rest.starts_with('.'));
+            if let Some((_, problem)) = NOT_VARIED.iter().find(|(key, _)| fixed(key)) {
                 return refuse(problem);
             }
             if self.vary[..index].iter().any(|other| other.key == axis.key) {

@@ -42,7 +42,9 @@ impl Axis {
         let (key, values) = text.split_once('=').ok_or_else(|| wrong("there is no `=`"))?;
         let (key, values) = (key.trim().to_owned(), values.trim());
         let values = if values.starts_with('[') {
-            Values::List(list(values).ok_or_else(|| wrong("the list cannot be read"))?)
+            Values::List(
+                list(values).ok_or_else(|| wrong("the list cannot be read (in inner lists, words need quotes)"))?,
+            )
         } else if let Some((low, high)) = values.split_once("..") {
             range(low.trim(), high.trim()).map_err(|problem| wrong(&problem))?
         } else {

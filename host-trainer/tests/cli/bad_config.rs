@@ -131,6 +131,16 @@ fn values_that_do_not_go_together() {
         (&["train.class_weights=even"], &["`train.class_weights`", "\"balanced\""]),
         (&["data.csv.features=[\"a\",\"label\"]"], &["`data.csv.features`", "\"label\" is both input and target"]),
         (&["train.clip_norm=1", "train.clip_value=1"], &["`train.clip_value`", "`train.clip_norm`", "leave one"]),
+        (&["train.epochs=1.5"], &["`train.epochs`", "a whole number, 0 or more, found `1.5`"]),
+        (&["train.learning_rate=fast"], &["`train.learning_rate`", "expected a number, found \"fast\""]),
+        (&["train.shuffle=1"], &["`train.shuffle`", "`true` or `false`, found `1`"]),
+        (&["model.layers.0.units=70000"], &["`model.layers.units`", "from 0 to 65535, found `70000`"]),
+        (&["model.layers=3"], &["`model.layers`", "expected a list, found `3`"]),
+        (&["train.loss=mser"], &["`train.loss`", "`mser`", "did you mean `mse`?"]),
+        (&["data.normalize=false"], &["`data.normalize`", "expected a word in quotes"]),
+        (&["data.csv=3"], &["`data.csv` is a table", "`data.csv.series`"]),
+        (&["name=../outside"], &["`name`", "not the name of one folder", "`train.run_dir`"]),
+        (&["name=a/"], &["`name`", "not the name of one folder"]),
     ] {
         let args = ["train", "config.toml"].into_iter().chain(settings.iter().flat_map(|set| ["--set", set]));
         bench.refuses(&args.collect::<Vec<_>>(), phrases);
@@ -148,13 +158,17 @@ fn a_wrong_file_is_named_with_its_line() {
     bench.refuses(&["train", "nothing.toml"], &["nothing.toml", "cannot read the configuration", "check the path"]);
     bench.refuses(&["train", "."], &["cannot read the configuration"]);
     for (name, text, phrases) in [
-        ("empty.toml", String::new(), &["empty.toml", "missing field `data`"][..]),
+        ("empty.toml", String::new(), &["empty.toml", "missing key `data`"][..]),
         (
             "key.toml",
             CONFIG.replace("batch_size", "batchsize"),
             &["key.toml:18", "`train.batchsize`", "`train.batch_size`"],
         ),
-        ("type.toml", CONFIG.replace("epochs = 3", "epochs = \"3\""), &["type.toml:17", "`train.epochs`", "string"]),
+        (
+            "type.toml",
+            CONFIG.replace("epochs = 3", "epochs = \"3\""),
+            &["type.toml:17", "`train.epochs`", "expected a whole number, 0 or more, found \"3\""],
+        ),
         ("syntax.toml", CONFIG.replace("epochs = 3", "epochs = "), &["syntax.toml:17", "not valid TOML"]),
         ("lr.toml", CONFIG.replace("= 0.02", "= -0.02"), &["lr.toml:19", "`train.learning_rate`", "is -0.02"]),
         ("word.toml", CONFIG.replace("\"last_step\"", "\"last\""), &["word.toml:10", "`model.output`", "last_step"]),
@@ -164,7 +178,7 @@ fn a_wrong_file_is_named_with_its_line() {
             CONFIG.replace("[data.validation]\n", ""),
             &["table.toml:7", "`data.fraction`", "data.validation.fraction"],
         ),
-        ("none.toml", CONFIG.replace("train = \"train.csv\"\n", ""), &["none.toml", "`data`", "missing field `train`"]),
+        ("none.toml", CONFIG.replace("train = \"train.csv\"\n", ""), &["none.toml", "`data`", "missing key `train`"]),
     ] {
         bench.put(name, text);
         bench.refuses(&["train", name], phrases);

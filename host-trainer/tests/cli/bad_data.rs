@@ -70,6 +70,11 @@ fn tables() {
         ("rows out of order", swapped, &["train.csv:5", "series \"0\"", "\"2\" does not come after \"3\"", "sort"]),
         ("a strange time", cell(2, 2, "noon"), &["train.csv:2", "time \"noon\""]),
         ("no header", headless, &["train.csv:1", "holds numbers"]),
+        (
+            "semicolons",
+            lines.join("\n").replace(',', ";").into_bytes(),
+            &["train.csv", "with commas between the cells"],
+        ),
         ("a header alone", lines[0].clone().into_bytes(), &["train.csv", "no data"]),
         ("nothing", Vec::new(), &["train.csv", "no data"]),
         ("Latin-1", latin, &["train.csv", "line 2", "not UTF-8"]),

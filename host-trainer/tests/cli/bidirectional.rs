@@ -61,7 +61,8 @@ fn a_bidirectional_network_is_trained_and_runs_in_integers() {
         for part in [
             net,
             "0 (Bidirectional GRU, reset after)",
-            "RAM for each 10 steps of a series",
+            " bytes of RAM for each step of the longest series, ",
+            " for series of up to 10 steps",
             "self-test over 10 steps: passed",
         ] {
             assert!(inspected.stdout.contains(part), "{part} in {}", inspected.stdout);

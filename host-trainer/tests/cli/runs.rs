@@ -222,6 +222,25 @@ fn an_earlier_run_is_replaced_on_demand_only() {
 }
 
 #[test]
+fn a_file_of_a_runs_name_is_replaced_on_demand_only() {
+    let bench = Bench::new();
+    std::fs::create_dir(bench.path("folder")).unwrap();
+    bench.put("folder/log.csv", "mine");
+    let args = ["train", "config.toml", "--set", "train.run_dir=folder"];
+    bench.refuses(&args, &["folder/log.csv", "would replace", "--overwrite", "`train.run_dir`"]);
+    assert_eq!((bench.read("folder/log.csv"), bench.path("folder/config.toml").exists()), (b"mine".to_vec(), false));
+    // What a process leaves that is killed before its first checkpoint.
+    bench.put("folder/.lock", "");
+    bench.grulet(&args).ok();
+    // A model that is kept without its checkpoints.
+    for checkpoint in ["best.ckpt", "last.ckpt"] {
+        std::fs::remove_file(bench.path(&format!("folder/{checkpoint}"))).unwrap();
+    }
+    bench.refuses(&args, &["folder/config.toml", "would replace"]);
+    bench.grulet(&[&args[..], &["--overwrite"]].concat()).ok();
+}
+
+#[test]
 fn set_changes_a_setting_and_later_ones_win() {
     let bench = Bench::new();
     let args = ["train", "config.toml", "--set", "train.epochs=9", "--set", "train.epochs=1", "--set", "name=other"];

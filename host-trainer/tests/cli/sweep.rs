@@ -43,6 +43,15 @@ fn finished(bench: &Bench) -> BTreeMap<String, SystemTime> {
 }
 
 #[test]
+fn a_note_says_where_losses_are_over_other_steps() {
+    let bench = bench();
+    let ran = bench.grulet(&sweep(&[&["--vary", "data.window=[3,4]", "--set", "train.epochs=1"]])).ok();
+    assert!(ran.stdout.contains("note: other values of `data.window` score other steps"), "{}", ran.stdout);
+    let ran = bench.grulet(&sweep(&[&["--vary", "train.epochs=[1,2]"]])).ok();
+    assert!(!ran.stdout.contains("note:"), "{}", ran.stdout);
+}
+
+#[test]
 fn a_grid_is_ranked_by_the_validation_loss_whatever_the_jobs() {
     let bench = bench();
     let ran = bench.grulet(&sweep(&[&GRID, &["--jobs", "2", "--json"]])).ok();
@@ -243,6 +252,8 @@ fn sweeps_that_cannot_be_had() {
         (&["--vary", "seed=[1,2]"], &["--vary seed", "--seeds 1,2,3"]),
         (&["--vary", "train.threads=[1,2]"], &["--vary train.threads", "--jobs"]),
         (&["--vary", "train.loss=[mse,mae]"], &["--vary train.loss", "cannot be compared"]),
+        (&["--vary", "data.validation.fraction=[0.1,0.2]"], &["--vary data.validation.fraction", "cannot be compared"]),
+        (&["--vary", "data.csv.features=[[a],[b]"], &["the list cannot be read", "words need quotes"]),
         (&[units[0], units[1], "--folds", "2"], &["config.toml", "[data.validation]", "--folds"]),
     ] {
         bench.refuses(&sweep(&[more]), phrases);

@@ -130,6 +130,33 @@ fn signed_numbers_keep_their_sign() {
     }
 }
 
+/// As Keras's `Embedding` takes them: without an axis of one channel.
+#[test]
+fn tokens_need_no_axis_of_channels() {
+    let layers = r#"model.layers=[{ type = "embedding", vocabulary = 6, units = 2 }, { type = "gru", units = 4 }, { type = "dense" }]"#;
+    let with_lengths = [layers, "data.npz.lengths=n"];
+    let series = |shape: &[usize], sets: &[&str]| -> Result<Vec<Vec<f32>>, String> {
+        let x = Array {
+            shape: shape.to_vec(),
+            ..Array::i32("x", &Vec::from_iter(0..shape.iter().product::<usize>() as i32))
+        };
+        let data = read(&[x, Array::f32("y", &[2], [0.0, 1.0]), Array::i32("n", &[2, 3])], sets)?;
+        Ok(data.series.into_iter().map(|series| series.x).collect())
+    };
+    let whole = [[0.0, 1.0, 2.0], [3.0, 4.0, 5.0]];
+    assert_eq!(series(&[2, 3, 1], &[layers]).unwrap(), whole);
+    assert_eq!(series(&[2, 3], &[layers]).unwrap(), whole);
+    assert_eq!(series(&[2, 3], &with_lengths).unwrap(), [&[0.0, 1.0][..], &[3.0, 4.0, 5.0]]);
+    // One after the other.
+    for shape in [&[5, 1][..], &[5]] {
+        assert_eq!(series(shape, &with_lengths).unwrap(), [&[0.0, 1.0][..], &[2.0, 3.0, 4.0]], "{shape:?}");
+    }
+    let error = series(&[6], &[layers]).unwrap_err();
+    assert!(error.contains("tokens are (series, steps)") && error.contains("`data.npz.lengths`"), "{error}");
+    let error = series(&[2, 3], &[]).unwrap_err();
+    assert!(error.contains("(series, steps, channels)"), "{error}");
+}
+
 #[test]
 fn scales_are_one_for_all_or_one_per_column() {
     let arrays = || {
