@@ -520,13 +520,14 @@ impl Config {
                 inner_softmax.unwrap_or(0) + 1
             ),
         )?;
+        let place = match last {
+            LayerConfig::Dense { .. } => "in the last layer",
+            _ => "in a dense layer at the end; add one",
+        };
         match self.train.loss {
             Loss::SparseCategoricalCrossentropy | Loss::CategoricalCrossentropy => {
-                ensure(
-                    is_softmax(last),
-                    "model.layers",
-                    "this loss needs `activation = \"softmax\"` in the last layer",
-                )?;
+                let problem = format!("this loss needs `activation = \"softmax\"` {place}");
+                ensure(is_softmax(last), "model.layers", problem)?;
                 ensure(
                     last.units() != Some(1),
                     "model.layers",
@@ -538,9 +539,13 @@ impl Config {
                     last,
                     LayerConfig::Dense { activation: Activation::Sigmoid | Activation::HardSigmoid, .. }
                 );
-                let fix = "binary_crossentropy needs `activation = \"sigmoid\"` in the last layer; \
-                           for a softmax use `train.loss = \"sparse_categorical_crossentropy\"`";
-                ensure(sigmoid, "model.layers", fix)
+                let softmax = if is_softmax(last) {
+                    "; for a softmax use `train.loss = \"sparse_categorical_crossentropy\"`"
+                } else {
+                    ""
+                };
+                let problem = format!("binary_crossentropy needs `activation = \"sigmoid\"` {place}{softmax}");
+                ensure(sigmoid, "model.layers", problem)
             }
             Loss::Mse | Loss::Mae | Loss::Huber => Ok(()),
         }

@@ -131,6 +131,15 @@ fn values_that_do_not_go_together() {
         (&["train.class_weights=even"], &["`train.class_weights`", "\"balanced\""]),
         (&["data.csv.features=[\"a\",\"label\"]"], &["`data.csv.features`", "\"label\" is both input and target"]),
         (&["train.clip_norm=1", "train.clip_value=1"], &["`train.clip_value`", "`train.clip_norm`", "leave one"]),
+        (&["model.layers=[{type=\"gru\",units=3}]"], &["`model.layers`", "softmax", "in a dense layer at the end"]),
+        (
+            &["model.layers=[{type=\"gru\",units=1}]", "train.loss=binary_crossentropy"],
+            &["`model.layers`", "`activation = \"sigmoid\"` in a dense layer at the end"],
+        ),
+        (
+            &["train.loss=binary_crossentropy"],
+            &["\"sigmoid\"` in the last layer; for a softmax use", "sparse_categorical_crossentropy"],
+        ),
         (&["train.epochs=1.5"], &["`train.epochs`", "a whole number, 0 or more, found `1.5`"]),
         (&["train.learning_rate=fast"], &["`train.learning_rate`", "expected a number, found \"fast\""]),
         (&["train.shuffle=1"], &["`train.shuffle`", "`true` or `false`, found `1`"]),
