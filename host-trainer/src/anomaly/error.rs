@@ -16,6 +16,12 @@ pub enum AnomalyError {
          `model.output = \"every_step\"`"
     )]
     NotEveryStep,
+    /// Errors that are known only when a series has ended.
+    #[error(
+        "the model reads series from both ends, so that a step's error is known only when its series has ended; train one \
+         without `bidirectional` layers"
+    )]
+    Bidirectional,
     /// A quantile that is none.
     #[error("the quantile is {found}, but must lie between 0 and 1, such as 0.999")]
     Quantile {

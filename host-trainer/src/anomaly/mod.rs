@@ -56,13 +56,16 @@ pub struct Stretch {
 /// Refuses models whose steps have no error.
 ///
 /// # Errors
-/// If it is a classifier, or does not answer at every step.
+/// If it is a classifier, does not answer at every step, or reads series from both ends.
 pub fn check(config: &Config, header: &Header<'_>) -> Result<(), AnomalyError> {
     if config.task() != Task::Regression {
         return Err(AnomalyError::Classifier);
     }
     if header.output != Output::EveryStep {
         return Err(AnomalyError::NotEveryStep);
+    }
+    if header.is_bidirectional() {
+        return Err(AnomalyError::Bidirectional);
     }
     Ok(())
 }

@@ -101,10 +101,8 @@ impl Export {
         };
 
         let output = self.output.clone().unwrap_or_else(|| path.with_file_name("model.gru"));
-        let config = path.with_file_name("config.toml");
-        let data = Config::load(&config, &[""; 0]).map_or_else(|_| Vec::new(), |config| outputs::data_files(&config));
         let named = [("--output", Some(&*output)), ("--samples", self.samples.as_deref())];
-        outputs::spare(&[&[path.clone(), config], &data[..]].concat(), &named)?;
+        outputs::spare(&[vec![path.clone()], outputs::files_beside(&path)].concat(), &named)?;
         files::write(&output, &blob)?;
         let mut steps = None;
         if let (Some(path), Some((bytes, count))) = (&self.samples, samples) {
@@ -159,7 +157,7 @@ impl Export {
         let beside =
             if path.extension().is_some_and(|gru| gru == "gru") { path.clone() } else { path.with_file_name("model") };
         let output = self.output.clone().unwrap_or_else(|| beside.with_extension(extension));
-        outputs::spare(&[path], &[("--output", Some(&*output))])?;
+        self.spare(&path, &output)?;
         files::write(&output, &bytes)?;
         let shapes = arrays.into_iter().map(|array| Shape { name: array.name, shape: array.shape }).collect();
         let written = Weights { file: output, bytes: bytes.len(), arrays: shapes, left_out };
@@ -194,13 +192,26 @@ impl Export {
             None if path.extension().is_some_and(|extension| extension == "gru") => path.with_extension(extension),
             None => path.with_file_name("model").with_extension(extension),
         };
-        outputs::spare(&[path.to_owned()], &[("--output", Some(&*model))])?;
+        self.spare(path, &model)?;
         files::write(&model, &bytes)?;
         let exported = Exported { model, bytes: bytes.len(), net, samples: None, steps: None };
         if self.json {
             return super::print_json(&exported);
         }
         super::print(&format!("{}: {} bytes\n", exported.model.display(), thousands(exported.bytes)))
+    }
+
+    /// Refuses to write for another framework over a file that nobody has named, which may be the data or the model that this one
+    /// is from; and over what is known to be so.
+    fn spare(&self, model: &Path, output: &Path) -> anyhow::Result<()> {
+        if self.output.is_none() && output.exists() {
+            bail!(
+                "{} is there already; name it with --output to write over it, or name another file",
+                output.display()
+            );
+        }
+        let inputs = [vec![model.to_owned()], outputs::files_beside(model)].concat();
+        outputs::spare(&inputs, &[("--output", Some(output))])
     }
 
     /// The start of the first test series, as a samples file; and its steps.

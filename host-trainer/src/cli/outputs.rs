@@ -42,6 +42,13 @@ pub fn data_files(config: &Config) -> Vec<PathBuf> {
     std::iter::once(&data.train).chain(&data.test).chain(validation).cloned().chain(init).collect()
 }
 
+/// The configuration beside a model, if there is one, and the data that it names.
+pub fn files_beside(model: &Path) -> Vec<PathBuf> {
+    let path = model.with_file_name("config.toml");
+    let data = Config::load(&path, &[""; 0]).map_or_else(|_| Vec::new(), |config| data_files(&config));
+    [vec![path], data].concat()
+}
+
 /// The outputs that there are, but for standard output.
 fn given<'a>(outputs: &[(&'a str, Option<&'a Path>)]) -> impl Iterator<Item = (&'a str, &'a Path)> {
     let path = |(option, path): &(&'a str, Option<&'a Path>)| path.map(|path| (*option, path));

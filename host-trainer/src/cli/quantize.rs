@@ -59,7 +59,7 @@ pub struct Quantize {
     #[arg(long)]
     config: Option<PathBuf>,
     /// Replace a setting of the configuration, such as `data.npz_test.x=x`. May be given more than once.
-    #[arg(long, value_name = "KEY=VALUE")]
+    #[arg(long, value_name = "KEY=VALUE", value_parser = super::setting)]
     set: Vec<String>,
 }
 
@@ -97,15 +97,17 @@ impl Quantize {
         };
         // The configuration of a model that has none depends on where its data are.
         let config = source(self.calib.as_deref(), PartName::Train).config(header)?;
-        let output = self.output.clone().unwrap_or_else(|| path.with_file_name("model_int8.gru"));
+        let usual = path.with_file_name("model_int8.gru");
+        if self.output.is_none() && usual.exists() && path.with_file_name("best_int8.ckpt").exists() {
+            bail!("{} is that of quantisation-aware training; name another file with --output", usual.display());
+        }
+        let output = self.output.clone().unwrap_or(usual);
         let mut inputs = source(self.calib.as_deref(), PartName::Train).files(&config);
         inputs.extend(self.data.iter().chain([&path]).cloned());
         outputs::spare(&inputs, &[&[("--output", Some(&*output))], &printed[..]].concat())?;
-        let has_config =
-            self.config.is_some() || !config.data.train.as_os_str().is_empty() && config.data.train.exists();
         let training = match &self.calib {
             Some(path) => path.clone(),
-            None if has_config => config.data.train.clone(),
+            None if source(None, PartName::Train).config_path().is_some() => config.data.train.clone(),
             None => bail!("there is no configuration beside the model; give data to calibrate with by --calib"),
         };
         let samples = data::held_out(&config, header, &training, Part::Train, false)?;

@@ -535,10 +535,7 @@ impl Config {
                 )
             }
             Loss::BinaryCrossentropy => {
-                let sigmoid = matches!(
-                    last,
-                    LayerConfig::Dense { activation: Activation::Sigmoid | Activation::HardSigmoid, .. }
-                );
+                let sigmoid = matches!(last, LayerConfig::Dense { activation: Activation::Sigmoid, .. });
                 let softmax = if is_softmax(last) {
                     "; for a softmax use `train.loss = \"sparse_categorical_crossentropy\"`"
                 } else {

@@ -13,7 +13,8 @@ impl Config {
         self.name += "-overfit";
         (self.data.validation, self.data.test, self.data.npz_test) = (None, None, NpzKeys::default());
         let train = self.train;
-        let mut run_dir = OsString::from(train.run_dir);
+        // Of its parts, so that a slash at the end is none of the name.
+        let mut run_dir = OsString::from(train.run_dir.components().as_path());
         run_dir.push("-overfit");
         let adam_w = train.optimizer == Optimizer::AdamW;
         self.train = TrainConfig {

@@ -262,10 +262,12 @@ impl<'a> Batches<'a> {
 }
 
 /// For each class `N / (K·n)`, with n of N targets of it and K classes that occur: all classes together count alike. A class
-/// that does not occur has 1.
-pub fn balanced_weights(data: &Dataset) -> Vec<f32> {
+/// that does not occur has 1. Of targets at every step, the first `ignored` of each series do not count.
+pub fn balanced_weights(data: &Dataset, ignored: usize) -> Vec<f32> {
     let mut counts: Vec<usize> = vec![0; data.classes.len()];
-    for target in data.series.iter().flat_map(|series| series.targets.chunks_exact(data.target_width.max(1))) {
+    let first = if data.output == Output::EveryStep { ignored } else { 0 };
+    let width = data.target_width.max(1);
+    for target in data.series.iter().flat_map(|series| series.targets.chunks_exact(width).skip(first)) {
         let class = class_of(target);
         counts.resize(counts.len().max(class + 1), 0);
         counts[class] += 1;
@@ -275,10 +277,10 @@ pub fn balanced_weights(data: &Dataset) -> Vec<f32> {
     counts.iter().map(weight).collect()
 }
 
-/// The class that a target names: its number, or the place of its largest probability.
+/// The class that a target names: its number, of a probability of yes 1 above a half, or the place of the largest probability.
 pub(super) fn class_of(target: &[f32]) -> usize {
     match target {
-        &[class] => class as usize,
+        &[class] => (class - 0.5).ceil() as usize,
         _ => (1..target.len()).fold(0, |best, i| if target[i] > target[best] { i } else { best }),
     }
 }
@@ -457,8 +459,21 @@ mod tests {
     #[test]
     fn balanced_weights_make_all_classes_count_alike() {
         for one_hot in [false, true] {
-            assert_eq!(balanced_weights(&unequal(one_hot)), [11.0 / 18.0, 1.0, 11.0 / 12.0, 11.0 / 3.0]);
+            // A target for each series counts, however much of the series is ignored.
+            assert_eq!(balanced_weights(&unequal(one_hot), 9), [11.0 / 18.0, 1.0, 11.0 / 12.0, 11.0 / 3.0]);
         }
+        let mut data = dataset(2, Output::EveryStep);
+        data.series[0].targets = vec![1.0, 1.0, 0.0];
+        data.series[1].targets = vec![1.0, 1.0, 0.0, 1.0];
+        assert_eq!(balanced_weights(&data, 0), [7.0 / 4.0, 7.0 / 10.0]);
+        assert_eq!(balanced_weights(&data, 2), [3.0 / 4.0, 3.0 / 2.0]);
+    }
+
+    #[test]
+    fn a_probability_is_of_the_class_that_is_more_likely() {
+        let classes = [0.0, 0.1, 0.5, 0.51, 0.9, 1.0, 2.0, 65534.0].map(|target| class_of(&[target]));
+        assert_eq!(classes, [0, 0, 0, 1, 1, 1, 2, 65534]);
+        assert_eq!(class_of(&[0.2, 0.5, 0.3]), 1);
     }
 
     #[test]

@@ -233,6 +233,17 @@ pub enum DataError {
         /// The series.
         series: String,
     },
+    /// Labels in words of which there is one alone, where two are told apart.
+    #[error(
+        "{}: every label is {word:?}, but binary_crossentropy tells two classes apart; name both in `data.classes`, that of no first",
+        path.display()
+    )]
+    OneWord {
+        /// The file.
+        path: PathBuf,
+        /// The label.
+        word: String,
+    },
     /// A list of names or factors of another length than what it names.
     #[error("{}: `{setting}` has {found} entries, but there are {expected} {what}; give one for each", path.display())]
     Count {
@@ -363,7 +374,6 @@ pub enum DataError {
         /// The training file.
         path: PathBuf,
     },
-    /// An input of an embedding that is none of its tokens.
     /// The decoder's tokens are others than the data's.
     #[error(
         "the decoder's first layer has a vocabulary of {vocabulary}, but there are {needed} tokens, with start and stop; \

@@ -40,6 +40,7 @@ pub(super) fn encode(
 ) -> Result<Encoded, DataError> {
     let task = loss.task();
     let names = names.filter(|names| !names.is_empty());
+    let named = names.is_some();
     let (width, values, classes) = match labels {
         Labels::Words(words) => {
             let (values, classes) = from_words(path, &words, task, names, at)?;
@@ -69,6 +70,9 @@ pub(super) fn encode(
                 expected: "binary_crossentropy needs targets from 0 to 1; \
                            for classes use `train.loss = \"sparse_categorical_crossentropy\"`",
             });
+        }
+        if let ([word], false) = (&classes[..], named) {
+            return Err(DataError::OneWord { path: path.to_owned(), word: word.clone() });
         }
         // One output tells two classes apart; several outputs are a yes or no each.
         let needed = if width == 1 { 2 } else { width };

@@ -119,27 +119,34 @@ impl NpyArray {
     /// # Panics
     /// If `index` is not below [`NpyArray::len`].
     pub fn number(&self, index: usize) -> f64 {
-        let mut word = [0; 8];
-        let bytes = &self.bytes[index * self.item..][..self.item];
         if self.is_text() {
             return f64::NAN;
         }
-        word[..self.item].copy_from_slice(bytes);
-        if self.big_endian {
-            word[..self.item].reverse();
-        }
-        let bits = u64::from_le_bytes(word);
+        let bits = self.bits(index);
         match (self.kind, self.item) {
-            (Kind::Int, _) => {
-                let unused = 64 - 8 * self.item as u32;
-                ((bits << unused) as i64 >> unused) as f64
-            }
+            (Kind::Int, _) => self.integer(index) as f64,
             (Kind::Float, 2) => half::f16::from_bits(bits as u16).to_f64(),
             (Kind::Float, 4) => f64::from(f32::from_bits(bits as u32)),
             (Kind::Float, _) => f64::from_bits(bits),
             (Kind::Bool, _) => f64::from(u8::from(bits != 0)),
             _ => bits as f64,
         }
+    }
+
+    /// The bits of a number, and zeros before them.
+    fn bits(&self, index: usize) -> u64 {
+        let mut word = [0; 8];
+        word[..self.item].copy_from_slice(&self.bytes[index * self.item..][..self.item]);
+        if self.big_endian {
+            word[..self.item].reverse();
+        }
+        u64::from_le_bytes(word)
+    }
+
+    /// An integer with a sign.
+    fn integer(&self, index: usize) -> i64 {
+        let unused = 64 - 8 * self.item as u32;
+        (self.bits(index) << unused) as i64 >> unused
     }
 
     /// What `map` makes of each element of `range` in C order, as a number.
@@ -176,7 +183,9 @@ impl NpyArray {
                 })
                 .collect(),
             Kind::Bytes => String::from_utf8_lossy(bytes).into_owned(),
-            _ => return self.number(index).to_string(),
+            Kind::Int => return self.integer(index).to_string(),
+            Kind::Uint => return self.bits(index).to_string(),
+            Kind::Bool | Kind::Float => return self.number(index).to_string(),
         };
         text.trim_end_matches('\0').to_owned()
     }
@@ -334,6 +343,16 @@ mod tests {
         }
         let array = NpyArray::read(&npy(1, &header("|S2", "False", "(2L,)"), b"a\0bc")[..]).unwrap();
         assert_eq!((array.text(0), array.text(1)), ("a".to_owned(), "bc".to_owned()));
+    }
+
+    #[test]
+    fn integers_are_written_to_the_last_digit() {
+        let text = |descr: &str, bytes: [u8; 8]| {
+            NpyArray::read(&npy(1, &header(descr, "False", "(1,)"), &bytes)[..]).unwrap().text(0)
+        };
+        assert_eq!(text("<i8", (-9_007_199_254_740_993i64).to_le_bytes()), "-9007199254740993");
+        assert_eq!(text(">u8", u64::MAX.to_be_bytes()), "18446744073709551615");
+        assert_eq!(text("<f8", 2.0f64.to_le_bytes()), "2");
     }
 
     #[test]

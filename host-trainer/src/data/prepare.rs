@@ -33,6 +33,8 @@ pub struct Prepared {
     /// The parameters that the training begins with, in the order of [`Network::tensors`](crate::nn::Network::tensors); `None`
     /// for fresh ones.
     pub initial: Option<Vec<f32>>,
+    /// The input columns, of a table.
+    pub columns: Option<Vec<String>>,
     /// What is odd in the training part.
     pub warnings: Vec<Warning>,
 }
@@ -80,8 +82,9 @@ pub fn prepare(config: &Config) -> Result<Prepared, DataError> {
     every_class(&train, config, path)?;
     weights::some_count(&train, path)?;
     let layers = layers(config, &train)?;
-    for data in [Some(&train), validation.as_ref()].into_iter().flatten() {
-        tokens(&layers, data, path)?;
+    tokens(&layers, &train, path)?;
+    if let (Some(part), Some(how)) = (&validation, &config.data.validation) {
+        tokens(&layers, part, how.file.as_ref().unwrap_or(path))?;
     }
     // Last, so that a mistake in the training file or the network is not blamed on the test file.
     let mut test = match &config.data.test {
@@ -155,7 +158,8 @@ pub fn prepare(config: &Config) -> Result<Prepared, DataError> {
         train.series.iter_mut().for_each(|series| series.weights.clear());
     }
     let initial = initial.map(|model| model.params);
-    Ok(Prepared { train, validation, test, inputs, targets, layers, initial, warnings })
+    let columns = alike.csv.features;
+    Ok(Prepared { train, validation, test, inputs, targets, layers, initial, columns, warnings })
 }
 
 /// The model at `path`, if its layers are `layers`.

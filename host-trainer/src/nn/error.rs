@@ -18,7 +18,7 @@ pub enum Error {
         max: usize,
     },
     /// A layer that this version does not know.
-    #[error("layer {layer} is of a kind that this trainer cannot train; use GRU and dense layers")]
+    #[error("layer {layer} is of a kind that this trainer cannot train; use the layers of docs/CONFIG.md")]
     UnknownLayer {
         /// Its index.
         layer: usize,

@@ -76,14 +76,14 @@ impl Loss {
         match self {
             Loss::BinaryCrossEntropy if activation != Some(Activation::Sigmoid) => refuse(
                 "needs probabilities of yes and no, which only a dense last layer with a sigmoid gives",
-                "end the network with Dense(…, sigmoid), or take categorical cross-entropy for a softmax, or mean squared error",
+                "end the network with a dense layer with a sigmoid, or take categorical cross-entropy for a softmax, or mean squared error",
             ),
             Loss::CategoricalCrossEntropy | Loss::SparseCategoricalCrossEntropy
                 if activation != Some(Activation::Softmax) =>
             {
                 refuse(
                     "needs probabilities of classes, which only a dense last layer with a softmax gives",
-                    "end the network with Dense(…, softmax), or take binary cross-entropy for a sigmoid, or mean squared error",
+                    "end the network with a dense layer with a softmax, or take binary cross-entropy for a sigmoid, or mean squared error",
                 )
             }
             Loss::CategoricalCrossEntropy | Loss::SparseCategoricalCrossEntropy if last.outputs() < 2 => refuse(

@@ -5,7 +5,7 @@ use super::{Error, Real, Rng};
 /// Dropout and label smoothing; in [`Trainer::gradient`](super::Trainer::gradient) alone, never where a network is
 /// scored.
 ///
-/// Masks are those of variational dropout (Gal and Ghahramani 2016): drawn once for a series, the same at all its steps, what
+/// Masks are those of variational dropout (Gal and Ghahramani 2016): drawn once for a series or window, the same at all its steps, what
 /// is left divided by `1 - rate`. They depend on the seed, the number of the batch and the place in it: not on threads.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Regularization {

@@ -1,13 +1,16 @@
 //! The second part of a run that ends in integers: training goes on with the integers' own outputs.
 
+use std::borrow::Cow;
+
 use grulet::Int8;
 use grulet::blob::AlignedBytes;
+use grulet::spec::Output;
 
 use super::{Epoch, Progress, RunError, RunFolder, in_own_units, train_epoch};
 use crate::checkpoint::Checkpoint;
 use crate::config::Config;
 use crate::data::{Batches, Dataset, Prepared};
-use crate::evaluate::{Loaded, Scores, predict, score};
+use crate::evaluate::{Loaded, Predictions, Scores, predict, score};
 use crate::export;
 use crate::files;
 use crate::nn::{Optimizer, Regularization, Trainer};
@@ -92,7 +95,47 @@ fn quantised(
     let ranges = calibrate(&float, train, Method::Max)?.ranges;
     let blob = float.quantize(&ranges).map_err(crate::quantize::QuantizeError::from)?;
     let model = Loaded::<Int8>::from_blob(&blob)?;
-    let scores = score(config.train.loss.into(), &predict(&model, chosen_by)?, chosen_by);
+    let (answers, scored) = without_first(config.train.ignore_steps, predict(&model, chosen_by)?, chosen_by);
+    let scores = score(config.train.loss.into(), &answers, &scored);
     let monitor = config.train.monitor;
     Ok(Candidate { blob, ranges, loss: scores.loss, cost: monitor.cost(monitor.of(&scores)) })
+}
+
+/// Answers and data without the first `ignored` steps of each series, which do not count where there is an answer at every step.
+fn without_first<'a>(ignored: usize, mut answers: Predictions, data: &'a Dataset) -> (Predictions, Cow<'a, Dataset>) {
+    if ignored == 0 || data.output != Output::EveryStep {
+        return (answers, Cow::Borrowed(data));
+    }
+    let mut kept = data.clone();
+    let mut values = answers.values.chunks_exact(answers.width);
+    let mut counted = Vec::with_capacity(answers.values.len());
+    for (index, series) in kept.series.iter_mut().enumerate() {
+        let steps = data.steps(index);
+        let first = ignored.min(steps);
+        counted.extend(values.by_ref().take(steps).skip(first).flatten());
+        series.x.drain(..first * data.inputs());
+        series.targets.drain(..first * data.target_width);
+    }
+    answers.values = counted;
+    (answers, Cow::Owned(kept))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::anomaly::tests::data;
+
+    #[test]
+    fn the_first_steps_of_series_do_not_choose() {
+        let mut data = data(2, &[&[1.0, 2.0, 3.0, 4.0, 5.0, 6.0], &[7.0, 8.0]]);
+        data.target_width = 2;
+        let answers =
+            Predictions { width: 2, values: (10..18).map(|value| value as f32).collect(), ..Default::default() };
+        let (kept, scored) = without_first(2, answers.clone(), &data);
+        assert_eq!(kept.values, [14.0, 15.0]);
+        let targets: Vec<&[f32]> = scored.series.iter().map(|series| &series.targets[..]).collect();
+        assert_eq!(targets, [&[5.0, 6.0][..], &[]]);
+        data.output = Output::LastStep;
+        assert_eq!(without_first(2, answers.clone(), &data).0, answers);
+    }
 }

@@ -53,10 +53,11 @@ impl RunFolder {
         let Ok(text) = std::fs::read_to_string(&path) else { return false };
         let Ok(earlier) = Config::parse(&path, &text, &[] as &[&str]) else { return false };
         let mut config = config.clone();
-        // A run notes the classes that it has found in the data.
+        // A run notes the classes and columns that it has found in the data.
         if !matches!(config.data.classes, Some(Names::List(_))) {
             config.data.classes = earlier.data.classes;
         }
+        config.data.csv.features = config.data.csv.features.or(earlier.data.csv.features);
         config.to_toml() == text
     }
 

@@ -46,10 +46,11 @@ impl LearningRate {
             config::Schedule::Constant => Schedule::Constant,
             config::Schedule::Step => {
                 let every = train.schedule_every.unwrap_or(config::SCHEDULE_EVERY);
-                Schedule::Step { factor, every: every * per_epoch }
+                Schedule::Step { factor, every: every.saturating_mul(per_epoch) }
             }
             config::Schedule::Cosine => {
-                let (warmup, epochs, steps) = (train.warmup_steps, train.epochs, train.epochs * per_epoch);
+                let (warmup, epochs, steps) =
+                    (train.warmup_steps, train.epochs, train.epochs.saturating_mul(per_epoch));
                 if warmup >= steps {
                     return Err(RunError::WarmUp { warmup, steps, epochs, per_epoch });
                 }
@@ -102,6 +103,14 @@ mod tests {
         for (step, expected) in expected.into_iter().enumerate() {
             assert!((rate.of(step) - expected).abs() < 1e-15, "step {step}: {} but {expected}", rate.of(step));
         }
+    }
+
+    #[test]
+    fn more_epochs_than_can_be_counted_have_no_end() {
+        let step = TrainConfig { schedule_every: Some(usize::MAX / 2), ..train(config::Schedule::Step) };
+        rates(&step, [0.8; 12]);
+        let cosine = TrainConfig { epochs: usize::MAX / 2 + 1, ..train(config::Schedule::Cosine) };
+        rates(&cosine, [0.8; 12]);
     }
 
     #[test]

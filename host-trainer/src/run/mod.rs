@@ -108,12 +108,15 @@ pub enum RunError {
         problem: String,
     },
     /// It was to end before its time.
-    #[error("interrupted in epoch {}: {}", epochs + 1, how_to_resume(path, *epochs))]
+    #[error("interrupted in {}: {}", if *aware { "quantisation-aware training".to_owned() } else { format!("epoch {}", epochs + 1) },
+        how_to_resume(path, *epochs))]
     Interrupted {
         /// The folder of the run.
         path: PathBuf,
         /// Epochs that are trained, and kept.
         epochs: usize,
+        /// Whether it was in quantisation-aware training, after all of them, which is not kept.
+        aware: bool,
     },
     /// The learning rate would rise to the end.
     #[error(
@@ -165,7 +168,7 @@ pub fn train(config: &Config, overwrite: bool, progress: &mut dyn Progress) -> R
     let data = data::prepare(config)?;
     let training = Training::new(config, &data)?;
     folder.clear()?;
-    files::write(&folder.file("config.toml"), with_classes(config, &data).to_toml())?;
+    files::write(&folder.file("config.toml"), as_read(config, &data).to_toml())?;
     let log = Log::create(&folder.file("log.csv"))?;
     progress.start(config, &data);
     finish(training, folder, log, start, progress)
@@ -208,7 +211,7 @@ impl<'a> Training<'a> {
         };
         let mut trainer = Trainer::new(network, train.loss.into(), threads)?;
         trainer.regularize(regularization(config))?;
-        for part in [Some(&data.train), data.validation.as_ref()].into_iter().flatten().filter(|_| train.stateful) {
+        for part in [Some(&data.train), data.validation.as_ref()].into_iter().flatten() {
             if (0..part.series.len()).all(|series| part.steps(series) <= train.ignore_steps) {
                 return Err(nn::Error::AllIgnored { ignored: train.ignore_steps }.into());
             }
@@ -380,7 +383,9 @@ fn training_batches<'a>(config: &Config, data: &'a Dataset) -> Batches<'a> {
         batches = batches.with_oversampling();
     }
     match &train.class_weights {
-        Some(ClassWeights::By(Balance::Balanced)) => batches.with_class_weights(balanced_weights(data)),
+        Some(ClassWeights::By(Balance::Balanced)) => {
+            batches.with_class_weights(balanced_weights(data, train.ignore_steps))
+        }
         Some(ClassWeights::Each(weights)) => {
             batches.with_class_weights(weights.iter().map(|&weight| weight as f32).collect())
         }
@@ -402,6 +407,14 @@ fn gather(batches: &Batches<'_>, index: usize, trainer: &Trainer<f32>, batch: &m
     if let Some(rows) = batches.before(index) {
         batch.state = trainer.states(&rows);
     }
+}
+
+/// Takes a batch of which no output counts, as at the start of series: a state that is kept is all that comes of it.
+fn pass_over(config: &Config, trainer: &mut Trainer<f32>, batch: &Batch<f32>) -> Result<(), RunError> {
+    if config.train.stateful {
+        trainer.forward(batch)?;
+    }
+    Ok(())
 }
 
 /// A pass over the training part.
@@ -427,9 +440,8 @@ fn train_epoch(
     for index in 0..epoch.batches.count() {
         go_on(config, epoch.number - 1, progress)?;
         gather(epoch.batches, index, trainer, &mut batch);
-        if config.train.stateful && !batch.counts() {
-            // At the start of series: the state is all that comes of it.
-            trainer.forward(&batch)?;
+        if !batch.counts() {
+            pass_over(config, trainer, &batch)?;
             continue;
         }
         let step = (epoch.number - 1) * epoch.batches.count() + index;
@@ -467,10 +479,11 @@ fn train_epoch(
     Ok(Scores::from(&metrics))
 }
 
-/// An error if the run is to end now, in the epoch after `epochs`.
+/// An error if the run is to end now, in the epoch after `epochs`; those of quantisation-aware training come after all others.
 fn go_on(config: &Config, epochs: usize, progress: &dyn Progress) -> Result<(), RunError> {
     if progress.interrupted() {
-        return Err(RunError::Interrupted { path: config.train.run_dir.clone(), epochs });
+        let (path, all) = (config.train.run_dir.clone(), config.train.epochs);
+        return Err(RunError::Interrupted { path, epochs: epochs.min(all), aware: epochs >= all });
     }
     Ok(())
 }
@@ -490,8 +503,8 @@ fn validate(
     for index in 0..batches.count() {
         go_on(config, epoch, progress)?;
         gather(&batches, index, trainer, &mut batch);
-        if config.train.stateful && !batch.counts() {
-            trainer.forward(&batch)?;
+        if !batch.counts() {
+            pass_over(config, trainer, &batch)?;
             continue;
         }
         metrics.merge(trainer.evaluate(&batch)?);
@@ -534,12 +547,15 @@ fn card(config: &Config, data: &Prepared) -> Card {
     }
 }
 
-/// The configuration with the classes that were found in the training file: other files, which may lack some, are read with
-/// the same ones.
-fn with_classes(config: &Config, data: &Prepared) -> Config {
+/// The configuration with the classes and columns that were found in the training file: other files, which may lack some or have
+/// more, are read with the same ones.
+fn as_read(config: &Config, data: &Prepared) -> Config {
     let mut config = config.clone();
     if !data.train.classes.is_empty() {
         config.data.classes = Some(Names::List(data.train.classes.clone()));
+    }
+    if data.columns.is_some() {
+        config.data.csv.features.clone_from(&data.columns);
     }
     config
 }

@@ -10,7 +10,7 @@ use std::time::Instant;
 
 use grulet::BitHash;
 
-use super::{Log, Progress, Report, RunError, RunFolder, Training, finish, with_classes};
+use super::{Log, Progress, Report, RunError, RunFolder, Training, as_read, finish};
 use crate::checkpoint::{Checkpoint, Origin};
 use crate::config::{Config, Schedule};
 use crate::data::{self, Prepared};
@@ -41,7 +41,7 @@ pub fn resume(config: &Config, progress: &mut dyn Progress) -> Result<Option<Rep
     }
 
     folder.reopen()?;
-    files::write(&folder.file("config.toml"), with_classes(config, &data).to_toml())?;
+    files::write(&folder.file("config.toml"), as_read(config, &data).to_toml())?;
     let epochs = training.trained();
     let log = Log::reopen(&folder.file("log.csv"), epochs)?;
     progress.start(config, &data);
@@ -51,7 +51,7 @@ pub fn resume(config: &Config, progress: &mut dyn Progress) -> Result<Option<Rep
 
 /// What decides the weights of a run, but for its length.
 pub(super) fn origin(config: &Config, data: &Prepared) -> Origin {
-    let mut settings = with_classes(config, data);
+    let mut settings = as_read(config, data);
     // Data have a hash of their own, wherever they lie.
     settings.data.train = PathBuf::new();
     settings.data.test = None;

@@ -155,6 +155,15 @@ fn what_cannot_work_is_refused() {
     bench.refuses(&["anomaly", "runs/config", "--quantile", "0.9", "-o", "wave.csv"], &["--output", "wave.csv"]);
     bench.refuses(&["anomaly", "runs/config", "--json", "faults.csv"], &["--json", "faults.csv"]);
 
+    let both = bench
+        .text("config.toml")
+        .replace("horizon = 2\n", "window = 20\n")
+        .replace("[\"a\", \"b\"]", "[\"b\"]")
+        .replace("units = 6", "units = 6, bidirectional = true");
+    bench.put("both.toml", both);
+    bench.grulet(&["train", "both.toml", "--set", "train.epochs=1"]).ok();
+    bench.refuses(&["anomaly", "runs/both", "--quantile", "0.9"], &["from both ends", "without `bidirectional`"]);
+
     let classes = Bench::trained();
     classes.refuses(&["anomaly", "runs/config"], &["classifier", "data.horizon"]);
     let last = crate::support::CONFIG

@@ -137,6 +137,10 @@ fn values_that_do_not_go_together() {
             &["`model.layers`", "`activation = \"sigmoid\"` in a dense layer at the end"],
         ),
         (
+            &["model.layers.1.activation=hard_sigmoid", "train.loss=binary_crossentropy"],
+            &["`model.layers`", "`activation = \"sigmoid\"` in the last layer"],
+        ),
+        (
             &["train.loss=binary_crossentropy"],
             &["\"sigmoid\"` in the last layer; for a softmax use", "sparse_categorical_crossentropy"],
         ),

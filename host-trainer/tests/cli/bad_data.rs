@@ -91,6 +91,12 @@ fn tables() {
         bench.put("train.csv", file);
         bench.refuses(&["train", "config.toml"], phrases);
     }
+    bench.put("train.csv", table(0, 20).replace("down", "up"));
+    let yes = ["train.loss=binary_crossentropy", "model.layers.1.activation=sigmoid", "model.layers.1.units=1"];
+    let yes: Vec<&str> =
+        ["train", "config.toml"].into_iter().chain(yes.iter().flat_map(|set| ["--set", set])).collect();
+    bench.refuses(&yes, &["train.csv", "every label is \"up\"", "`data.classes`"]);
+    bench.grulet(&[&yes[..], &["--set", "data.classes=[\"down\", \"up\"]"]].concat()).ok();
 }
 
 /// Lines are counted as an editor counts them.

@@ -72,6 +72,8 @@ fn an_overfit_check_learns_a_few_examples_by_heart() {
     let again = ["train", "runs/config-overfit/config.toml", "--json", "--set", "train.run_dir=again"];
     assert_eq!(bench.grulet(&again).ok().json()["weights_hash"], report["weights_hash"]);
     bench.refuses(&args, &["runs/config-overfit: holds an earlier run", "--overwrite"]);
+    bench.grulet(&[&args[..], &["--set", "train.run_dir=runs/slash/"]].concat()).ok();
+    assert!(bench.path("runs/slash-overfit/model.gru").exists());
     bench.grulet(&["train", "--resume", "runs/config-overfit", "--set", "train.epochs=201"]).ok();
     assert_eq!(bench.json("runs/config-overfit/report.json")["overfit"], 4);
 

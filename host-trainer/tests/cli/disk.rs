@@ -19,6 +19,23 @@ fn an_output_that_cannot_be_written_is_named() {
     bench.refuses(&["predict", "runs/config", "-o", "test.csv/a.csv"], &["test.csv/a.csv", "cannot write"]);
 }
 
+/// New files are as private as the process wants them, and old ones as they were.
+#[cfg(unix)]
+#[test]
+fn new_files_have_the_permissions_of_the_process() {
+    use std::os::unix::fs::PermissionsExt;
+    let bench = Bench::trained();
+    let predict = |mask: &str| {
+        let command = format!("umask {mask}; exec {GRULET} predict runs/config -o answers.csv");
+        assert!(bench.command("sh", &["-c", &command]).status().unwrap().success());
+        std::fs::metadata(bench.path("answers.csv")).unwrap().permissions().mode() & 0o777
+    };
+    assert_eq!(predict("077"), 0o600);
+    assert_eq!(predict("022"), 0o600);
+    std::fs::remove_file(bench.path("answers.csv")).unwrap();
+    assert_eq!(predict("022"), 0o644);
+}
+
 /// Root may write everywhere but here.
 #[cfg(target_os = "linux")]
 #[test]

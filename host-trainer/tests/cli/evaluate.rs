@@ -122,6 +122,25 @@ fn regressions_have_errors_per_output() {
     assert!(svg.contains("<circle") && svg.contains("config, y1, R² ") && svg.contains("predicted"), "{svg}");
 }
 
+/// A run remembers which columns its channels are, whatever they are called.
+#[test]
+fn columns_in_another_order_are_found_by_their_names() {
+    let bench = Bench::new();
+    bench.grulet(&["train", "config.toml", "--set", "data.channels=[\"height\", \"swing\"]"]).ok();
+    let test = bench.json("runs/config/report.json")["test"].clone();
+    let turned: String = bench
+        .text("test.csv")
+        .lines()
+        .map(|line| {
+            let cells: Vec<&str> = line.split(',').collect();
+            [cells[4], cells[3], cells[0], cells[1], cells[2]].join(",") + "\n"
+        })
+        .collect();
+    bench.put("turned.csv", turned);
+    let evaluated = bench.grulet(&["evaluate", "runs/config", "turned.csv", "--json"]).ok().json();
+    assert_eq!(evaluated["scores"], test, "{evaluated}");
+}
+
 #[test]
 fn data_and_models_are_not_written_over() {
     let bench = Bench::trained();

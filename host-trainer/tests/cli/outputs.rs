@@ -40,6 +40,37 @@ fn inputs_are_not_written_over() {
 }
 
 #[test]
+fn what_lies_where_nothing_was_named_stays() {
+    let bench = Bench::trained();
+    std::fs::copy(bench.path("runs/config/model.gru"), bench.path("data.gru")).unwrap();
+    for (format, file) in [("npz", "npz"), ("keras-npz", "npz"), ("safetensors", "safetensors"), ("onnx", "onnx")] {
+        bench.put(&format!("data.{file}"), "mine");
+        let args = ["export", "data.gru", "--format", format];
+        bench.refuses(&args, &[&format!("data.{file} is there already"), "--output"]);
+        bench.grulet(&[&args[..], &["-o", &format!("data.{file}")]].concat()).ok();
+        assert_ne!(bench.read(&format!("data.{file}")), b"mine", "{format}");
+    }
+    // Data, even where they are named.
+    let args = ["export", "runs/config", "--format", "npz", "-o", "train.csv"];
+    bench.refuses(&args, &["train.csv", "which this command reads"]);
+
+    bench.grulet(&["train", "config.toml", "--overwrite", "--qat"]).ok();
+    bench.refuses(&["quantize", "runs/config"], &["model_int8.gru", "quantisation-aware", "--output"]);
+    bench.grulet(&["quantize", "runs/config", "-o", "other.gru"]).ok();
+}
+
+#[test]
+fn a_file_that_nothing_names_is_not_read() {
+    let bench = Bench::trained();
+    std::fs::create_dir(bench.path("alone")).unwrap();
+    std::fs::copy(bench.path("runs/config/model.gru"), bench.path("alone/model.gru")).unwrap();
+    bench.put("data.npz", "not calibrated with");
+    bench.refuses(&["quantize", "alone/model.gru"], &["no configuration beside the model", "--calib"]);
+    std::fs::rename(bench.path("train.csv"), bench.path("moved.csv")).unwrap();
+    bench.refuses(&["quantize", "runs/config"], &["train.csv", "cannot"]);
+}
+
+#[test]
 fn data_in_the_folder_of_a_run_stay() {
     let bench = Bench::new();
     std::fs::create_dir(bench.path("mine")).unwrap();

@@ -189,11 +189,27 @@ fn a_signal_ends_a_run_between_epochs_and_says_how_to_go_on() {
         signal(&child, name);
         let ran = Ran::of(child.wait_with_output().unwrap());
         assert!(reached && ran.code == code, "{name}: exit code {}\n{}", ran.code, ran.stderr);
-        assert!(ran.stderr.starts_with("interrupted in epoch ") && ran.stderr.lines().count() == 1, "{}", ran.stderr);
+        assert!(ran.stderr.starts_with("interrupted in ") && ran.stderr.lines().count() == 1, "{}", ran.stderr);
         assert!(ran.stderr.contains("go on with `grulet train --resume runs/config`"), "{}", ran.stderr);
         let files = bench.contents();
         assert!(!files.iter().any(|(path, _)| path.to_string_lossy().contains(".grulet-")), "a file is half written");
     }
+    bench.grulet(&RESUME).ok();
+    same(&bench, &outcome(&bench, "runs/whole"), "runs/config", "interrupted");
+}
+
+#[cfg(unix)]
+#[test]
+fn a_signal_in_quantisation_aware_training_leaves_the_training_before_it() {
+    let bench = bench();
+    let whole = train(&["train.qat_epochs=200", "train.run_dir=runs/whole"]);
+    bench.grulet(&whole).ok();
+    let (child, reached) = after(&bench, &train(&["train.qat_epochs=200"]), "Int8, ", 2);
+    signal(&child, "-INT");
+    let ran = Ran::of(child.wait_with_output().unwrap());
+    let expected =
+        "interrupted in quantisation-aware training: all before it is kept; go on with `grulet train --resume ";
+    assert!(reached && ran.code == 130 && ran.stderr.starts_with(expected), "exit code {}\n{}", ran.code, ran.stderr);
     bench.grulet(&RESUME).ok();
     same(&bench, &outcome(&bench, "runs/whole"), "runs/config", "interrupted");
 }

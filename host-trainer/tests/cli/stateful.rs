@@ -62,6 +62,30 @@ fn a_window_for_a_whole_series_changes_nothing() {
     }
 }
 
+/// A batch may have short series alone: with one series to a batch, some do.
+#[test]
+fn series_that_are_ignored_whole_are_passed_over() {
+    let lengths = [9, 3, 12, 2, 7, 10, 1, 8];
+    let bench = bench(&lengths);
+    bench.put("validation.csv", table(&[3, 9, 1]));
+    let sets = ["train.batch_size=1", "train.ignore_steps=3"];
+    let hash = train(&bench, &sets);
+    // What is at fault in them is not seen.
+    let text: String = table(&lengths)
+        .lines()
+        .map(|line| {
+            let ignored = ["1,", "3,", "6,"].iter().any(|series| line.starts_with(series));
+            if ignored { line.replace("yes", "no") + "\n" } else { line.to_owned() + "\n" }
+        })
+        .collect();
+    bench.put("train.csv", text);
+    assert_eq!(train(&bench, &sets), hash);
+    bench.refuses(
+        &["train", "config.toml", "--overwrite", "--set", "train.ignore_steps=12"],
+        &["no series", "12 steps that are ignored"],
+    );
+}
+
 #[test]
 fn it_goes_on_to_the_same_bits_on_any_number_of_threads() {
     let bench = bench(&[30, 4, 11, 17, 8, 8, 21, 2, 9, 16, 13, 25, 7]);

@@ -70,6 +70,11 @@ fn what_is_no_token_is_refused() {
         let phrases = ["wrong.csv", "series \"x\", step 1", &format!("{wrong} is no token"), "`vocabulary` of 5"];
         bench.refuses(&["train", "config.toml", "--set", "data.train=wrong.csv"], &phrases);
     }
+    bench.put("wrong.csv", table(0, 20) + "x,there,0,7\n");
+    bench.refuses(
+        &["train", "config.toml", "--set", "data.validation.file=wrong.csv"],
+        &["wrong.csv", "series \"x\", step 0", "7 is no token"],
+    );
     let two = table(0, 20).replace('\n', ",1\n").replacen("token,1", "token,other", 1);
     bench.put("two.csv", two);
     bench.refuses(

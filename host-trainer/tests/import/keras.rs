@@ -95,6 +95,17 @@ fn weights_alone_need_a_description() {
         // A whole model may be described too.
         assert_gives(&format!("{file}.h5"), &format!("{file}_f32.npz"), &options);
     }
+    // Two bidirectional layers are no GRUs of one direction.
+    std::fs::write(
+        &like,
+        "[model]\noutput = \"last_step\"\nlayers = [\n  { type = \"gru\", units = 5, bidirectional = true },\n  \
+         { type = \"gru\", units = 4, bidirectional = true, reset = \"before\" },\n  { type = \"dense\", units = 2 },\n]\n",
+    )
+    .unwrap();
+    let name = "keras2_bidirectional_concat";
+    assert_gives(&format!("{name}.h5"), &format!("models/{name}.npz"), &options);
+
+    std::fs::write(&like, description("after")).unwrap();
     let path = vector("models/keras_reg2_ra0.weights.h5");
     let error = import(&path, &options).unwrap_err().to_string();
     assert!(error.contains("gru/cell/vars/2: expected the shape [2, 21], found [21]"), "{error}");

@@ -130,7 +130,8 @@ impl Weights {
             let names = strings(&layer, "weight_names")?;
             let holds = |word: &str| names.iter().any(|name| name.contains(word));
             let found = match kind {
-                "gru" => holds("recurrent_kernel"),
+                "bidirectional" => holds("recurrent_kernel") && holds("backward"),
+                "gru" => holds("recurrent_kernel") && !holds("backward"),
                 "embedding" => holds("embeddings"),
                 _ => holds("kernel") && !holds("recurrent_kernel"),
             };
