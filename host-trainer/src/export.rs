@@ -9,6 +9,9 @@ use grulet::{Error, Header};
 use crate::checkpoint::Checkpoint;
 use crate::nn;
 
+/// Steps of the golden self-test that every model carries.
+pub const GOLDEN_STEPS: usize = 16;
+
 /// A checkpoint that cannot become a model.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]

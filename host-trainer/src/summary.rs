@@ -5,6 +5,8 @@ use std::fmt::Write;
 use grulet::Header;
 use grulet::spec::{LayerSpec, Output, Pooling, Reset, Storage, with_one_hot};
 
+use crate::nn::first_head_layer;
+
 /// Layers, output shapes and parameters; and the type that a firmware names the network by, in `f32`.
 pub fn summary(name: &str, layers: &[LayerSpec], output: Output) -> String {
     summary_in(Storage::F32, name, layers, output)
@@ -30,7 +32,7 @@ fn summary_in(storage: Storage, name: &str, layers: &[LayerSpec], output: Output
             _ => "Dense",
         };
         // From the last GRU or pool on, as in Keras, where it would have `return_sequences=False`.
-        let last_only = output == Output::LastStep && layers[index + 1..].iter().all(|after| after.state() == 0);
+        let last_only = output == Output::LastStep && index + 1 >= first_head_layer(layers, output);
         let steps = if last_only { "" } else { "None, " };
         let part = match output.encoder() {
             0 => "",

@@ -36,7 +36,7 @@ pub fn baselines(task: Task, loss: Loss, horizon: usize, train: &Dataset, test: 
     let answers = |data: &Dataset| data.series.iter().map(|s| s.targets.len()).sum::<usize>() / data.target_width;
     let mut all = match task {
         Task::Classes | Task::Binary => {
-            let shares = shares(task, train);
+            let shares = mean_target(task, train);
             let most = shares.iter().copied().fold(0.0, f32::max);
             let name = match task {
                 Task::Classes => format!("majority class, {:.0} % of the training part", most * 100.0),
@@ -47,7 +47,7 @@ pub fn baselines(task: Task, loss: Loss, horizon: usize, train: &Dataset, test: 
         }
         Task::Regression => {
             let width = test.target_width;
-            let mean = mean_target(train);
+            let mean = mean_target(task, train);
             let constant = mean.iter().copied().cycle().take(width * answers(test)).collect();
             let mut all = vec![make("mean of the training part".to_owned(), width, constant)];
             if test.output == Output::EveryStep && horizon > 0 {
@@ -65,8 +65,8 @@ pub fn baselines(task: Task, loss: Loss, horizon: usize, train: &Dataset, test: 
     all
 }
 
-/// The share of each class, or of ones in each output.
-fn shares(task: Task, train: &Dataset) -> Vec<f32> {
+/// The share of each class, or the mean of each output, which is the share of ones where they are ones and zeros.
+fn mean_target(task: Task, train: &Dataset) -> Vec<f32> {
     let rows = || train.series.iter().flat_map(|series| series.targets.chunks_exact(train.target_width));
     let width = if task == Task::Classes { train.classes.len() } else { train.target_width };
     let mut sums = vec![0.0f64; width];
@@ -76,14 +76,6 @@ fn shares(task: Task, train: &Dataset) -> Vec<f32> {
             (_, row) => sums.iter_mut().zip(row).for_each(|(sum, &y)| *sum += f64::from(y)),
         }
     }
-    let count = rows().count() as f64;
-    sums.into_iter().map(|sum| (sum / count) as f32).collect()
-}
-
-fn mean_target(train: &Dataset) -> Vec<f32> {
-    let rows = || train.series.iter().flat_map(|series| series.targets.chunks_exact(train.target_width));
-    let mut sums = vec![0.0f64; train.target_width];
-    rows().for_each(|row| sums.iter_mut().zip(row).for_each(|(sum, &y)| *sum += f64::from(y)));
     let count = rows().count() as f64;
     sums.into_iter().map(|sum| (sum / count) as f32).collect()
 }
@@ -202,7 +194,7 @@ mod tests {
         // Which of three is largest: the mean of one channel, that of the other, or 0.
         let class = |x: &[f32], turn: usize| {
             let means = [channel(x, 0).sum::<f32>(), channel(x, 1).sum(), 0.0];
-            (crate::evaluate::largest(&means) + turn) % 3
+            (crate::nn::argmax(&means) + turn) % 3
         };
         let part = |seed, turn| {
             let mut data = drawn(seed, Output::LastStep, 300, |x| vec![class(x, turn) as f32]);

@@ -9,9 +9,9 @@ use grulet::Blob;
 use serde::Serialize;
 
 use super::outputs;
-use super::source::{PartName, Source};
+use super::source::Source;
 use crate::anomaly::{self, Detector, LabelScores, Stretch, series_steps, stretches};
-use crate::data::{self, Dataset, Part};
+use crate::data::{self, Dataset, FileKind};
 use crate::evaluate::predict_stored;
 use crate::files;
 use crate::summary::thousands;
@@ -72,13 +72,9 @@ impl Anomaly {
         anomaly::check(&config, header)?;
         let written = [("--json", self.json.as_deref()), ("--output", self.output.as_deref())];
         outputs::spare(&self.source.files(&config), &written)?;
-        let Some(path) = self.source.data.clone().or_else(|| config.data.test.clone()) else {
-            bail!("there is no test file in the configuration; give a .npz or .csv after the model");
-        };
+        let path = self.source.data_file(&config)?;
         // So that a column of labels is no input, even where the inputs are all columns that are nothing else.
-        if config.data.csv.features.is_none()
-            && config.data.train.extension().is_some_and(|e| e.eq_ignore_ascii_case("csv"))
-        {
+        if config.data.csv.features.is_none() && FileKind::of(&config.data.train) == Some(FileKind::Csv) {
             config.data.csv.features = Some(data::feature_columns(&config.data.train, &config.data)?);
         }
         if let Some(label) = &self.label
@@ -90,10 +86,7 @@ impl Anomaly {
         let training = data::training_part(&config, header)?;
         let detector = Detector::fit(header, &predict_stored(&blob, &training)?, &training, self.quantile)
             .with_context(|| config.data.train.display().to_string())?;
-        let part = match self.source.part {
-            PartName::Train => Part::Train,
-            PartName::Test => Part::Test,
-        };
+        let part = self.source.part();
         let data = data::held_out(&config, header, &path, part, true)?;
         let sums = detector.sums(&predict_stored(&blob, &data)?, &data);
         let labels = match &self.label {
@@ -121,12 +114,7 @@ impl Anomaly {
         if let Some(path) = &self.output {
             files::write(path, table(&found, &sums, &data, labels.as_ref())?)?;
         }
-        match &self.json {
-            Some(path) if path.as_os_str() == "-" => return super::print_json(&found),
-            Some(path) => files::write(path, serde_json::to_string_pretty(&found)? + "\n")?,
-            None => {}
-        }
-        super::print(&text(&found)?)
+        super::print_or_json(self.json.as_deref(), &found, || text(&found))
     }
 }
 

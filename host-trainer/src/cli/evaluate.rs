@@ -108,12 +108,7 @@ impl Evaluate {
             let Some(details) = &result.details else { bail!("--svg: the data hold no answers to draw") };
             files::write(path, chart(&result.model, details, &predictions, &data)?)?;
         }
-        match &self.json {
-            Some(path) if path.as_os_str() == "-" => return super::print_json(&result),
-            Some(path) => files::write(path, serde_json::to_string_pretty(&result)? + "\n")?,
-            None => {}
-        }
-        super::print(&text(&result)?)
+        super::print_or_json(self.json.as_deref(), &result, || text(&result))
     }
 }
 

@@ -20,11 +20,13 @@ mod train;
 mod validate;
 
 use std::io::{self, Write};
+use std::path::Path;
 use std::process::ExitCode;
 
 use anyhow::Context;
 use clap::{Parser, Subcommand};
 
+use crate::files;
 use crate::run::RunError;
 use crate::run::folds::FoldsError;
 use crate::sweep::SweepError;
@@ -111,6 +113,20 @@ fn print(text: &str) -> anyhow::Result<()> {
 /// Prints a value as JSON.
 fn print_json(value: &impl serde::Serialize) -> anyhow::Result<()> {
     print(&(serde_json::to_string_pretty(value)? + "\n"))
+}
+
+/// Prints a result as JSON where `json` is `-`; else as `text`, and with a file's name as JSON into that file.
+fn print_or_json(
+    json: Option<&Path>,
+    value: &impl serde::Serialize,
+    text: impl FnOnce() -> Result<String, std::fmt::Error>,
+) -> anyhow::Result<()> {
+    match json {
+        Some(path) if path.as_os_str() == "-" => return print_json(value),
+        Some(path) => files::write(path, serde_json::to_string_pretty(value)? + "\n")?,
+        None => {}
+    }
+    print(&text()?)
 }
 
 /// An override of the configuration, as far as its form goes.

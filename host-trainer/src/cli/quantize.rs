@@ -1,7 +1,6 @@
 //! `grulet quantize`
 
 use std::fmt::Write as _;
-use std::io::{self, Write as _};
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, bail};
@@ -143,11 +142,6 @@ impl Quantize {
         if let Some((path, svg)) = svg {
             files::write(path, svg)?;
         }
-        match &self.json {
-            Some(path) if path.as_os_str() == "-" => return super::print_json(&report),
-            Some(path) => files::write(path, serde_json::to_string_pretty(&report)? + "\n")?,
-            None => {}
-        }
         let what = format!(
             "{}: {} bytes, calibrated on {} steps of {}, compared on {}",
             output.display(),
@@ -156,9 +150,7 @@ impl Quantize {
             training.display(),
             tested.display()
         );
-        let text = format!("{what}\n{}", text(&report)?);
-        io::stdout().lock().write_all(text.as_bytes())?;
-        Ok(())
+        super::print_or_json(self.json.as_deref(), &report, || Ok(format!("{what}\n{}", text(&report)?)))
     }
 }
 

@@ -52,15 +52,22 @@ impl Source {
     /// The configuration, and the data that it reads for this model. Without targets for `predict`.
     pub fn data(&self, header: &Header<'_>, targets: bool) -> anyhow::Result<(Config, Dataset)> {
         let config = self.config(header)?;
-        let Some(path) = self.data.clone().or_else(|| config.data.test.clone()) else {
-            bail!("there is no test file in the configuration; give a .npz or .csv after the model");
-        };
-        let part = match self.part {
+        let data = data::held_out(&config, header, &self.data_file(&config)?, self.part(), targets)?;
+        Ok((config, data))
+    }
+
+    /// The file of the data.
+    pub(super) fn data_file(&self, config: &Config) -> anyhow::Result<PathBuf> {
+        let path = self.data.clone().or_else(|| config.data.test.clone());
+        path.context("there is no test file in the configuration; give a .npz or .csv after the model")
+    }
+
+    /// Which keys they are read with.
+    pub(super) fn part(&self) -> Part {
+        match self.part {
             PartName::Train => Part::Train,
             PartName::Test => Part::Test,
-        };
-        let data = data::held_out(&config, header, &path, part, targets)?;
-        Ok((config, data))
+        }
     }
 
     /// The files that are read with this configuration.

@@ -3,9 +3,8 @@
 //! **If** a key says what is what in a kind of file, and the configuration names no such file, **then** it would be ignored
 //! silently, and is refused. Values that are the default are none the worse.
 
-use std::path::PathBuf;
-
 use super::Config;
+use crate::data::FileKind;
 
 /// A key, whether it is given, and what serves in its place in the other kind of file; may be empty.
 type Given = (&'static str, bool, &'static str);
@@ -15,13 +14,10 @@ impl Config {
     pub(super) fn check_kinds(&self) -> Result<(), (&'static str, String)> {
         let data = &self.data;
         let validation = data.validation.as_ref().and_then(|validation| validation.file.as_ref());
-        let files: Vec<&PathBuf> = [Some(&data.train), data.test.as_ref(), validation].into_iter().flatten().collect();
-        let is = |file: &PathBuf, kind: &str| file.extension().is_some_and(|found| found.eq_ignore_ascii_case(kind));
-        let (npz, csv) = (files.iter().any(|file| is(file, "npz")), files.iter().any(|file| is(file, "csv")));
+        let files = [Some(&data.train), data.test.as_ref(), validation].into_iter().flatten();
         // What is neither is refused where it is read.
-        if files.iter().any(|file| !is(file, "npz") && !is(file, "csv")) {
-            return Ok(());
-        }
+        let Some(kinds) = files.map(|file| FileKind::of(file)).collect::<Option<Vec<_>>>() else { return Ok(()) };
+        let (npz, csv) = (kinds.contains(&FileKind::Npz), kinds.contains(&FileKind::Csv));
         if !npz {
             refuse(&self.npz_keys(), "names what is what in a .npz, but the files are .csv")?;
         }

@@ -10,7 +10,7 @@ use grulet::spec::{Decoding, Output};
 
 use super::Dataset;
 use super::lanes::Lanes;
-use crate::nn::Batch;
+use crate::nn::{Batch, argmax, split_mix};
 
 /// The minibatches of one epoch after another.
 ///
@@ -281,7 +281,7 @@ pub fn balanced_weights(data: &Dataset, ignored: usize) -> Vec<f32> {
 pub(super) fn class_of(target: &[f32]) -> usize {
     match target {
         &[class] => (class - 0.5).ceil() as usize,
-        _ => (1..target.len()).fold(0, |best, i| if target[i] > target[best] { i } else { best }),
+        _ => argmax(target),
     }
 }
 
@@ -304,14 +304,6 @@ pub(super) fn stream(purpose: Purpose, seed: u64, epoch: u64, example: u64) -> P
     // Neighbouring states and streams of a PCG are correlated, so every word is mixed first.
     let key = [seed, epoch, example].into_iter().fold(purpose as u64, |key, word| split_mix(key ^ split_mix(word)));
     Pcg32::new(key, split_mix(key))
-}
-
-/// One output of SplitMix64 (Steele, Lea, Flood 2014): a bijection that spreads every bit over all.
-const fn split_mix(word: u64) -> u64 {
-    let mut z = word.wrapping_add(0x9e37_79b9_7f4a_7c15);
-    z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-    z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-    z ^ (z >> 31)
 }
 
 /// Fisher–Yates, written out because a library's shuffle may change with its version.

@@ -33,7 +33,7 @@ pub use error::{DataError, Warning};
 pub use normalize::Normalizer;
 pub use npy::NpyArray;
 pub use prepare::{Prepared, held_out, prepare, step_labels, training_part};
-pub use read::{Part, ReadOptions, TargetOptions, read};
+pub use read::{FileKind, Part, ReadOptions, TargetOptions, read};
 pub use sequence::{START, STOP, text};
 pub use split::{deal_groups, split_fold, split_fraction, split_groups};
 

@@ -5,7 +5,7 @@ use std::path::Path;
 use grulet::spec::{LayerSpec, Output};
 use grulet::{Header, blob};
 
-use super::read::{Part, ReadOptions, TargetOptions, read};
+use super::read::{FileKind, Part, ReadOptions, TargetOptions, read};
 use super::split::{split_fold, split_fraction, split_groups};
 use super::{DataError, Dataset, Normalizer, Warning, csv, weights};
 use crate::checkpoint::{Card, Checkpoint};
@@ -98,41 +98,7 @@ pub fn prepare(config: &Config) -> Result<Prepared, DataError> {
 
     let (mut validation, mut warnings) = (validation, Vec::new());
     let initial = config.train.init.as_deref().map(|path| initial(path, &layers)).transpose()?;
-    // A model's weights go with its scales; where it has none, with those of the configuration.
-    let of_model = |mean: fn(&Card) -> &[f32], std: fn(&Card) -> &[f32]| {
-        let card = initial.as_ref().map(|model| &model.card).filter(|card| !mean(card).is_empty())?;
-        Some(Normalizer { mean: mean(card).to_vec(), std: std(card).to_vec() })
-    };
-    let scaled = |what| Warning::ScaledByInit { what, init: config.train.init.clone().unwrap_or_default() };
-    let inputs = match (of_model(|card| &card.mean, |card| &card.std), config.data.normalize) {
-        (Some(normalizer), _) => {
-            warnings.push(scaled("inputs"));
-            Some(normalizer)
-        }
-        (None, Normalize::None) => None,
-        // Tokens are names, not quantities.
-        (None, Normalize::Zscore) if config.takes_tokens() => None,
-        (None, Normalize::Zscore) => {
-            enough(train.total_steps(), path)?;
-            let (normalizer, constant) = Normalizer::of_inputs(&train);
-            warnings.extend(constant);
-            let channel = |column: usize| format!("input channel {:?}", train.channels[column]);
-            scalable(&normalizer, channel, path)?;
-            Some(normalizer)
-        }
-    };
-    let targets = match of_model(|card| &card.target_mean, |card| &card.target_std) {
-        Some(normalizer) => {
-            warnings.push(scaled("targets"));
-            Some(normalizer)
-        }
-        None if config.data.normalize_targets => {
-            let normalizer = Normalizer::of_targets(&train);
-            scalable(&normalizer, |column| format!("target {}", column + 1), path)?;
-            Some(normalizer)
-        }
-        None => None,
-    };
+    let (inputs, targets) = scales(config, &train, initial.as_ref().map(|model| &model.card), &mut warnings)?;
     for data in [Some(&mut train), validation.as_mut()].into_iter().flatten() {
         for series in &mut data.series {
             inputs.iter().for_each(|inputs| inputs.apply(&mut series.x));
@@ -160,6 +126,52 @@ pub fn prepare(config: &Config) -> Result<Prepared, DataError> {
     let initial = initial.map(|model| model.params);
     let columns = alike.csv.features;
     Ok(Prepared { train, validation, test, inputs, targets, layers, initial, columns, warnings })
+}
+
+/// What is done to inputs and targets: by the scales of the model that the training begins with, or by those of `train`.
+fn scales(
+    config: &Config,
+    train: &Dataset,
+    initial: Option<&Card>,
+    warnings: &mut Vec<Warning>,
+) -> Result<(Option<Normalizer>, Option<Normalizer>), DataError> {
+    let path = &config.data.train;
+    // A model's weights go with its scales; where it has none, with those of the configuration.
+    let of_model = |mean: fn(&Card) -> &[f32], std: fn(&Card) -> &[f32]| {
+        let card = initial.filter(|card| !mean(card).is_empty())?;
+        Some(Normalizer { mean: mean(card).to_vec(), std: std(card).to_vec() })
+    };
+    let scaled = |what| Warning::ScaledByInit { what, init: config.train.init.clone().unwrap_or_default() };
+    let inputs = match (of_model(|card| &card.mean, |card| &card.std), config.data.normalize) {
+        (Some(normalizer), _) => {
+            warnings.push(scaled("inputs"));
+            Some(normalizer)
+        }
+        (None, Normalize::None) => None,
+        // Tokens are names, not quantities.
+        (None, Normalize::Zscore) if config.takes_tokens() => None,
+        (None, Normalize::Zscore) => {
+            enough(train.total_steps(), path)?;
+            let (normalizer, constant) = Normalizer::of_inputs(train);
+            warnings.extend(constant);
+            let channel = |column: usize| format!("input channel {:?}", train.channels[column]);
+            scalable(&normalizer, channel, path)?;
+            Some(normalizer)
+        }
+    };
+    let targets = match of_model(|card| &card.target_mean, |card| &card.target_std) {
+        Some(normalizer) => {
+            warnings.push(scaled("targets"));
+            Some(normalizer)
+        }
+        None if config.data.normalize_targets => {
+            let normalizer = Normalizer::of_targets(train);
+            scalable(&normalizer, |column| format!("target {}", column + 1), path)?;
+            Some(normalizer)
+        }
+        None => None,
+    };
+    Ok((inputs, targets))
 }
 
 /// The model at `path`, if its layers are `layers`.
@@ -326,7 +338,7 @@ fn alike(config: &Config, train: &Dataset) -> Result<DataConfig, DataError> {
     if !train.classes.is_empty() {
         data.classes = Some(Names::List(train.classes.clone()));
     }
-    if data.tokens.is_none() && data.train.extension().is_some_and(|extension| extension.eq_ignore_ascii_case("csv")) {
+    if data.tokens.is_none() && FileKind::of(&data.train) == Some(FileKind::Csv) {
         data.csv.features = Some(csv::feature_columns(&data.train, &data)?);
     }
     Ok(data)

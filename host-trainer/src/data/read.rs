@@ -7,6 +7,25 @@ use grulet::spec::Output;
 use super::{DataError, Dataset, csv, npz, sequence};
 use crate::config::{Config, DataConfig, Loss, Names};
 
+/// The kinds of files that data come in.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum FileKind {
+    /// A table.
+    Csv,
+    /// Arrays.
+    Npz,
+}
+
+impl FileKind {
+    /// What the file's name says; `None` if it is neither.
+    pub fn of(path: &Path) -> Option<Self> {
+        let extension = path.extension()?;
+        [(Self::Csv, "csv"), (Self::Npz, "npz")]
+            .into_iter()
+            .find_map(|(kind, name)| extension.eq_ignore_ascii_case(name).then_some(kind))
+    }
+}
+
 /// Which set of keys a file is read with.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Part {
@@ -55,14 +74,13 @@ impl<'a> ReadOptions<'a> {
 /// # Errors
 /// Whatever is wrong with the file, as a [`DataError`] that names the place in it.
 pub fn read(path: &Path, options: &ReadOptions) -> Result<Dataset, DataError> {
-    let extension = path.extension().map(|extension| extension.to_ascii_lowercase());
-    let data = match extension.as_ref().and_then(|extension| extension.to_str()) {
-        Some("npz") => npz::read(path, options)?,
-        Some("csv") => match options.data.tokens {
+    let data = match FileKind::of(path) {
+        Some(FileKind::Npz) => npz::read(path, options)?,
+        Some(FileKind::Csv) => match options.data.tokens {
             Some(tokens) => sequence::read_text(path, options, tokens)?,
             None => csv::read(path, options)?,
         },
-        _ => return Err(DataError::UnknownExtension { path: path.to_owned() }),
+        None => return Err(DataError::UnknownExtension { path: path.to_owned() }),
     };
     if data.inputs() > usize::from(u16::MAX) {
         return Err(DataError::TooManyChannels { path: path.to_owned(), found: data.inputs() });

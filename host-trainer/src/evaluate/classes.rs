@@ -106,11 +106,6 @@ pub fn top_k(classes: usize, probabilities: &[f32], actual: &[usize], ks: &[usiz
     ks.iter().map(|&k| TopK { k, accuracy: share(within(k), ranks.len() as u64) }).collect()
 }
 
-/// Index of the first largest.
-pub fn largest(values: &[f32]) -> usize {
-    (1..values.len()).fold(0, |best, i| if values[i] > values[best] { i } else { best })
-}
-
 /// `part / whole`, 0 of nothing.
 fn share(part: u64, whole: u64) -> f64 {
     if whole == 0 { 0.0 } else { part as f64 / whole as f64 }
@@ -184,10 +179,5 @@ mod tests {
         assert_eq!(top.iter().map(|top| top.accuracy).collect::<Vec<_>>(), [0.25, 0.5, 0.75, 1.0]);
         assert_eq!(top.iter().map(|top| top.k).collect::<Vec<_>>(), [1, 2, 3, 4]);
         assert_eq!(top_k(4, &[], &[], &[2]), [TopK { k: 2, accuracy: 0.0 }]);
-    }
-
-    #[test]
-    fn the_first_of_equals_is_the_largest() {
-        assert_eq!([largest(&[0.2, 0.4, 0.4]), largest(&[0.5, 0.4, 0.1]), largest(&[1.0])], [1, 0, 0]);
     }
 }

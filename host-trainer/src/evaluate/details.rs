@@ -4,10 +4,10 @@ use grulet::spec::Output;
 use serde::Serialize;
 
 use super::auc::roc_auc;
-use super::classes::{ClassTable, TopK, largest, top_k};
+use super::classes::{ClassTable, TopK, top_k};
 use super::{Predictions, targets};
 use crate::data::Dataset;
-use crate::nn::{Errors, Loss, Metrics};
+use crate::nn::{Errors, Loss, Metrics, argmax};
 
 /// The k of the top-k accuracies that are told unless others are asked for, as far as there are more classes.
 const TOP: [usize; 3] = [2, 3, 5];
@@ -76,10 +76,10 @@ impl Details {
         }
         Some(match loss {
             Loss::CategoricalCrossEntropy | Loss::SparseCategoricalCrossEntropy => {
-                let class = |row: &[f32]| if row.len() == 1 { row[0] as usize } else { largest(row) };
+                let class = |row: &[f32]| if row.len() == 1 { row[0] as usize } else { argmax(row) };
                 let actual: Vec<usize> = targets.chunks_exact(data.target_width).map(class).collect();
                 let usual: Vec<usize> = TOP.into_iter().filter(|&k| k < width).collect();
-                let predicted = answers.values.chunks_exact(width).map(largest);
+                let predicted = answers.values.chunks_exact(width).map(argmax);
                 let table = ClassTable::count(&data.classes, actual.iter().copied().zip(predicted));
                 Details::Classes {
                     top_k: top_k(width, &answers.values, &actual, top.unwrap_or(&usual)),

@@ -5,9 +5,10 @@ use grulet::format::Format;
 use grulet::spec::Decoding;
 use grulet::{AnyModel, AnySeq2Seq, Blob, Error, Exact, Header};
 
-use super::{Predictions, Written, largest, write_sequences};
+use super::{Predictions, Written, write_sequences};
 use crate::cost::window_steps;
 use crate::data::Dataset;
+use crate::nn::argmax;
 
 /// A chain or an encoder-decoder, as the chip runs it.
 #[derive(Clone, Debug)]
@@ -109,7 +110,7 @@ impl<'a, F: Format> Loaded<'a, F> {
                     for step in 0..steps {
                         let scores = decoder.step_observed(token, |index, x, y| observe(before + index, x, y))?;
                         values.extend_from_slice(scores);
-                        token = if alone { largest(scores) as u16 } else { series.targets[step] as u16 };
+                        token = if alone { argmax(scores) as u16 } else { series.targets[step] as u16 };
                         if alone && token == stop {
                             break;
                         }

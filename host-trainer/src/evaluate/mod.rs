@@ -12,7 +12,7 @@ mod sequence;
 
 pub use auc::roc_auc;
 pub use chart::{ChartError, chart};
-pub use classes::{Average, ClassScores, ClassTable, TopK, largest, top_k};
+pub use classes::{Average, ClassScores, ClassTable, TopK, top_k};
 pub use details::{BinaryOutput, Details, OutputErrors};
 pub use loaded::Loaded;
 pub use sequence::{MAX_BEAM, Written, sequence_accuracy, write_sequences};

@@ -10,6 +10,7 @@ use serde::Serialize;
 use super::target::{build, run};
 use super::{Kind, STEPS, fill, program};
 use crate::cost::state_bytes;
+use crate::nn::first_head_layer;
 
 const TEMPLATE: &str = include_str!("templates/bench.rs");
 const STREAM: &str = include_str!("templates/bench_stream.rs");
@@ -172,13 +173,9 @@ fn check_memory(board: &Board, header: &Header<'_>, window: usize) -> Result<()>
     Ok(())
 }
 
-/// Multiply-accumulates of a window of so many steps. Where only the last output is wanted, the layers after the last one with
-/// a state run once.
+/// Multiply-accumulates of a window of so many steps.
 fn window_macs(layers: &[LayerSpec], output: Output, steps: usize) -> usize {
-    let once = match output {
-        Output::LastStep => layers.iter().rposition(|layer| layer.state() > 0).map_or(0, |last| last + 1),
-        _ => layers.len(),
-    };
+    let once = first_head_layer(layers, output);
     let times = |index: usize| if index < once { steps } else { 1 };
     layers.iter().enumerate().map(|(index, layer)| times(index) * layer.macs()).sum()
 }

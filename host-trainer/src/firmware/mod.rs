@@ -13,13 +13,14 @@ pub use new::{NewError, create};
 pub use target::Target;
 pub use validate::{Difference, Statistics, Validation, statistics, validate};
 
+use crate::export::GOLDEN_STEPS;
 use crate::summary::net_type_of;
 
 /// What every program with a model has: where the model is, how lines are printed, and how it ends.
 const FRAME: &str = include_str!("templates/frame.rs");
 
-/// Steps of a window where the model names none; its self-test has no more.
-const STEPS: u32 = 16;
+/// Steps of a window where the model names none: as many as its self-test has.
+const STEPS: u32 = GOLDEN_STEPS as u32;
 
 /// A whole program, which does what `body` says in a function `run`.
 fn program(about: &str, body: &str) -> String {

@@ -12,7 +12,8 @@ use serde::Serialize;
 use super::target::{Target, build, run};
 use super::{Kind, program};
 use crate::data::{Dataset, Series};
-use crate::evaluate::{Loaded, largest};
+use crate::evaluate::Loaded;
+use crate::nn::argmax;
 
 const TEMPLATE: &str = include_str!("templates/validate.rs");
 const STREAM: &str = include_str!("templates/validate_stream.rs");
@@ -109,7 +110,7 @@ pub fn statistics(found: &[f32], expected: &[f32], width: usize) -> Statistics {
         0 | 1 => None,
         _ if unit(found) && unit(expected) => {
             let answers = found.chunks_exact(width).zip(expected.chunks_exact(width));
-            Some(answers.filter(|(a, b)| largest(a) == largest(b)).count())
+            Some(answers.filter(|(a, b)| argmax(a) == argmax(b)).count())
         }
         _ => None,
     };

@@ -26,15 +26,13 @@ use grulet::spec::{Activation, Decoding, Output};
 pub use error::ImportError;
 
 use crate::checkpoint::{Card, Checkpoint, Origin as RunOrigin};
+use crate::export::GOLDEN_STEPS;
 use crate::files::FileError;
-use crate::nn::{Network, Optimizer, Rng, Rule};
+use crate::nn::{Network, Optimizer, Rng};
 use chain::{Chain, Graph, Op, Origin, Source, Step};
 
 /// The largest file that is read, in bytes: far above what a microcontroller's flash holds.
 pub const MAX_BYTES: u64 = 64 << 20;
-
-/// Steps of the self-test that an imported model carries.
-const GOLDEN_STEPS: usize = 16;
 
 /// What a file does not say.
 #[derive(Clone, Debug, Default)]
@@ -204,7 +202,7 @@ fn build(mut source: Source, path: &Path, options: &Options) -> Result<Imported,
         epoch: 0,
         value: 0.0,
         params: network.params().to_vec(),
-        optimizer: Optimizer::new(network.params().len(), Rule::Sgd { momentum: 0.0, nesterov: false }),
+        optimizer: Optimizer::none(network.params().len()),
         origin: RunOrigin::default(),
         card,
     };

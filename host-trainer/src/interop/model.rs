@@ -8,7 +8,7 @@ use grulet::spec::Storage;
 
 use crate::checkpoint::{Card, Checkpoint, CheckpointError, Origin};
 use crate::files::{self, FileError};
-use crate::nn::{self, Network, Optimizer, Rule};
+use crate::nn::{self, Network, Optimizer};
 
 /// Why there is no model to be had.
 #[derive(Debug, thiserror::Error)]
@@ -112,7 +112,7 @@ fn of_blob(bytes: &[u8], path: impl Fn() -> String) -> Result<Checkpoint, ModelE
         seed: header.provenance.seed,
         metric: header.provenance.metric.to_owned(),
     };
-    let optimizer = Optimizer::new(params.len(), Rule::Sgd { momentum: 0.0, nesterov: false });
+    let optimizer = Optimizer::none(params.len());
     let (epoch, value) = (header.provenance.epoch, header.provenance.value.into());
     let checkpoint = Checkpoint { card, epoch, value, params, optimizer, origin: Origin::default() };
     let network: Result<Network<f32>, _> = checkpoint.network();

@@ -196,20 +196,19 @@ impl Metrics {
     }
 }
 
-/// Index of the first largest value.
-fn argmax<R: Real>(xs: &[R]) -> usize {
-    let mut best = 0;
-    for (i, &x) in xs.iter().enumerate() {
-        if x > xs[best] {
-            best = i;
-        }
-    }
-    best
+/// Index of the first largest value; 0 of none.
+pub fn argmax<R: Real>(xs: &[R]) -> usize {
+    (1..xs.len()).fold(0, |best, i| if xs[i] > xs[best] { i } else { best })
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn the_first_of_equals_is_the_largest() {
+        assert_eq!([argmax(&[0.2, 0.4, 0.4]), argmax(&[0.5, 0.4, 0.1]), argmax(&[1.0])], [1, 0, 0]);
+    }
 
     /// Largest relative difference to a computation in another order.
     const METRICS: f64 = 1e-12;

@@ -138,12 +138,18 @@ impl<R: Real> Network<R> {
         Some(&self.params[tensor.range.clone()])
     }
 
-    /// Index of the first layer that runs on the last step of a series only: those after the last GRU or pool.
+    /// [`first_head_layer`] of its layers.
     pub(super) fn first_head_layer(&self) -> usize {
-        match self.output {
-            Output::EveryStep | Output::Sequence(_) => self.layers.len(),
-            Output::LastStep => self.layers.iter().rposition(|layer| layer.state() > 0).map_or(0, |last| last + 1),
-        }
+        first_head_layer(&self.layers, self.output)
+    }
+}
+
+/// Index of the first of `layers` that runs on the last step of a series only: those after the last GRU or pool, where the answer
+/// is that of the last step.
+pub fn first_head_layer(layers: &[LayerSpec], output: Output) -> usize {
+    match output {
+        Output::EveryStep | Output::Sequence(_) => layers.len(),
+        Output::LastStep => layers.iter().rposition(|layer| layer.state() > 0).map_or(0, |last| last + 1),
     }
 }
 

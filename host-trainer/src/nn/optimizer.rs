@@ -72,6 +72,11 @@ impl<R: Real> Optimizer<R> {
         Self { rule, params, steps: 0, mean, square, average: None }
     }
 
+    /// None, of that many parameters: of a model that was not trained here.
+    pub fn none(params: usize) -> Self {
+        Self::new(params, Rule::Sgd { momentum: 0.0, nesterov: false })
+    }
+
     /// Keeps a moving average of the parameters too, as Keras's `use_ema` with `ema_momentum`: after each step
     /// `average = momentum·average + (1-momentum)·w`, from the `w` after the first step on.
     #[must_use]

@@ -10,8 +10,8 @@ use serde::Serialize;
 use super::{Float, QuantizeError};
 use crate::config::Task;
 use crate::data::Dataset;
-use crate::evaluate::{Loaded, Predictions, Scores, largest, predict, predict_observed, score};
-use crate::nn::Loss;
+use crate::evaluate::{Loaded, Predictions, Scores, predict, predict_observed, score};
+use crate::nn::{Loss, argmax};
 use crate::summary::net_type_of;
 
 /// Steps that are listed where the two part.
@@ -185,7 +185,7 @@ pub fn compare(
     let tolerance = (task == Task::Regression).then(|| tolerance.unwrap_or_else(|| 0.02 * spread(&answers_f32)));
     let rows = || answers_f32.values.chunks(answers_f32.width).zip(answers_int8.values.chunks(answers_int8.width));
     let parts = |a: &[f32], b: &[f32]| match (task, tolerance) {
-        (Task::Classes, _) => largest(a) != largest(b),
+        (Task::Classes, _) => argmax(a) != argmax(b),
         (Task::Binary, _) | (_, None) => a.iter().zip(b).any(|(a, b)| (*a > 0.5) != (*b > 0.5)),
         (Task::Regression, Some(tolerance)) => a.iter().zip(b).any(|(a, b)| f64::from((a - b).abs()) > tolerance),
     };

@@ -12,7 +12,7 @@ use serde::Serialize;
 use super::folder::{FOLDS, RunFolder};
 use super::{Outcome, Progress, RunError, Spread, plan, resume, train};
 use crate::config::{Config, ConfigError, Group, Validation};
-use crate::data::{self, DataError, Part, ReadOptions};
+use crate::data::{self, DataError, FileKind, Part, ReadOptions};
 use crate::files::{self, FileError};
 
 /// How training data are dealt out.
@@ -130,8 +130,10 @@ pub fn load(path: &Path, overrides: &[String], folds: &Folds) -> Result<Config, 
     let first = format!("data.validation.fold=[1, {}]", folds.count);
     let mut config = Config::load(path, &[overrides, &[first]].concat())?;
     if let Some(column) = &folds.group {
-        let npz = config.data.train.extension().is_some_and(|extension| extension.eq_ignore_ascii_case("npz"));
-        let group = if npz { &mut config.data.npz.group } else { &mut config.data.csv.group };
+        let group = match FileKind::of(&config.data.train) {
+            Some(FileKind::Npz) => &mut config.data.npz.group,
+            _ => &mut config.data.csv.group,
+        };
         *group = Some(column.clone());
     }
     Ok(config)

@@ -53,9 +53,6 @@ use learning_rate::LearningRate;
 use log::Log;
 use patience::Patience;
 
-/// Steps of the golden self-test that every model carries.
-const GOLDEN_STEPS: usize = 16;
-
 /// Why a run stopped.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
@@ -302,7 +299,17 @@ fn finish(
             break;
         }
     }
-    let Training { mut trainer, mut batches, best, last, stopped_epoch, .. } = training;
+    conclude(training, &folder, start, progress)
+}
+
+/// Exports the model of the best epoch, scores it, trains it in integers if that is wanted, and writes the report.
+fn conclude(
+    training: Training<'_>,
+    folder: &RunFolder,
+    start: Instant,
+    progress: &mut dyn Progress,
+) -> Result<Report, RunError> {
+    let Training { config, data, mut trainer, mut batches, best, last, stopped_epoch, .. } = training;
     // A configuration has at least one epoch.
     let (Some(best), Some(last)) = (best, last) else { unreachable!("there is no training without an epoch") };
     if let Some(epoch) = stopped_epoch {
@@ -322,7 +329,7 @@ fn finish(
         None => (None, None),
     };
     let int8 = if config.train.qat_epochs > 0 {
-        aware::train_aware(config, data, &best, &mut trainer, &mut batches, &folder, progress)?
+        aware::train_aware(config, data, &best, &mut trainer, &mut batches, folder, progress)?
     } else {
         None
     };
@@ -518,10 +525,9 @@ fn card(config: &Config, data: &Prepared) -> Card {
     let (mean, std) = data.inputs.as_ref().map_or_else(Default::default, |n| (n.mean.clone(), n.std.clone()));
     let (target_mean, target_std) =
         data.targets.as_ref().map_or_else(Default::default, |n| (n.mean.clone(), n.std.clone()));
-    let mut golden =
-        data.train.series.first().map_or_else(Vec::new, |series| {
-            series.x.iter().copied().take(GOLDEN_STEPS * data.train.inputs()).collect()
-        });
+    let mut golden = data.train.series.first().map_or_else(Vec::new, |series| {
+        series.x.iter().copied().take(export::GOLDEN_STEPS * data.train.inputs()).collect()
+    });
     if let Some(inputs) = &data.inputs {
         inputs.undo(&mut golden);
     }
