@@ -21,7 +21,7 @@ use std::fs::File;
 use std::io::Read;
 use std::path::{Path, PathBuf};
 
-use grulet::spec::{Activation, Decoding, Output};
+use grulet::spec::{Activation, Decoding, LayerSpec, Output};
 
 pub use error::ImportError;
 
@@ -120,8 +120,15 @@ fn read_bytes(bytes: Vec<u8>, path: &Path, options: &Options) -> Result<Source, 
             "leave them out",
         ));
     }
+    let hdf5 = bytes.starts_with(b"\x89HDF");
+    if options.like.is_some() && !hdf5 {
+        return Err(ImportError::unsupported(
+            "--like with a file that says itself what its network is",
+            "leave it out",
+        ));
+    }
     match &bytes[..] {
-        [0x89, b'H', b'D', b'F', ..] => keras::read_hdf5(bytes, options),
+        _ if hdf5 => keras::read_hdf5(bytes, options),
         [b'P', b'K', 3, 4, ..] => keras::read_zip(bytes),
         [_, _, _, _, b'T', b'F', b'L', b'3', ..] => Err(ImportError::unsupported(
             "a .tflite file",
@@ -181,12 +188,14 @@ fn build(mut source: Source, path: &Path, options: &Options) -> Result<Imported,
                     fix: format!("give {flag}"),
                 })
             };
-            card.output = Output::Sequence(Decoding {
+            let decoding = Decoding {
                 encoder: before.layers.len() as u8,
                 start: said(options.start, "the start token", "--start TOKEN")?,
                 stop: said(options.stop, "the stop token", "--stop TOKEN")?,
                 longest: said(options.longest, "the longest sequence", "--longest TOKENS")?,
-            });
+            };
+            check_decoding(&decoding, &after.layers)?;
+            card.output = Output::Sequence(decoding);
             before.layers.extend(after.layers);
             before.origins.extend(after.origins);
             before.params.extend(after.params);
@@ -214,6 +223,24 @@ fn build(mut source: Source, path: &Path, options: &Options) -> Result<Imported,
         guesses: source.guesses,
         graph: source.graph,
     })
+}
+
+/// Refuses tokens that a decoder cannot take, and sequences of none.
+fn check_decoding(decoding: &Decoding, decoder: &[LayerSpec]) -> Result<(), ImportError> {
+    let vocabulary = decoder.first().and_then(LayerSpec::vocabulary).unwrap_or(0);
+    let refuse = |problem: String| Err(ImportError::Description(problem));
+    for (flag, token) in [("--start", decoding.start), ("--stop", decoding.stop)] {
+        if token >= vocabulary {
+            return refuse(format!("{flag} {token}: the decoder takes tokens below {vocabulary}; give one of them"));
+        }
+    }
+    if decoding.start == decoding.stop {
+        return refuse(format!("--start and --stop are both {}; they are two tokens", decoding.stop));
+    }
+    if decoding.longest == 0 {
+        return refuse("--longest 0: the model would write nothing; give at least 1".to_owned());
+    }
+    Ok(())
 }
 
 /// Lets a decoder that takes one-hot vectors take tokens: it is given these here.

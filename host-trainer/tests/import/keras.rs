@@ -1,7 +1,10 @@
 //! Files that Keras 2 and Keras 3 have written (tests/vectors/README.md).
 
+use std::path::Path;
+
 use grulet::spec::{LayerSpec, Output, Pooling, Reset};
-use grulet_trainer::import::{Options, import};
+use grulet_trainer::import::{ImportError, Imported, Options, import, import_bytes};
+use serde_json::{Value, json};
 
 use crate::hostile::archive;
 use crate::support::{assert_gives, vector};
@@ -144,22 +147,141 @@ fn weights_that_are_described_may_take_tokens() {
     }
 }
 
-#[test]
-fn a_category_encoding_of_another_kind_is_refused() {
+/// Imports a `.keras` file whose architecture is changed first.
+fn edited(name: &str, edit: impl FnOnce(&mut Value)) -> Result<Imported, ImportError> {
     let mut model =
-        zip::ZipArchive::new(std::fs::File::open(vector("models/keras3_category_encoding.keras")).unwrap()).unwrap();
+        zip::ZipArchive::new(std::fs::File::open(vector(&format!("models/{name}.keras"))).unwrap()).unwrap();
     let mut read = |name: &str| {
         let mut bytes = Vec::new();
         std::io::Read::read_to_end(&mut model.by_name(name).unwrap(), &mut bytes).unwrap();
         bytes
     };
-    let (config, weights) = (String::from_utf8(read("config.json")).unwrap(), read("model.weights.h5"));
-    let config = config.replace("\"one_hot\"", "\"multi_hot\"");
-    let folder = tempfile::tempdir().unwrap();
-    let path = folder.path().join("model.keras");
-    std::fs::write(&path, archive(&[("config.json", config.as_bytes()), ("model.weights.h5", &weights)])).unwrap();
-    let error = import(&path, &Options::default()).unwrap_err().to_string();
-    assert!(error.contains("output_mode \"multi_hot\"") && error.contains("use output_mode"), "{error}");
+    let mut config: Value = serde_json::from_slice(&read("config.json")).unwrap();
+    edit(&mut config);
+    let bytes =
+        archive(&[("config.json", config.to_string().as_bytes()), ("model.weights.h5", &read("model.weights.h5"))]);
+    import_bytes(bytes, Path::new("model.keras"), &Options::default())
+}
+
+/// The layer of this class in the architecture.
+fn layer<'a>(config: &'a mut Value, class: &str) -> &'a mut Value {
+    let layers = config["config"]["layers"].as_array_mut().unwrap();
+    layers.iter_mut().find(|layer| layer["class_name"] == class).unwrap()
+}
+
+#[test]
+fn settings_that_make_another_network_are_refused() {
+    for (model, class, key, value, phrase) in [
+        (
+            "keras3_category_encoding",
+            "CategoryEncoding",
+            "output_mode",
+            json!("multi_hot"),
+            "output_mode \"multi_hot\"",
+        ),
+        ("keras3_pool_mean", "GlobalAveragePooling1D", "data_format", json!("channels_first"), "channels_first"),
+        ("keras3_pool_max", "GlobalMaxPooling1D", "data_format", json!("channels_first"), "channels_first"),
+        ("keras3_normalization", "Normalization", "axis", json!([1]), "other axes than the channels"),
+        ("keras3_normalization", "Normalization", "axis", json!([1, 2]), "other axes than the channels"),
+        ("keras3_batch_norm", "BatchNormalization", "axis", json!(1), "another axis than the channels"),
+        ("keras3_rescaling", "Rescaling", "scale", json!([[1.0], [2.0], [3.0]]), "not one for each channel"),
+        ("keras3_rescaling", "Rescaling", "offset", json!([1.0, "2", 3.0]), "not one for each channel"),
+    ] {
+        assert!(edited(model, |_| {}).is_ok(), "{model}");
+        let error =
+            edited(model, |config| layer(config, class)["config"][key] = value.clone()).unwrap_err().to_string();
+        assert!(error.contains(phrase), "{model}, {key} = {value}: {error}");
+    }
+    // A softmax in the place of the last layer.
+    let softmax = |axis: Value| json!({ "class_name": "Softmax", "config": { "name": "softmax", "axis": axis } });
+    let with = |axis: Value| {
+        edited("keras3_pool_mean", |config| config["config"]["layers"].as_array_mut().unwrap().push(softmax(axis)))
+    };
+    assert!(with(json!(-1)).is_ok() && with(json!([1])).is_ok());
+    for axis in [json!([1, 2]), json!(2), json!(0)] {
+        let error = with(axis.clone()).unwrap_err().to_string();
+        assert!(error.contains("a Softmax over axis"), "{axis}: {error}");
+    }
+}
+
+/// A `__keras_tensor__`.
+fn tensor(layer: &str, output: usize) -> Value {
+    json!({ "class_name": "__keras_tensor__", "config": { "keras_history": [layer, 0, output] } })
+}
+
+#[test]
+fn a_state_is_not_taken_for_the_output() {
+    let error = edited("keras3_functional", |config| {
+        let after = config["config"]["layers"]
+            .as_array_mut()
+            .unwrap()
+            .iter_mut()
+            .find(|layer| layer["inbound_nodes"].to_string().contains("[\"first\",0,0]"));
+        after.unwrap()["inbound_nodes"] = json!([{ "args": [tensor("first", 1)], "kwargs": {} }]);
+    });
+    let error = error.unwrap_err().to_string();
+    assert!(error.contains("output 1 of first, a state,") && error.contains("return_sequences=False"), "{error}");
+    let error = edited("keras3_functional", |config| config["config"]["output_layers"] = json!([["first", 0, 1]]));
+    let error = error.unwrap_err().to_string();
+    assert!(error.contains("the model's output: output 1 of first"), "{error}");
+    // One that the model is given is what a stream keeps, and is told.
+    let imported = edited("keras3_functional", |config| {
+        let layers = config["config"]["layers"].as_array_mut().unwrap();
+        layers.push(json!({ "class_name": "InputLayer", "config": { "name": "state", "batch_shape": [null, 6] }, "inbound_nodes": [] }));
+        layer(config, "GRU")["inbound_nodes"][0]["kwargs"]["initial_state"] = tensor("state", 0);
+    });
+    let skipped = imported.unwrap().skipped;
+    assert!(skipped.iter().any(|note| note.contains("first: initial_state")), "{skipped:?}");
+}
+
+/// Keras 3 writes the layers that compute a mask.
+#[test]
+fn layers_of_masks_are_left_out() {
+    let masked = |config: &mut Value, mask: &str| {
+        let layers = config["config"]["layers"].as_array_mut().unwrap();
+        for (class, name, from) in [("NotEqual", "not_equal", "sensor"), ("Any", "any", "not_equal")] {
+            let call = json!([{ "args": [tensor(from, 0)], "kwargs": {} }]);
+            layers
+                .push(json!({ "class_name": class, "name": name, "config": { "name": name }, "inbound_nodes": call }));
+        }
+        layer(config, "GRU")["inbound_nodes"][0]["kwargs"]["mask"] = tensor(mask, 0);
+    };
+    let plain = edited("keras3_functional", |_| {}).unwrap();
+    let imported = edited("keras3_functional", |config| masked(config, "any")).unwrap();
+    assert_eq!(imported.checkpoint.params, plain.checkpoint.params);
+    assert_eq!(imported.skipped, plain.skipped, "Masking and mask_zero tell themselves");
+    // What data pass through is no mask; and one that no layer makes is told.
+    let error = edited("keras3_functional", |config| {
+        masked(config, "any");
+        layer(config, "Dense")["inbound_nodes"][0]["args"] = json!([tensor("any", 0)]);
+    });
+    assert!(error.unwrap_err().to_string().contains("is not supported"));
+    let given = edited("keras3_functional", |config| {
+        let layers = config["config"]["layers"].as_array_mut().unwrap();
+        layers.push(json!({ "class_name": "InputLayer", "config": { "name": "mask" }, "inbound_nodes": [] }));
+        layer(config, "GRU")["inbound_nodes"][0]["kwargs"]["mask"] = tensor("mask", 0);
+    });
+    let skipped = given.unwrap().skipped;
+    assert!(skipped.iter().any(|note| note.contains("first: mask")), "{skipped:?}");
+}
+
+#[test]
+fn tokens_that_a_decoder_has_not_are_refused() {
+    let path = vector("models/keras3_sequence_tokens.keras");
+    let with = |start, stop, longest| {
+        let options = Options { start: Some(start), stop: Some(stop), longest: Some(longest), ..Options::default() };
+        import(&path, &options)
+    };
+    assert!(with(1, 3, 5).is_ok());
+    for (start, stop, longest, phrase) in [
+        (999, 3, 5, "--start 999: the decoder takes tokens below"),
+        (1, 999, 5, "--stop 999: the decoder takes tokens below"),
+        (3, 3, 5, "--start and --stop are both 3"),
+        (1, 3, 0, "--longest 0"),
+    ] {
+        let error = with(start, stop, longest).unwrap_err().to_string();
+        assert!(error.contains(phrase), "{error}");
+    }
 }
 
 #[test]

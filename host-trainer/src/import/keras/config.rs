@@ -26,6 +26,8 @@ pub struct Layer {
     pub number: usize,
     /// Its inputs: data first, then states.
     pub inputs: Vec<Reference>,
+    /// What says which of its steps are there.
+    pub mask: Option<Reference>,
 }
 
 /// A model's layers.
@@ -47,6 +49,9 @@ pub struct Path<'a> {
     /// The layers.
     pub layers: Vec<&'a Layer>,
 }
+
+/// Layers that compute the masks that Keras 3 writes out for `Masking` and `mask_zero`.
+const MASK_LAYERS: [&str; 2] = ["NotEqual", "Any"];
 
 fn damaged(what: &str) -> ImportError {
     ImportError::Damaged(format!("the architecture: {what}"))
@@ -94,6 +99,9 @@ impl Model {
                 ));
             }
             calls.iter().for_each(|call| references(call, 0, &mut parsed.inputs));
+            let mut masks = Vec::new();
+            calls.iter().for_each(|call| references(&call["kwargs"]["mask"], 0, &mut masks));
+            parsed.mask = masks.pop();
             layers.push(parsed);
         }
         let mut outputs = Vec::new();
@@ -114,6 +122,9 @@ impl Model {
         let data = |output: &&Reference| output.tensor == 0;
         let outputs: Vec<&Reference> = self.outputs.iter().filter(data).collect();
         let [output] = outputs[..] else {
+            if let ([], Some(state)) = (&outputs[..], self.outputs.first()) {
+                return Err(second_output(state, "the model's output"));
+            }
             let names: Vec<&str> = outputs.iter().map(|output| &*output.layer).collect();
             return Err(ImportError::unsupported(
                 format!("a model with {} outputs ({})", names.len(), names.join(", ")),
@@ -171,18 +182,22 @@ impl Model {
             if path.layers.len() > self.layers.len() {
                 return Err(damaged("the layers form a ring"));
             }
-            match here.inputs.first() {
-                Some(before) => here = self.layer(&before.layer)?,
-                None => break,
+            let Some(before) = here.inputs.first() else { break };
+            if before.tensor > 0 {
+                return Err(second_output(before, &here.name));
             }
+            here = self.layer(&before.layer)?;
         }
         path.layers.reverse();
         Ok(path)
     }
 
-    /// Nothing is left out without a word.
+    /// Nothing is left out without a word. Masks are told by the layers that make them.
     fn all_used(&self, paths: &[&Path<'_>]) -> Result<(), ImportError> {
-        let used = |name: &str| paths.iter().any(|path| path.layers.iter().any(|layer| layer.name == name));
+        let masks = self.mask_layers();
+        let used = |name: &str| {
+            masks.contains(&name) || paths.iter().any(|path| path.layers.iter().any(|layer| layer.name == name))
+        };
         match self.layers.iter().find(|layer| layer.class != "InputLayer" && !used(&layer.name)) {
             Some(layer) => Err(ImportError::unsupported(
                 format!("{}: a {} that is not on the way from the input to the output", layer.name, layer.class),
@@ -190,6 +205,41 @@ impl Model {
             )),
             None => Ok(()),
         }
+    }
+
+    /// The names of those [`MASK_LAYERS`] of which nothing but masks comes.
+    fn mask_layers(&self) -> Vec<&str> {
+        let mut found: Vec<&str> = Vec::new();
+        let mut to_look_at: Vec<&Reference> = self.layers.iter().filter_map(|layer| layer.mask.as_ref()).collect();
+        while let Some(reference) = to_look_at.pop() {
+            let Ok(layer) = self.layer(&reference.layer) else { continue };
+            if MASK_LAYERS.contains(&&*layer.class) && !found.contains(&&*layer.name) {
+                found.push(&layer.name);
+                to_look_at.extend(&layer.inputs);
+            }
+        }
+        found
+    }
+}
+
+fn second_output(reference: &Reference, taker: &str) -> ImportError {
+    ImportError::unsupported(
+        format!("{taker}: output {} of {}, a state,", reference.tensor, reference.layer),
+        "take the layer's first output; with return_sequences=False that is the last state",
+    )
+}
+
+impl Path<'_> {
+    /// Whether a layer is given a state by an input of the model.
+    pub fn takes_state(&self, layer: &Layer) -> bool {
+        let is_input = |name: &str| self.all.iter().any(|layer| layer.name == name && layer.class == "InputLayer");
+        layer.inputs.get(1).is_some_and(|state| is_input(&state.layer))
+    }
+
+    /// Whether a layer is given a mask that no `Masking` or `mask_zero` makes.
+    pub fn takes_mask(&self, layer: &Layer) -> bool {
+        let made = |name: &str| self.all.iter().any(|layer| layer.name == name && MASK_LAYERS.contains(&&*layer.class));
+        layer.mask.as_ref().is_some_and(|mask| !made(&mask.layer))
     }
 }
 
@@ -200,7 +250,7 @@ impl Layer {
         let config = value["config"].clone();
         let name = [value, &config].into_iter().find_map(|value| value["name"].as_str());
         let name = name.map_or_else(|| format!("layer {number}"), str::to_owned);
-        Ok(Self { name, class: class.to_owned(), config, number, inputs: Vec::new() })
+        Ok(Self { name, class: class.to_owned(), config, number, inputs: Vec::new(), mask: None })
     }
 
     /// A setting that is true or false; `default` where it is not there.

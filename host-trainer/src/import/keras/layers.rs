@@ -50,6 +50,18 @@ pub fn chain(path: &Path<'_>, version: Version, weights: &Weights, source: &mut 
         let class = snake_case(&layer.class);
         let number = path.all.iter().filter(|other| other.number < layer.number && other.class == layer.class).count();
         let tensors = |reader: &Reader<'_>| reader.weights.of_layer(&layer.name, &class, number);
+        if path.takes_state(layer) {
+            reader
+                .source
+                .skipped
+                .push(format!("{}: initial_state: a stream begins with zeros, and keeps its state", layer.name));
+        }
+        if path.takes_mask(layer) {
+            reader
+                .source
+                .skipped
+                .push(format!("{}: mask: steps that it masks are not to be given to the model", layer.name));
+        }
         let steps = reader.steps(layer, &tensors)?;
         for step in &steps {
             match &step.op {
@@ -136,10 +148,8 @@ impl Reader<'_> {
                 let activation = self.activation(layer, "activation", "linear")?;
                 Ok(alone(Op::Activation(activation)))
             }
-            "Softmax" => match layer.config["axis"].as_i64() {
-                None | Some(-1) => Ok(alone(Op::Activation(Activation::Softmax))),
-                Some(axis) => Err(unknown(&format!("{name}: a Softmax over axis {axis}"))),
-            },
+            "Softmax" if self.over_channels(layer) => Ok(alone(Op::Activation(Activation::Softmax))),
+            "Softmax" => Err(unknown(&format!("{name}: a Softmax over axis {}", layer.config["axis"]))),
             "ReLU" => {
                 let number = |key: &str| layer.config[key].as_f64().unwrap_or(0.0);
                 if number("max_value") != 0.0 || number("negative_slope") != 0.0 || number("threshold") != 0.0 {
@@ -149,13 +159,19 @@ impl Reader<'_> {
             }
             "Rescaling" => {
                 let width = self.width.ok_or_else(|| unknown(&format!("{name}: a Rescaling of unknown width")))?;
+                let wrong = |key: &str| {
+                    unknown(&format!(
+                        "{name}: a Rescaling with {key} = {}, not one for each channel",
+                        layer.config[key]
+                    ))
+                };
                 let values = |key: &str, default: f64| match &layer.config[key] {
                     Value::Number(value) => Ok(vec![value.as_f64().unwrap_or(default); width]),
-                    Value::Array(list) if list.len() == width => {
-                        Ok(list.iter().map(|value| value.as_f64().unwrap_or(default)).collect())
+                    Value::Array(list) => {
+                        numbers(list).filter(|values| values.len() == width).ok_or_else(|| wrong(key))
                     }
                     Value::Null => Ok(vec![default; width]),
-                    other => Err(unknown(&format!("{name}: a Rescaling with {key} = {other}"))),
+                    _ => Err(wrong(key)),
                 };
                 Ok(alone(Op::Scale { scale: values("scale", 1.0)?, offset: values("offset", 0.0)? }))
             }
@@ -164,6 +180,9 @@ impl Reader<'_> {
             "GlobalAveragePooling1D" | "GlobalMaxPooling1D" => {
                 if !self.series || layer.flag("keepdims", false) {
                     return Err(unknown(&format!("{name}: a {} with keepdims, or of a single step", layer.class)));
+                }
+                if layer.config["data_format"].as_str().is_some_and(|format| format != "channels_last") {
+                    return Err(unknown(&format!("{name}: a {} with channels_first, over the channels", layer.class)));
                 }
                 let over = if layer.class == "GlobalMaxPooling1D" { Pooling::Max } else { Pooling::Mean };
                 Ok(alone(Op::Pool(over)))
@@ -268,6 +287,10 @@ impl Reader<'_> {
         if layer.flag("invert", false) {
             return Err(unknown(&format!("{name}: a Normalization with invert")));
         }
+        let over_other_axes = || unknown(&format!("{name}: a Normalization over other axes than the channels"));
+        if !self.over_channels(layer) {
+            return Err(over_other_axes());
+        }
         let (mean, variance, origins) = match &tensors[..] {
             [mean, variance, ..] => {
                 let values = |tensor: &Tensor| tensor.data.iter().map(|&value| value.into()).collect::<Vec<f64>>();
@@ -292,7 +315,7 @@ impl Reader<'_> {
         let spread = |values: Vec<f64>| if values.len() == 1 { vec![values[0]; width] } else { values };
         let (mean, variance) = (spread(mean), spread(variance));
         if mean.len() != width || variance.len() != width {
-            return Err(unknown(&format!("{name}: a Normalization over other axes than the channels")));
+            return Err(over_other_axes());
         }
         // Keras's epsilon.
         let scale: Vec<f64> = variance.iter().map(|variance| 1.0 / variance.sqrt().max(1e-7)).collect();
@@ -303,12 +326,7 @@ impl Reader<'_> {
     /// `gamma·(x - mean) / √(variance + ε) + beta`, with the averages of the training.
     fn batch_normalization(&mut self, layer: &Layer, tensors: Vec<Tensor>) -> Result<Vec<Step>, ImportError> {
         let name = &layer.name;
-        let axis = match &layer.config["axis"] {
-            Value::Array(axes) => axes.first().and_then(Value::as_i64),
-            axis => axis.as_i64(),
-        };
-        let last = if self.series { 2 } else { 1 };
-        if axis.is_some_and(|axis| axis != -1 && axis != last) {
+        if !self.over_channels(layer) {
             return Err(unknown(&format!("{name}: a BatchNormalization over another axis than the channels")));
         }
         let expected = 2 + usize::from(layer.flag("scale", true)) + usize::from(layer.flag("center", true));
@@ -332,6 +350,17 @@ impl Reader<'_> {
             gamma.iter().zip(&variance).map(|(gamma, variance)| gamma / (variance + epsilon).sqrt()).collect();
         let offset = beta.iter().zip(&mean).zip(&scale).map(|((beta, mean), scale)| beta - mean * scale).collect();
         Ok(vec![Step { name: name.clone(), op: Op::Scale { scale, offset }, tensors: origins }])
+    }
+
+    /// Whether the `axis` of a layer is that of the channels, the last one; without any it is.
+    fn over_channels(&self, layer: &Layer) -> bool {
+        let last = if self.series { 2 } else { 1 };
+        let is_last = |axis: &Value| matches!(axis.as_i64(), Some(axis) if axis == -1 || axis == last);
+        match &layer.config["axis"] {
+            Value::Null => true,
+            Value::Array(axes) => matches!(&axes[..], [axis] if is_last(axis)),
+            axis => is_last(axis),
+        }
     }
 
     /// An activation by its name; functions of one's own have names that are not known.
@@ -490,8 +519,9 @@ fn count(name: &str, expected: usize, found: &[Tensor]) -> ImportError {
 fn unknown(what: &str) -> ImportError {
     ImportError::unsupported(
         what,
-        "supported are GRU, Dense, TimeDistributed(Dense), Embedding, CategoryEncoding, Activation, Normalization, BatchNormalization, \
-         Rescaling, Masking, Dropout, GlobalAveragePooling1D and GlobalMaxPooling1D",
+        "supported are GRU, Bidirectional(GRU), Dense, TimeDistributed(Dense), Embedding, CategoryEncoding, Activation, Softmax, ReLU, \
+         Normalization, BatchNormalization, Rescaling, Masking, Dropout, GlobalAveragePooling1D and GlobalMaxPooling1D; \
+         docs/IMPORT.md says which of their settings",
     )
 }
 
