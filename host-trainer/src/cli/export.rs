@@ -7,7 +7,7 @@ use anyhow::{Context, bail};
 use clap::{Args, ValueEnum};
 use grulet::Exact;
 use grulet::blob::Contents;
-use grulet::spec::Output;
+use grulet::spec::{Activation, Gate, LayerSpec, Output};
 use serde::Serialize;
 
 use super::outputs;
@@ -62,6 +62,8 @@ struct Weights {
     bytes: usize,
     arrays: Vec<Shape>,
     left_out: Vec<String>,
+    /// Whether they are for hard sigmoids, which are not the same everywhere.
+    hard_sigmoid: bool,
 }
 
 #[derive(Serialize)]
@@ -82,6 +84,14 @@ struct Exported {
 /// The first bytes of a samples file: then `u32` steps, `u16` inputs, `u16` targets, `f32` inputs `(steps, inputs)`, `f32`
 /// targets `(steps, targets)`, all little-endian.
 const SAMPLES_MAGIC: &[u8; 8] = b"GRUSMP1\0";
+
+fn has_hard_sigmoid(layer: &LayerSpec) -> bool {
+    match *layer {
+        LayerSpec::Gru { gate, .. } | LayerSpec::Bidirectional { gate, .. } => gate == Gate::HardSigmoid,
+        LayerSpec::Dense { activation, .. } => activation == Activation::HardSigmoid,
+        _ => false,
+    }
+}
 
 impl Export {
     /// Runs the command.
@@ -160,7 +170,8 @@ impl Export {
         self.spare(&path, &output)?;
         files::write(&output, &bytes)?;
         let shapes = arrays.into_iter().map(|array| Shape { name: array.name, shape: array.shape }).collect();
-        let written = Weights { file: output, bytes: bytes.len(), arrays: shapes, left_out };
+        let hard_sigmoid = checkpoint.card.layers.iter().any(has_hard_sigmoid);
+        let written = Weights { file: output, bytes: bytes.len(), arrays: shapes, left_out, hard_sigmoid };
         if self.json {
             return super::print_json(&written);
         }
@@ -171,6 +182,12 @@ impl Export {
         }
         for name in &written.left_out {
             writeln!(out, "left out: {name}, which is no weight of a layer: scale inputs and outputs by it yourself")?;
+        }
+        if written.hard_sigmoid {
+            writeln!(
+                out,
+                "note: these weights are for the hard sigmoid clip(0.2·x + 0.5) of Keras 2; that of Keras 3 is clip(x/6 + 0.5)"
+            )?;
         }
         super::print(&out)
     }

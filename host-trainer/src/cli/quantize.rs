@@ -217,13 +217,20 @@ fn text(report: &Comparison) -> Result<String, std::fmt::Error> {
     }
     writeln!(out, "\noutput                           max difference  rms difference")?;
     for output in &report.outputs {
-        writeln!(out, "  {:<30} {:>15.3e} {:>15.3e}", output.name, output.max, output.rms)?;
+        let lost = match output.is_lost() && !report.tolerances.is_empty() {
+            true => format!("  lost: it varies by {:.3e}; train with `data.normalize_targets`", output.std),
+            false => String::new(),
+        };
+        writeln!(out, "  {:<30} {:>15.3e} {:>15.3e}{lost}", output.name, output.max, output.rms)?;
     }
     let answers = thousands(report.answers);
     let parted = thousands(report.parted);
-    match report.tolerance {
-        Some(tolerance) => writeln!(out, "\n{parted} of {answers} answers differ by more than {tolerance:.3e}")?,
-        None => writeln!(out, "\n{parted} of {answers} decisions differ")?,
+    match report.tolerances[..] {
+        [] => writeln!(out, "\n{parted} of {answers} decisions differ")?,
+        [first, ref rest @ ..] if rest.iter().all(|other| *other == first) => {
+            writeln!(out, "\n{parted} of {answers} answers differ by more than {first:.3e}")?;
+        }
+        _ => writeln!(out, "\n{parted} of {answers} answers differ by more than 2 % of an output's range")?,
     }
     for parting in &report.partings {
         let values = |values: &[f32]| values.iter().map(|value| format!("{value:.4}")).collect::<Vec<_>>().join(" ");

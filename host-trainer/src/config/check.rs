@@ -32,6 +32,11 @@ fn not_negative(value: f64, key: &'static str, example: &str) -> Result<(), Prob
 /// More threads than any processor has cores find no work; a system may break down under them.
 const MAX_THREADS: usize = 1024;
 
+fn distinct(names: &[String], key: &'static str) -> Result<(), Problem> {
+    let twice = names.iter().enumerate().find(|(index, name)| names[..*index].contains(name));
+    ensure(twice.is_none(), key, format!("has {:?} twice", twice.map_or("", |(_, name)| name)))
+}
+
 fn not_zero(value: usize, key: &'static str) -> Result<(), Problem> {
     ensure(value > 0, key, "is 0, but must be at least 1")
 }
@@ -386,8 +391,7 @@ impl Config {
         }
         for (names, key) in [(&data.channels, "data.channels"), (&data.classes, "data.classes")] {
             if let Some(Names::List(names)) = names {
-                let twice = names.iter().enumerate().find(|(index, name)| names[..*index].contains(name));
-                ensure(twice.is_none(), key, format!("has {:?} twice", twice.map_or("", |(_, name)| name)))?;
+                distinct(names, key)?;
             }
         }
         let features = data.csv.features.as_deref();
@@ -396,6 +400,8 @@ impl Config {
         ensure(named != Some(&[]), "data.csv.label", "is an empty list; name at least one column")?;
         let label = ["label".to_owned()];
         let labels = named.unwrap_or(&label);
+        distinct(features.unwrap_or_default(), "data.csv.features")?;
+        distinct(labels, "data.csv.label")?;
         if let (Some(features), 0) = (features, data.horizon) {
             let shared = labels.iter().find(|label| features.contains(label));
             ensure(

@@ -83,10 +83,20 @@ pub(super) struct Table<'a> {
 }
 
 impl<'a> Table<'a> {
+    /// With cells of numbers and names, without the spaces around them.
     pub fn open(path: &'a Path) -> Result<Self, DataError> {
+        Self::trimmed(path, Trim::All)
+    }
+
+    /// With cells of texts, every character of which counts.
+    pub fn open_texts(path: &'a Path) -> Result<Self, DataError> {
+        Self::trimmed(path, Trim::Headers)
+    }
+
+    fn trimmed(path: &'a Path, trim: Trim) -> Result<Self, DataError> {
         let file = File::open(path).map_err(|source| DataError::Read { path: path.to_owned(), source })?;
         // Flexible, so that a row of another length is our error with our words.
-        let mut reader = ReaderBuilder::new().trim(Trim::All).flexible(true).from_reader(Lines::new(file));
+        let mut reader = ReaderBuilder::new().trim(trim).flexible(true).from_reader(Lines::new(file));
         let header = match reader.headers() {
             Ok(header) => header.clone(),
             Err(error) => return Err(refuse(path, &mut reader, error)),
@@ -275,6 +285,9 @@ impl Recordings {
             }
             if let Some(column) = columns.group {
                 labels::group_is_there(table.path, &row[column], || table.at(column, line))?;
+            }
+            if let Some(column) = columns.series {
+                labels::series_is_there(table.path, &row[column], || table.at(column, line))?;
             }
             let name = columns.series.map_or("0", |column| &row[column]);
             let index = match by_name.get(name) {

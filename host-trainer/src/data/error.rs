@@ -233,6 +233,30 @@ pub enum DataError {
         /// The series.
         series: String,
     },
+    /// A symbol that is the name of a token which every sequence has.
+    #[error(
+        "{}: {symbol:?} is the name of a token that is added to every target; take it out of the texts, or out of `data.classes`",
+        path.display()
+    )]
+    ReservedSymbol {
+        /// The file.
+        path: PathBuf,
+        /// The symbol.
+        symbol: String,
+    },
+    /// A name that is more than a line.
+    #[error(
+        "{}: {what} {name:?} has a line feed, which a model's names cannot hold; put another character in its place",
+        path.display()
+    )]
+    LineFeed {
+        /// The file.
+        path: PathBuf,
+        /// What is called so.
+        what: &'static str,
+        /// The name.
+        name: String,
+    },
     /// Labels in words of which there is one alone, where two are told apart.
     #[error(
         "{}: every label is {word:?}, but binary_crossentropy tells two classes apart; name both in `data.classes`, that of no first",

@@ -117,10 +117,19 @@ pub(super) fn label_is_there(
 
 /// Refuses the `group` of a series if it stands for a missing one; `at` says where.
 pub(super) fn group_is_there(path: &Path, group: &str, at: impl FnOnce() -> String) -> Result<(), DataError> {
-    if !is_missing(group) {
+    is_there(path, group, "group", at)
+}
+
+/// Refuses the name of a series if it stands for a missing one; `at` says where.
+pub(super) fn series_is_there(path: &Path, series: &str, at: impl FnOnce() -> String) -> Result<(), DataError> {
+    is_there(path, series, "series", at)
+}
+
+fn is_there(path: &Path, text: &str, what: &'static str, at: impl FnOnce() -> String) -> Result<(), DataError> {
+    if !is_missing(text) {
         return Ok(());
     }
-    Err(DataError::Missing { path: path.to_owned(), at: at(), what: "group", found: group.to_owned(), hint: "" })
+    Err(DataError::Missing { path: path.to_owned(), at: at(), what, found: text.to_owned(), hint: "" })
 }
 
 fn class_index(path: &Path, value: f64, max: usize, at: String) -> Result<usize, DataError> {

@@ -50,6 +50,7 @@ pub fn prepare(config: &Config) -> Result<Prepared, DataError> {
         decoding.encoder = config.model.encoder.len() as u8;
     }
     let whole = whole;
+    names_are_lines(&whole, path)?;
     let alike = alike(config, &whole)?;
     let width = whole.target_width;
     let read_alike = |path: &Path, part: Part| {
@@ -342,6 +343,18 @@ fn alike(config: &Config, train: &Dataset) -> Result<DataConfig, DataError> {
         data.csv.features = Some(csv::feature_columns(&data.train, &data)?);
     }
     Ok(data)
+}
+
+/// A model keeps its names as lines.
+fn names_are_lines(data: &Dataset, path: &Path) -> Result<(), DataError> {
+    for (what, names) in
+        [("the class or token", &data.classes), ("the channel", &data.channels), ("the unit", &data.units)]
+    {
+        if let Some(name) = names.iter().find(|name| name.contains('\n')) {
+            return Err(DataError::LineFeed { path: path.to_owned(), what, name: name.clone() });
+        }
+    }
+    Ok(())
 }
 
 fn same_kind(expected: usize, other: &Dataset, path: &Path) -> Result<(), DataError> {

@@ -38,12 +38,17 @@ pub fn text(tokens: &[u16], names: &[String]) -> String {
     tokens.iter().map(of).collect::<Vec<_>>().join(between)
 }
 
-/// All symbols, then start and stop.
-fn with_ends(mut symbols: Vec<String>) -> Vec<String> {
-    if !symbols.ends_with(&[START.to_owned(), STOP.to_owned()]) {
-        symbols.extend([START.to_owned(), STOP.to_owned()]);
+/// All symbols, then start and stop, which may be there already.
+fn with_ends(path: &Path, mut symbols: Vec<String>) -> Result<Vec<String>, DataError> {
+    let ends = [START.to_owned(), STOP.to_owned()];
+    if symbols.ends_with(&ends) {
+        symbols.truncate(symbols.len() - ends.len());
     }
-    symbols
+    if let Some(symbol) = ends.iter().find(|end| symbols.contains(end)) {
+        return Err(DataError::ReservedSymbol { path: path.to_owned(), symbol: symbol.clone() });
+    }
+    symbols.extend(ends);
+    Ok(symbols)
 }
 
 /// The decoding with these tokens; the encoder is the network's to know.
@@ -63,7 +68,7 @@ fn not_too_many(path: &Path, found: usize, at: impl FnOnce() -> String) -> Resul
 /// Texts from a table with a pair in each row: a column to read, and one to write, if targets are wanted.
 pub(super) fn read_text(path: &Path, options: &ReadOptions, tokens: Tokens) -> Result<Dataset, DataError> {
     let data = options.data;
-    let mut table = Table::open(path)?;
+    let mut table = Table::open_texts(path)?;
     let source_name = data.csv.source.as_deref().unwrap_or("source");
     let source = table.column(source_name, "data.csv.source")?;
     let target = match options.targets {
@@ -82,7 +87,7 @@ pub(super) fn read_text(path: &Path, options: &ReadOptions, tokens: Tokens) -> R
         if let Some(column) = group {
             labels::group_is_there(path, &row[column], || table.at(column, line))?;
         }
-        groups.push(group.map(|column| row[column].to_owned()));
+        groups.push(group.map(|column| row[column].trim().to_owned()));
         pairs.push((line, row[source].to_owned(), target.map_or_else(String::new, |target| row[target].to_owned())));
     }
     if pairs.is_empty() {
@@ -91,12 +96,12 @@ pub(super) fn read_text(path: &Path, options: &ReadOptions, tokens: Tokens) -> R
     }
 
     let symbols = match &data.classes {
-        Some(Names::List(names)) => with_ends(names.clone()),
+        Some(Names::List(names)) => with_ends(path, names.clone())?,
         Some(Names::Key(_)) => return Err(DataError::NamesNeedNpz { path: path.to_owned(), setting: "data.classes" }),
         None => {
             let texts = pairs.iter().flat_map(|(_, source, target)| [source, target]);
             let distinct: BTreeSet<&str> = texts.flat_map(|text| tokens.split(text)).collect();
-            with_ends(distinct.into_iter().map(str::to_owned).collect())
+            with_ends(path, distinct.into_iter().map(str::to_owned).collect())?
         }
     };
     not_too_many(path, symbols.len(), || "the vocabulary".to_owned())?;
@@ -195,7 +200,7 @@ pub(super) fn set_targets(
         }
     }
     let length = |series: usize| lengths.map_or(width, |lengths| lengths[series]);
-    let known = names.map(with_ends);
+    let known = names.map(|names| with_ends(path, names)).transpose()?;
     let max = known.as_ref().map_or(MAX, |names| names.len() - 2);
     let (mut symbols, mut longest) = (0, 0);
     for (index, series) in dataset.series.iter_mut().enumerate() {
@@ -211,7 +216,10 @@ pub(super) fn set_targets(
         }
         longest = longest.max(length(index));
     }
-    let classes = known.unwrap_or_else(|| with_ends((0..symbols).map(|symbol| symbol.to_string()).collect()));
+    let classes = match known {
+        Some(names) => names,
+        None => with_ends(path, (0..symbols).map(|symbol| symbol.to_string()).collect())?,
+    };
     let stop = (classes.len() - 1) as f32;
     dataset.series.iter_mut().for_each(|series| series.targets.push(stop));
     dataset.output = decoding(classes.len(), longest);

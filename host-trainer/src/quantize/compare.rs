@@ -46,8 +46,8 @@ pub struct Comparison {
     pub answers: usize,
     /// Answers whose decision differs, or one of whose values differs by more than the tolerance.
     pub parted: usize,
-    /// What differing means for values; `None` where decisions are compared.
-    pub tolerance: Option<f64>,
+    /// What differing means for each output's values; empty where decisions are compared.
+    pub tolerances: Vec<f64>,
     /// The first of them.
     pub partings: Vec<Parting>,
     /// Over a stream without end, if asked for.
@@ -99,6 +99,15 @@ pub struct Difference {
     pub max: f64,
     /// Root of the mean square.
     pub rms: f64,
+    /// Standard deviation of the output in `f32`.
+    pub std: f64,
+}
+
+impl Difference {
+    /// Whether the integers give little of what the output says: they are off by more than half of what it varies by.
+    pub fn is_lost(&self) -> bool {
+        self.std > 0.0 && self.rms > 0.5 * self.std
+    }
 }
 
 /// A step at which the answers differ.
@@ -129,7 +138,7 @@ pub struct Drift {
 
 /// Runs both over `data`, which are in the sensor's units.
 ///
-/// `tolerance` is for values; 2 % of the range of the `f32` outputs unless given.
+/// `tolerance` is for values; 2 % of the range of each `f32` output unless given.
 ///
 /// # Errors
 /// If the data are for another model.
@@ -182,12 +191,12 @@ pub fn compare(
     let (metric, drop) = drop(&f32.scores, &int8.scores);
 
     let task = loss.task();
-    let tolerance = (task == Task::Regression).then(|| tolerance.unwrap_or_else(|| 0.02 * spread(&answers_f32)));
+    let tolerances = if task == Task::Regression { tolerances(&answers_f32, tolerance) } else { Vec::new() };
     let rows = || answers_f32.values.chunks(answers_f32.width).zip(answers_int8.values.chunks(answers_int8.width));
-    let parts = |a: &[f32], b: &[f32]| match (task, tolerance) {
-        (Task::Classes, _) => argmax(a) != argmax(b),
-        (Task::Binary, _) | (_, None) => a.iter().zip(b).any(|(a, b)| (*a > 0.5) != (*b > 0.5)),
-        (Task::Regression, Some(tolerance)) => a.iter().zip(b).any(|(a, b)| f64::from((a - b).abs()) > tolerance),
+    let parts = |a: &[f32], b: &[f32]| match task {
+        Task::Classes => argmax(a) != argmax(b),
+        Task::Binary => a.iter().zip(b).any(|(a, b)| (*a > 0.5) != (*b > 0.5)),
+        Task::Regression => a.iter().zip(b).zip(&tolerances).any(|((a, b), t)| f64::from((a - b).abs()) > *t),
     };
     let places = answered(data, header.output);
     let parted: Vec<_> = rows().zip(places).filter(|((a, b), _)| parts(a, b)).collect();
@@ -209,7 +218,7 @@ pub fn compare(
         outputs: differences(&answers_f32, &answers_int8, &crate::summary::output_names(header)),
         answers: rows().count(),
         parted: parted.len(),
-        tolerance,
+        tolerances,
         partings: partings.collect(),
         drift: None,
         f32,
@@ -307,10 +316,17 @@ fn drop(f32: &Scores, int8: &Scores) -> (&'static str, f64) {
     }
 }
 
-fn spread(answers: &Predictions) -> f64 {
-    let min = answers.values.iter().fold(f32::INFINITY, |min, &y| min.min(y));
-    let max = answers.values.iter().fold(f32::NEG_INFINITY, |max, &y| max.max(y));
-    f64::from(max) - f64::from(min)
+/// For each output `given`, or 2 % of its range; of a constant one, of the largest range.
+fn tolerances(answers: &Predictions, given: Option<f64>) -> Vec<f64> {
+    let range = |output: usize| {
+        let (min, max) =
+            answers.column(output).fold((f32::INFINITY, f32::NEG_INFINITY), |(min, max), y| (min.min(y), max.max(y)));
+        f64::from(max) - f64::from(min)
+    };
+    let ranges: Vec<f64> = (0..answers.width).map(range).collect();
+    let largest = ranges.iter().copied().fold(0.0, f64::max);
+    let of = |&range: &f64| given.unwrap_or(0.02 * if range > 0.0 { range } else { largest });
+    ranges.iter().map(of).collect()
 }
 
 fn differences(a: &Predictions, b: &Predictions, names: &[String]) -> Vec<Difference> {
@@ -323,8 +339,11 @@ fn differences(a: &Predictions, b: &Predictions, names: &[String]) -> Vec<Differ
         .enumerate()
         .map(|(output, name)| {
             let square: f64 = of(output).map(|d| d * d).sum();
-            let rms = (square / of(output).count() as f64).sqrt();
-            Difference { name: name.clone(), max: of(output).fold(0.0, f64::max), rms }
+            let count = of(output).count() as f64;
+            let mean = a.column(output).map(f64::from).sum::<f64>() / count;
+            let variance = a.column(output).map(|y| (f64::from(y) - mean).powi(2)).sum::<f64>() / count;
+            let (max, rms) = (of(output).fold(0.0, f64::max), (square / count).sqrt());
+            Difference { name: name.clone(), max, rms, std: variance.sqrt() }
         })
         .collect()
 }
@@ -344,9 +363,10 @@ fn answered(data: &Dataset, output: Output) -> impl Iterator<Item = (&str, usize
 
 #[cfg(test)]
 mod tests {
+    use super::*;
+
     #[test]
     fn the_late_span_of_a_drift_sees_the_early_samples_again() {
-        let late_from = super::late_from;
         for (steps, series) in [(100_000, 725), (3000, 1000), (5000, 1), (9999, 4000)] {
             let from = late_from(steps, series);
             assert!(from >= 2000 && from + 1000 <= steps && from + 1000 + series > steps, "{steps} {series}: {from}");
@@ -354,5 +374,20 @@ mod tests {
         }
         // Where the stream does not come back so far, the last ones.
         assert_eq!((late_from(3000, 700), late_from(100_000, 200_000)), (2000, 99_000));
+    }
+
+    #[test]
+    fn an_output_in_small_numbers_is_measured_by_itself() {
+        let answers = |values: &[f32]| Predictions { width: 3, values: values.to_vec(), sequences: Vec::new() };
+        let f32 = answers(&[0.0, 1e-5, 7.0, 50.0, 3e-5, 7.0]);
+        let int8 = answers(&[0.1, 0.0, 7.0, 50.0, 0.0, 7.0]);
+        let near = |found: Vec<f64>, expected: [f64; 3]| {
+            assert!(found.iter().zip(expected).all(|(a, b)| (a - b).abs() < 1e-6 * b), "{found:?}");
+        };
+        near(tolerances(&f32, None), [1.0, 4e-7, 1.0]);
+        near(tolerances(&f32, Some(0.3)), [0.3; 3]);
+        let names = ["large", "small", "constant"].map(str::to_owned);
+        let lost: Vec<bool> = differences(&f32, &int8, &names).iter().map(Difference::is_lost).collect();
+        assert_eq!(lost, [false, true, false]);
     }
 }

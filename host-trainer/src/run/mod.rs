@@ -41,8 +41,8 @@ pub use resume::resume;
 
 use crate::baseline::baselines;
 use crate::checkpoint::{Card, Checkpoint, CheckpointError, Origin};
-use crate::config::{Balance, ClassWeights, Config, Names, TrainConfig};
-use crate::data::{self, Batches, Dataset, Prepared, balanced_weights};
+use crate::config::{Balance, ClassWeights, Config, Names, OneOrMany, Task, TrainConfig};
+use crate::data::{self, Batches, Dataset, FileKind, Prepared, balanced_weights};
 use crate::evaluate::{Details, Loaded, Scores, predict, score};
 use crate::export::{self, ExportError};
 use crate::files::{self, FileError};
@@ -536,7 +536,7 @@ fn card(config: &Config, data: &Prepared) -> Card {
         name: config.name.clone(),
         layers: data.layers.clone(),
         output,
-        outputs: if data.train.classes.len() == outputs { data.train.classes.clone() } else { Vec::new() },
+        outputs: names_of_outputs(config, data, outputs),
         channels: data.train.channels.clone(),
         units: data.train.units.clone(),
         sample_rate: data.train.sample_rate.unwrap_or(0.0) as f32,
@@ -551,6 +551,23 @@ fn card(config: &Config, data: &Prepared) -> Card {
         seed: config.seed,
         metric: if data.validation.is_some() { "val_" } else { "" }.to_owned() + config.train.monitor.name(),
     }
+}
+
+/// Names of so many outputs, where there are names: of classes or tokens, or of the columns that they are to give.
+fn names_of_outputs(config: &Config, data: &Prepared, outputs: usize) -> Vec<String> {
+    if data.train.classes.len() == outputs {
+        return data.train.classes.clone();
+    }
+    let of_columns = match config.task() {
+        Task::Regression => true,
+        // One column is two classes, which the output tells apart.
+        Task::Binary => outputs > 1,
+        Task::Classes => false,
+    };
+    let label = OneOrMany::One("label".to_owned());
+    let columns = config.data.csv.label.as_ref().unwrap_or(&label).as_slice();
+    let table = FileKind::of(&config.data.train) == Some(FileKind::Csv);
+    if table && of_columns && columns.len() == outputs { columns.to_vec() } else { Vec::new() }
 }
 
 /// The configuration with the classes and columns that were found in the training file: other files, which may lack some or have

@@ -129,6 +129,7 @@ fn values_that_do_not_go_together() {
         (&["train.class_weights=[1.0, -1.0]"], &["`train.class_weights`", "is -1"]),
         (&["train.class_weights=[0.0, 0.0]"], &["`train.class_weights`", "0 for every class"]),
         (&["train.class_weights=even"], &["`train.class_weights`", "\"balanced\""]),
+        (&["data.csv.features=[\"a\",\"a\"]"], &["`data.csv.features`", "has \"a\" twice"]),
         (&["data.csv.features=[\"a\",\"label\"]"], &["`data.csv.features`", "\"label\" is both input and target"]),
         (&["train.clip_norm=1", "train.clip_value=1"], &["`train.clip_value`", "`train.clip_norm`", "leave one"]),
         (&["model.layers=[{type=\"gru\",units=3}]"], &["`model.layers`", "softmax", "in a dense layer at the end"]),

@@ -192,6 +192,12 @@ fn missing_labels_and_groups() {
             bench.refuses(&["train", "config.toml", "--set", setting], &phrases);
         }
     }
+    for (word, found) in [("", "is missing"), ("nan", "\"nan\"")] {
+        bench.put("train.csv", table(0, 20).replacen("\n19,down,4,", &format!("\n{word},down,4,"), 1));
+        bench.refuses(&["train", "config.toml"], &["train.csv: line 158, column \"series\"", "the series is", found]);
+    }
+    bench.put("train.csv", table(0, 20).replace("down", "\"do\nwn\""));
+    bench.refuses(&["train", "config.toml"], &["train.csv", "\"do\\nwn\" has a line feed"]);
     // Neither where labels are numbers.
     bench.put("train.csv", label("nan").replace(",up,", ",1,").replace(",down,", ",0,"));
     bench.refuses(&["train", "config.toml"], &["train.csv: line 154, column \"label\"", "\"nan\""]);

@@ -117,9 +117,9 @@ fn regressions_have_errors_per_output() {
     assert!((all * all - number(&scores["mse"])).abs() < 1e-9, "{evaluation}");
     let mae = |index: usize| number(&details["outputs"][index]["mae"]);
     assert!((mae(0) + mae(1) - 2.0 * number(&scores["mae"])).abs() < 1e-9 && mae(0) != mae(1), "{details}");
-    assert!(ran.stdout.contains("rmse") && ran.stdout.contains("\n  y1 "), "{}", ran.stdout);
+    assert!(ran.stdout.contains("rmse") && ran.stdout.contains("\n  b "), "{}", ran.stdout);
     let svg = bench.text("e.svg");
-    assert!(svg.contains("<circle") && svg.contains("config, y1, R² ") && svg.contains("predicted"), "{svg}");
+    assert!(svg.contains("<circle") && svg.contains("config, b, R² ") && svg.contains("predicted"), "{svg}");
 }
 
 /// A run remembers which columns its channels are, whatever they are called.

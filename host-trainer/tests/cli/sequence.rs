@@ -170,6 +170,37 @@ fn what_cannot_be_read_is_refused() {
 }
 
 #[test]
+fn every_character_counts() {
+    let bench = bench();
+    let spaced = texts()
+        .into_iter()
+        .map(|(source, target)| (format!("\" {source}\""), format!("{target} ")))
+        .collect::<Vec<_>>();
+    bench.put("train.csv", table(&spaced));
+    bench.put("test.csv", table(&spaced[..9]));
+    bench.grulet(&["train", "config.toml", "--set", "train.epochs=1"]).ok();
+    let inspected = bench.grulet(&["inspect", "runs/config", "--json"]).ok().json();
+    assert_eq!(
+        inspected["outputs"]["names"],
+        serde_json::json!([" ", "a", "b", "c", "<start>", "<stop>"]),
+        "{inspected}"
+    );
+}
+
+#[test]
+fn names_that_a_model_cannot_tell_apart_are_refused() {
+    let bench = bench();
+    let text = bench.text("train.csv");
+    bench.put("ends.csv", text.replace("\nab,ba", "\nab,<start> ba"));
+    let words = ["train", "config.toml", "--set", "data.tokens=words", "--set", "data.train=ends.csv"];
+    bench.refuses(&words, &["ends.csv", "\"<start>\" is the name of a token", "data.classes"]);
+    bench.put("feed.csv", text.replace("\nab,ba", "\nab,\"b\na\""));
+    bench.refuses(&["train", "config.toml", "--set", "data.train=feed.csv"], &["feed.csv", "\"\\n\" has a line feed"]);
+    let classes = "data.classes=[\"a\", \"<stop>\", \"b\", \"c\"]";
+    bench.refuses(&["train", "config.toml", "--set", classes], &["\"<stop>\" is the name of a token"]);
+}
+
+#[test]
 fn what_makes_no_encoder_decoder_is_refused() {
     let bench = bench();
     let gru = r#"{ type = "gru", units = 20 }"#;
