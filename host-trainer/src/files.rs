@@ -86,6 +86,14 @@ pub fn make_folder(path: &Path) -> Result<(), FileError> {
     std::fs::create_dir_all(path).map_err(|source| FileError::new(path, "make the folder", source))
 }
 
+/// Gives a file another name.
+///
+/// # Errors
+/// If it cannot be had.
+pub fn rename(from: &Path, to: &Path) -> Result<(), FileError> {
+    std::fs::rename(from, to).map_err(|source| FileError::new(from, "rename", source))
+}
+
 /// Removes the file at `path`, if there is one.
 ///
 /// # Errors

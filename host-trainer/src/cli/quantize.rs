@@ -192,7 +192,8 @@ fn text(report: &Comparison) -> Result<String, std::fmt::Error> {
     let macs = thousands(report.macs_per_step);
     writeln!(out, "  {:<30} {macs:>14} {macs:>14}", "multiply-accumulates per step")?;
     let worse = if report.drop > 0.0 { "worse" } else { "better or equal" };
-    writeln!(out, "  int8 is {worse} in {}: {:+.3} % of f32\n", report.metric, 100.0 * report.drop)?;
+    // Not a negative zero.
+    writeln!(out, "  int8 is {worse} in {}: {:+.3} % of f32\n", report.metric, 100.0 * report.drop + 0.0)?;
 
     writeln!(out, "layer                            unit of outputs      saturated          of")?;
     if let Some(first) = report.layers.first() {

@@ -409,8 +409,16 @@ pub enum DataError {
         /// Tokens of the training file, with start and stop.
         needed: usize,
     },
+    /// A pair of texts with nothing to read.
+    #[error("{}: line {line}: the text to read is empty; remove the row", path.display())]
+    EmptyText {
+        /// The file.
+        path: PathBuf,
+        /// The line, from 1.
+        line: u64,
+    },
     /// A symbol that the training file does not have.
-    #[error("{}: {at} has {symbol:?}, which the training file has not; remove the row, or train with it", path.display())]
+    #[error("{}: {at} has {symbol:?}, which is no token of the training file or of `data.classes`; remove the row, or train with it", path.display())]
     UnknownSymbol {
         /// The file.
         path: PathBuf,

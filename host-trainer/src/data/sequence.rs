@@ -125,7 +125,7 @@ pub(super) fn read_text(path: &Path, options: &ReadOptions, tokens: Tokens) -> R
     for (index, ((line, source, text), group)) in pairs.iter().zip(groups).enumerate() {
         let x = encode(source, *line)?;
         if x.is_empty() {
-            return Err(DataError::EmptySeries { path: path.to_owned(), series: format!("line {line}") });
+            return Err(DataError::EmptyText { path: path.to_owned(), line: *line });
         }
         let mut targets = Vec::new();
         if target.is_some() {

@@ -9,7 +9,11 @@ pub(super) fn parse(text: &str) -> Option<f64> {
 fn stamp(text: &str) -> Option<f64> {
     let (date, clock) = text.split_once(['T', ' ']).unwrap_or((text, "00:00"));
     let [year, month, day] = fields(date, '-')?;
-    if date.len() < "2026-1-1".len() || !(1..=12).contains(&month) || !(1..=31).contains(&day) {
+    if date.len() < "2026-1-1".len() || !(1..=12).contains(&month) {
+        return None;
+    }
+    let next = if month == 12 { days(year + 1, 1, 1) } else { days(year, month + 1, 1) };
+    if day < 1 || days(year, month, day) >= next {
         return None;
     }
     let (clock, zone) = match clock.find(['Z', 'z', '+', '-']) {
@@ -25,11 +29,16 @@ fn stamp(text: &str) -> Option<f64> {
             let offset = offset.replace(':', "");
             let (hours, minutes) = (offset.get(..2)?, offset.get(2..)?);
             let minutes = if minutes.is_empty() { 0 } else { minutes.parse::<i64>().ok()? };
-            let minutes = 60 * hours.parse::<i64>().ok()? + minutes;
+            let hours: i64 = hours.parse().ok()?;
+            if !(0..24).contains(&hours) || !(0..60).contains(&minutes) {
+                return None;
+            }
+            let minutes = 60 * hours + minutes;
             if sign == "-" { -minutes } else { minutes }
         }
     };
-    if !(0..=24).contains(&hour) || !(0..60).contains(&minute) || !(0..=60).contains(&second) {
+    // A minute may have a leap second.
+    if !(0..24).contains(&hour) || !(0..60).contains(&minute) || !(0..=60).contains(&second) {
         return None;
     }
     let minutes = (days(year, month, day) * 24 + hour) * 60 + minute - offset;
@@ -64,6 +73,13 @@ mod tests {
         assert_eq!(parse("2000-03-01T00:00:00Z"), Some(951_868_800.0));
         assert_eq!(parse("2026-11-24 12:34:56.5"), Some(1_795_523_696.5));
         assert_eq!(parse("2026-11-24T12:34"), Some(1_795_523_640.0));
+        assert!(parse("2028-02-29").is_some() && parse("2016-12-31T23:59:60Z").is_some());
+        for bad in ["2026-02-29", "2026-04-31", "2026-12-32", "2026-01-00", "2026-01-01T24:00", "2026-01-01T23:59:61"] {
+            assert_eq!(parse(bad), None, "{bad}");
+        }
+        for bad in ["2026-01-01T00:00+25:00", "2026-01-01T00:00-01:60", "2026-01-01T00:00+-1:00"] {
+            assert_eq!(parse(bad), None, "{bad}");
+        }
         for bad in ["", "nan", "noon", "2026-13-01", "2026-01-01T25:00", "2026-01-01T+", "26/11/2026", "1-2-3", "é"] {
             assert_eq!(parse(bad), None, "{bad}");
         }

@@ -23,7 +23,7 @@ pub(crate) const FILES: [&str; 8] = [
 const RESULTS: [&str; 4] = ["report.json", "model.gru", "model_int8.gru", "best_int8.ckpt"];
 
 /// The folder of a run, in which no other process trains. **If** it is dropped before [`RunFolder::keep`] **then** what the run
-/// has written is removed, with the folders that it made.
+/// has written is removed, with the folders that it made, and an earlier run comes back.
 pub(crate) struct RunFolder {
     path: PathBuf,
     /// The folders that were not there before, innermost first.
@@ -63,7 +63,12 @@ impl RunFolder {
 
     /// Removes the run at `path`, if there is one, but for what is not a run's.
     pub fn discard(path: &Path) -> Result<(), RunError> {
-        if path.is_dir() { Self::claim(path, RUN)?.clear() } else { Ok(()) }
+        if path.is_dir() {
+            let mut folder = Self::claim(path, RUN)?;
+            folder.clear()?;
+            folder.keep();
+        }
+        Ok(())
     }
 
     /// Makes the folder, and locks it by a file of that name.
@@ -89,14 +94,29 @@ impl RunFolder {
         }
     }
 
-    /// Clears away an earlier run, so that its files do not pass for those of this one.
+    /// Sets an earlier run aside, so that its files do not pass for those of this one, until this one has something to keep.
+    /// What was set aside before a process was killed stays so.
     pub fn clear(&mut self) -> Result<(), RunError> {
         self.cleared = true;
         files::remove_temporary(&self.path)?;
+        if Self::is_occupied(&self.path) {
+            self.forget_earlier();
+        }
+        let aside = FILES.iter().any(|name| self.aside(name).exists());
         for name in FILES {
-            files::remove(&self.path.join(name))?;
+            let path = self.path.join(name);
+            if aside {
+                files::remove(&path)?;
+            } else if path.exists() {
+                files::rename(&path, &self.aside(name))?;
+            }
         }
         Ok(())
+    }
+
+    /// Where a file of an earlier run is set aside.
+    fn aside(&self, name: &str) -> PathBuf {
+        self.path.join(format!(".earlier_{name}"))
     }
 
     /// The folder of a run that is to go on, as it is.
@@ -113,6 +133,7 @@ impl RunFolder {
     /// Removes what the run has come to, and what a killed process has left: epochs follow.
     pub fn reopen(&self) -> Result<(), RunError> {
         files::remove_temporary(&self.path)?;
+        self.forget_earlier();
         for name in RESULTS {
             files::remove(&self.file(name))?;
         }
@@ -125,9 +146,18 @@ impl RunFolder {
         self.path.join(name)
     }
 
-    /// There is something worth keeping.
+    /// There is something worth keeping, and an earlier run is not any more.
     pub fn keep(&mut self) {
-        self.keep = true;
+        if !std::mem::replace(&mut self.keep, true) {
+            self.forget_earlier();
+        }
+    }
+
+    fn forget_earlier(&self) {
+        for name in FILES {
+            // What stays does no harm.
+            let _ = std::fs::remove_file(self.aside(name));
+        }
     }
 }
 
@@ -137,6 +167,7 @@ impl Drop for RunFolder {
         if self.cleared && !self.keep {
             for name in FILES {
                 let _ = std::fs::remove_file(self.path.join(name));
+                let _ = std::fs::rename(self.aside(name), self.path.join(name));
             }
         }
         drop(self.lock.take());

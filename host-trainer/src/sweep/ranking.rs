@@ -56,8 +56,16 @@ impl Ranking {
         refused: Vec<(usize, String)>,
         runs: Vec<Ended>,
     ) -> Self {
+        // A run of its own has a folder of its own.
+        let set: Vec<&String> = set.iter().filter(|set| !set.starts_with("train.run_dir")).collect();
         let combination = |settings: Vec<String>| Combination {
-            set: set.iter().chain(&settings).map(|set| format!("--set {}", quoted(set))).collect::<Vec<_>>().join(" "),
+            set: set
+                .iter()
+                .copied()
+                .chain(&settings)
+                .map(|set| format!("--set {}", quoted(set)))
+                .collect::<Vec<_>>()
+                .join(" "),
             settings,
             failed: None,
             scores: Spread::default(),

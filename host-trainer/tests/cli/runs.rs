@@ -222,6 +222,36 @@ fn an_earlier_run_is_replaced_on_demand_only() {
 }
 
 #[test]
+fn an_earlier_run_stays_until_the_new_one_has_something_to_keep() {
+    let bench = Bench::trained();
+    bench.put("runs/config/notes.txt", "mine");
+    let before = bench.contents();
+    let args = ["train", "config.toml", "--overwrite"];
+    let diverges = |args: &[&str]| {
+        let sets = ["--set", "train.learning_rate=1e38", "--set", "train.batch_size=1"];
+        let ran = bench.grulet(&[args, &sets].concat());
+        assert!(ran.code == 1 && ran.stderr.contains("epoch 1") && ran.stderr.contains("diverged"), "{}", ran.stderr);
+    };
+    diverges(&args);
+    assert!(before == bench.contents());
+    // As a process leaves it that is killed in its first epoch: the next one that fails brings back what was there.
+    for name in ["config.toml", "log.csv", "best.ckpt", "last.ckpt", "model.gru", "report.json"] {
+        std::fs::rename(
+            bench.path(&format!("runs/config/{name}")),
+            bench.path(&format!("runs/config/.earlier_{name}")),
+        )
+        .unwrap();
+    }
+    bench.put("runs/config/config.toml", "new");
+    bench.put("runs/config/.lock", "");
+    diverges(&args[..2]);
+    assert!(before == bench.contents());
+    bench.grulet(&[&args[..], &["--set", "seed=5"]].concat()).ok();
+    let names: Vec<_> = bench.contents().into_iter().map(|(path, _)| path.file_name().unwrap().to_owned()).collect();
+    assert!(!names.iter().any(|name| name.to_string_lossy().starts_with(".earlier")), "{names:?}");
+}
+
+#[test]
 fn a_file_of_a_runs_name_is_replaced_on_demand_only() {
     let bench = Bench::new();
     std::fs::create_dir(bench.path("folder")).unwrap();

@@ -157,9 +157,9 @@ fn what_cannot_be_read_is_refused() {
     let train = ["train", "config.toml", "--dry-run", "--set"];
     let refuses = |setting: &str, phrases: &[&str]| bench.refuses(&[&train[..], &[setting]].concat(), phrases);
     bench.put("other.csv", "source,target\nab,ba\nabd,dba\n");
-    refuses("data.test=other.csv", &["other.csv", "line 3", "\"d\"", "the training file has not"]);
+    refuses("data.test=other.csv", &["other.csv", "line 3", "\"d\"", "no token of the training file"]);
     bench.put("empty.csv", "source,target\nab,ba\n,a\n");
-    refuses("data.train=empty.csv", &["empty.csv", "line 3"]);
+    refuses("data.train=empty.csv", &["empty.csv", "line 3", "the text to read is empty"]);
     bench.put("none.csv", "source,target\n");
     refuses("data.train=none.csv", &["none.csv", "no data"]);
     bench.put("names.csv", "question,answer\nab,ba\n");

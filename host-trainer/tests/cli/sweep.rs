@@ -43,12 +43,14 @@ fn finished(bench: &Bench) -> BTreeMap<String, SystemTime> {
 }
 
 #[test]
-fn a_note_says_where_losses_are_over_other_steps() {
+fn the_table_says_what_repeats_a_run_and_where_losses_are_over_other_steps() {
     let bench = bench();
     let ran = bench.grulet(&sweep(&[&["--vary", "data.window=[3,4]", "--set", "train.epochs=1"]])).ok();
     assert!(ran.stdout.contains("note: other values of `data.window` score other steps"), "{}", ran.stdout);
-    let ran = bench.grulet(&sweep(&[&["--vary", "train.epochs=[1,2]"]])).ok();
+    let ran = bench.grulet(&sweep(&[&["--vary", "train.epochs=[1,2]", "--set", "train.run_dir=here"]])).ok();
     assert!(!ran.stdout.contains("note:"), "{}", ran.stdout);
+    // What repeats a run does not do so in the folder of the sweep.
+    assert!(bench.path("here/sweep.csv").exists() && !ran.stdout.contains("run_dir"), "{}", ran.stdout);
 }
 
 #[test]

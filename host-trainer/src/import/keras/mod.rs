@@ -161,7 +161,17 @@ fn described(model: &ModelConfig, weights: &Weights) -> Result<Source, ImportErr
                     let activation = Activation::described(activation, alpha);
                     dense_of(&name, tensors, (units > 0).then_some(units.into()), activation)?
                 }
-                _ => embedding_of(&name, tensors)?,
+                LayerConfig::Embedding { vocabulary, units } => {
+                    let step = embedding_of(&name, tensors)?;
+                    if let Op::Embedding { vocabulary: rows, outputs, .. } = step.op
+                        && (outputs != usize::from(units) || vocabulary > 0 && rows != usize::from(vocabulary))
+                    {
+                        let (expected, found) = (vec![vocabulary.into(), units.into()], vec![rows, outputs]);
+                        return Err(ImportError::Shape { tensor: name, expected, found });
+                    }
+                    step
+                }
+                LayerConfig::OneHot { .. } | LayerConfig::Pool { .. } => unreachable!("they have no weights"),
             };
             chain.steps.push(step);
         }
