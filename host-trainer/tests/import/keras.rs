@@ -109,21 +109,24 @@ fn weights_alone_need_a_description() {
     assert_gives(&format!("{name}.h5"), &format!("models/{name}.npz"), &options);
 
     // An embedding has as many rows as its vocabulary.
-    let pair = |rows: u16| {
-        format!(
-            "[model]\noutput = \"sequence\"\nencoder = [\n  {{ type = \"embedding\", vocabulary = {rows}, units = 3 }},\n  \
-             {{ type = \"gru\", units = 8 }},\n  {{ type = \"gru\", units = 6 }},\n]\nlayers = [\n  \
-             {{ type = \"embedding\", vocabulary = 9, units = 4 }},\n  {{ type = \"gru\", units = 8 }},\n  \
-             {{ type = \"gru\", units = 6 }},\n  {{ type = \"dense\", units = 9, activation = \"softmax\" }},\n]\n"
-        )
-    };
-    let tokens = Options { start: Some(1), stop: Some(3), longest: Some(5), ..options.clone() };
     let path = vector("models/keras2_sequence_tokens.h5");
-    std::fs::write(&like, pair(7)).unwrap();
-    import(&path, &tokens).unwrap();
-    std::fs::write(&like, pair(8)).unwrap();
-    let error = import(&path, &tokens).unwrap_err().to_string();
+    let embedding = |rows: u16| {
+        format!("{{ type = \"embedding\", vocabulary = {rows}, units = 3 }}, {{ type = \"gru\", units = 8 }}")
+    };
+    std::fs::write(&like, format!("[model]\noutput = \"every_step\"\nlayers = [{}]\n", embedding(7))).unwrap();
+    import(&path, &options).unwrap();
+    std::fs::write(&like, format!("[model]\noutput = \"every_step\"\nlayers = [{}]\n", embedding(8))).unwrap();
+    let error = import(&path, &options).unwrap_err().to_string();
     assert!(error.contains("expected the shape [8, 3], found [7, 3]"), "{error}");
+    // Which of several GRUs are the encoder's, the order of the layers does not say.
+    let (encoder, decoder) = (embedding(7), embedding(9));
+    let gru = "{ type = \"gru\", units = 6 }";
+    let pair = format!(
+        "[model]\noutput = \"sequence\"\nencoder = [{encoder}, {gru}]\nlayers = [{decoder}, {gru}, {{ type = \"dense\" }}]\n"
+    );
+    std::fs::write(&like, pair).unwrap();
+    let error = import(&path, &options).unwrap_err().to_string();
+    assert!(error.contains("an encoder-decoder of several GRUs") && error.contains("without --like"), "{error}");
 
     std::fs::write(&like, description("after")).unwrap();
     let path = vector("models/keras_reg2_ra0.weights.h5");

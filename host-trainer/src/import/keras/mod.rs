@@ -106,6 +106,12 @@ fn whole(config: &Value, version: Option<String>, weights: &Weights, format: &st
 
 /// Weights alone, with a description of their network.
 fn described(model: &ModelConfig, weights: &Weights) -> Result<Source, ImportError> {
+    if model.is_sequence() && model.encoder.iter().filter(|layer| layer.is_gru()).count() > 1 {
+        return Err(ImportError::unsupported(
+            "weights alone of an encoder-decoder of several GRUs, of which they do not say which are the encoder's,",
+            "import the file of the whole model without --like",
+        ));
+    }
     let mut numbers = [0usize; 4];
     // Keras 2 lists its layers; the layout of Keras 3 has come with its hard sigmoid.
     let alpha = if weights.lists_layers() { 0.2 } else { 1.0 / 6.0 };
