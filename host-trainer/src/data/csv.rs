@@ -262,7 +262,7 @@ struct Recording {
     /// One entry per row of labels, or none.
     weights: Vec<f64>,
     lines: Vec<u64>,
-    time: Option<(f64, String)>,
+    time: Option<(time::Time, String)>,
 }
 
 impl Recordings {
@@ -358,10 +358,13 @@ impl Recording {
             let text = &row[column];
             let now = time::parse(text).ok_or_else(|| DataError::Time { path: path(), line, time: text.to_owned() })?;
             if let Some((before, previous)) = &self.time
-                && *before >= now
+                && (before.value >= now.value || before.is_stamp != now.is_stamp)
             {
-                let (series, time, previous) = (series(), text.to_owned(), previous.clone());
-                return Err(DataError::TimeOrder { path: path(), line, series, time, previous });
+                let (path, series, time, previous) = (path(), series(), text.to_owned(), previous.clone());
+                return Err(match before.is_stamp == now.is_stamp {
+                    true => DataError::TimeOrder { path, line, series, time, previous },
+                    false => DataError::TimeKind { path, line, series, time, previous },
+                });
             }
             self.time = Some((now, text.to_owned()));
         }

@@ -180,6 +180,21 @@ pub enum DataError {
         /// The time before it.
         previous: String,
     },
+    /// A number among time stamps, or the other way round.
+    #[error("{}:{line}: series {series:?}: of the times {previous:?} and {time:?} one is a number and one a time stamp; \
+        write all in one way", path.display())]
+    TimeKind {
+        /// The file.
+        path: PathBuf,
+        /// The line, from 1.
+        line: u64,
+        /// The series.
+        series: String,
+        /// The time at fault.
+        time: String,
+        /// The time before it.
+        previous: String,
+    },
     /// A time that is neither a number nor an ISO 8601 time stamp.
     #[error("{}:{line}: time {time:?} is neither a number nor like 2026-03-20T11:00:00; \
         rewrite the column, or name another in `data.csv.time`", path.display())]

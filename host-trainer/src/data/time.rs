@@ -1,8 +1,20 @@
 //! The time of a row: a number, or an ISO 8601 time stamp.
 
-/// The time as a number that grows with it: the number itself, or seconds since 1970 (UTC, or local time without zone).
-pub(super) fn parse(text: &str) -> Option<f64> {
-    text.parse().ok().filter(|time: &f64| time.is_finite()).or_else(|| stamp(text))
+/// A time that was read.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(super) struct Time {
+    /// A number that grows with it: the number itself, or seconds since 1970 (UTC, or local time without zone).
+    pub value: f64,
+    /// Whether it is a time stamp, and no number.
+    pub is_stamp: bool,
+}
+
+/// The time that a cell tells.
+pub(super) fn parse(text: &str) -> Option<Time> {
+    match text.parse::<f64>() {
+        Ok(value) => Some(Time { value, is_stamp: false }).filter(|time| time.value.is_finite()),
+        Err(_) => stamp(text).map(|value| Time { value, is_stamp: true }),
+    }
 }
 
 /// `YYYY-MM-DD`, then optionally `T` or a space and `hh:mm`, `:ss`, a fraction, and `Z` or `±hh:mm`.
@@ -64,7 +76,10 @@ fn days(year: i64, month: i64, day: i64) -> i64 {
 
 #[cfg(test)]
 mod tests {
-    use super::*;
+    /// The value of a time.
+    fn parse(text: &str) -> Option<f64> {
+        super::parse(text).map(|time| time.value)
+    }
 
     #[test]
     fn numbers_and_stamps() {

@@ -68,6 +68,11 @@ fn tables() {
         ),
         ("a doubled row", doubled, &["train.csv:5", "series \"0\"", "\"2\" does not come after \"2\"", "sort"]),
         ("rows out of order", swapped, &["train.csv:5", "series \"0\"", "\"2\" does not come after \"3\"", "sort"]),
+        (
+            "a stamp among numbers",
+            cell(4, 2, "2026-01-01"),
+            &["train.csv:4", "series \"0\"", "\"1\" and \"2026-01-01\"", "write all in one way"],
+        ),
         ("a strange time", cell(2, 2, "noon"), &["train.csv:2", "time \"noon\""]),
         ("no header", headless, &["train.csv:1", "holds numbers"]),
         (
