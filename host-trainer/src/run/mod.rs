@@ -138,6 +138,14 @@ pub enum RunError {
         /// Which number is what, and in which tensor.
         what: String,
     },
+    /// The first loss of the validation part is no finite number, though that of the training part is.
+    #[error(
+        "epoch 1: the loss of the validation part is {loss}: its inputs or targets are too large; give them in other units"
+    )]
+    TooLargeValidation {
+        /// The loss.
+        loss: f64,
+    },
     /// The loss, a gradient or a weight is no longer a finite number.
     #[error(
         "epoch {epoch}, batch {batch}: {what}: training diverged; lower `train.learning_rate`, or set `train.clip_norm = 1.0`"
@@ -276,6 +284,12 @@ fn finish(
             seconds: epoch_start.elapsed().as_secs_f64(),
             steps: batches.count(),
         };
+        if let (Some(Scores { loss, .. }), None) = (&row.validation, &best)
+            && !loss.is_finite()
+        {
+            // Whatever follows, no epoch could be told to be better.
+            return Err(RunError::TooLargeValidation { loss: *loss });
+        }
         log.append(&row)?;
         let checkpoint = Checkpoint {
             card: card.clone(),

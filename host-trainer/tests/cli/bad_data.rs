@@ -147,11 +147,17 @@ fn targets_that_are_too_large_for_a_loss() {
     ];
     let args: Vec<&str> =
         ["train", "config.toml"].into_iter().chain(sets.iter().flat_map(|set| ["--set", set])).collect();
-    let ran = bench.grulet(&args);
-    assert_eq!(ran.code, 1);
-    for phrase in ["epoch 1, batch 1", "is inf", "before the first step", "in other units"] {
-        assert!(ran.stderr.contains(phrase), "no {phrase:?} in {}", ran.stderr);
-    }
+    let refused = |phrases: [&str; 4]| {
+        let ran = bench.grulet(&args);
+        assert!(ran.code == 1 && phrases.iter().all(|phrase| ran.stderr.contains(phrase)), "{}", ran.stderr);
+        assert!(!bench.path("runs").exists());
+    };
+    refused(["epoch 1, batch 1", "is inf", "before the first step", "in other units"]);
+    let config = bench.text("config.toml").replace("fraction = 0.2", "file = \"large.csv\"");
+    bench.put("large.csv", bench.text("train.csv"));
+    bench.put("train.csv", table(0, 20));
+    bench.put("config.toml", config);
+    refused(["epoch 1: ", "the loss of the validation part is inf", "too large", "in other units"]);
 }
 
 #[test]
