@@ -142,15 +142,17 @@ pub fn against_outputs(blob: &AlignedBytes, given: Given<'_>, tolerance: f64) ->
     let header = model.header();
     let (inputs, outputs) = (header.inputs(), header.outputs());
     let every_step = header.output == Output::EveryStep;
+    let in_order = |a: usize, b: usize| if time_major { (b, a) } else { (a, b) };
+    // Along which axis of the inputs the first one of the outputs goes.
+    let same = |a: usize, b: usize| y.shape().first() == Some(if time_major && !every_step { &b } else { &a });
     let (n, steps) = match *x.shape() {
-        [a, b, c] if c == inputs => (a, b),
+        [a, b, c] if c == inputs => in_order(a, b),
         // A single series, or series of single numbers: the outputs tell which.
-        [a, b] if inputs == 1 && y.shape().first() == Some(&a) && !(b == 1 && every_step) => (a, b),
+        [a, b] if inputs == 1 && same(a, b) && !(b == 1 && every_step) => in_order(a, b),
         [a, b] if b == inputs => (1, a),
         [a] if inputs == 1 => (1, a),
         _ => return Err(wrong("the inputs", x, format!("(N, T, {inputs})"))),
     };
-    let (n, steps) = if time_major && x.shape().len() == 3 { (steps, n) } else { (n, steps) };
     let sequences = match (header.output, given.tokens) {
         (Output::Sequence(decoding), Some(tokens)) => decoder_tokens(tokens, n, decoding.start)?,
         (Output::Sequence(_), None) => return Err(CheckError::NoTokens),

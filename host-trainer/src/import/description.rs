@@ -2,10 +2,11 @@
 
 use std::path::Path;
 
+use grulet::spec::Output;
 use serde::Deserialize;
 
 use super::ImportError;
-use crate::config::ModelConfig;
+use crate::config::{LayerConfig, ModelConfig};
 use crate::files;
 
 #[derive(Deserialize)]
@@ -30,6 +31,13 @@ pub(super) fn load(path: &Path) -> Result<ModelConfig, ImportError> {
     let description: Description = toml::from_str(&text).map_err(|error| problem(error.to_string()))?;
     if description.model.layers.is_empty() {
         return Err(problem("there are no model.layers".to_owned()));
+    }
+    let pool = description.model.all_layers().any(|layer| matches!(layer, LayerConfig::Pool { .. }));
+    if pool && description.model.output != Output::LastStep {
+        return Err(problem(
+            "a pool makes one step of all; set `model.output = \"last_step\"` (a pool of the steps so far is trained here alone)"
+                .to_owned(),
+        ));
     }
     Ok(description.model)
 }

@@ -66,8 +66,9 @@ pub fn write(contents: &Contents<'_>) -> Result<Vec<u8>, OnnxError> {
     };
     let is_gru = |layer: &LayerSpec| matches!(layer, LayerSpec::Gru { .. } | LayerSpec::Bidirectional { .. });
     let last_gru = layers.iter().rposition(is_gru);
-    let pool = layers.iter().position(|layer| matches!(layer, LayerSpec::Pool { .. }));
-    if pool.is_some_and(|pool| !last || last_gru > Some(pool)) {
+    let is_pool = |layer: &LayerSpec| matches!(layer, LayerSpec::Pool { .. });
+    let (pool, last_pool) = (layers.iter().position(is_pool), layers.iter().rposition(is_pool));
+    if pool.is_some_and(|pool| !last || last_gru > Some(pool)) || pool != last_pool {
         return unsupported("a pool of the steps so far", "pool once, at the last step, after all GRUs");
     }
 

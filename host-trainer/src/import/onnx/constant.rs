@@ -25,12 +25,25 @@ pub fn compute(call: Call<'_>, inputs: &[Rc<Array>], budget: &Budget) -> Result<
         "Identity" => return Ok(Some(vec![reshaped(first.shape.clone())?])),
         "Cast" => {
             budget.take(&first.shape)?;
-            let whole = match call.int("to", 0) as i32 {
+            let to = call.int("to", 0) as i32;
+            let whole = match to {
                 kind::F32 | kind::F64 | kind::F16 | kind::BF16 => false,
                 kind::I32 | kind::I64 | kind::BOOL => true,
                 other => return Err(call.refuse(&format!("to the element type {other}"), "save the model in float32")),
             };
             let data = match (&first.data, whole) {
+                (Elements::Real(data), _) if to == kind::BOOL => {
+                    Elements::Whole(data.iter().map(|&value| i64::from(value != 0.0)).collect())
+                }
+                (Elements::Whole(data), _) if to == kind::BOOL => {
+                    Elements::Whole(data.iter().map(|&value| i64::from(value != 0)).collect())
+                }
+                (_, false) if to == kind::F16 => {
+                    Elements::Real(first.reals().into_iter().map(|value| half::f16::from_f32(value).to_f32()).collect())
+                }
+                (_, false) if to == kind::BF16 => Elements::Real(
+                    first.reals().into_iter().map(|value| half::bf16::from_f32(value).to_f32()).collect(),
+                ),
                 (Elements::Whole(_), false) => Elements::Real(first.reals()),
                 (Elements::Real(data), true) => Elements::Whole(data.iter().map(|&value| value as i64).collect()),
                 (data, _) => data.clone(),

@@ -15,7 +15,7 @@ use std::rc::Rc;
 use super::axes::{Axis, Dim, Group, Id};
 use super::call::Call;
 use super::constant::{compute, cuts};
-use super::proto;
+use super::proto::{self, kind};
 use super::tensor::{Array, MAX_ELEMENTS, array};
 use crate::import::budget::Budget;
 use crate::import::chain::{Chain, Op, Origin};
@@ -58,6 +58,8 @@ struct Data {
     link: Option<usize>,
     /// The input of the graph.
     root: usize,
+    /// Real numbers were cut to whole ones, which tokens are anyway.
+    cut: bool,
     dims: Vec<Group>,
     /// The axis of the channels, if it is known and longer than 1.
     channel: Option<Id>,
@@ -162,6 +164,10 @@ pub fn read(
 fn refused(error: &ImportError) -> Option<Value> {
     match error {
         ImportError::Unsupported { what, instead } => Some(Value::Refused(Rc::new((what.clone(), instead.clone())))),
+        ImportError::Chain { layer, expected, found } => {
+            let what = format!("{layer}, with {found} inputs after {expected} channels,");
+            Some(Value::Refused(Rc::new((what, "its weights are of another model".to_owned()))))
+        }
         _ => None,
     }
 }
@@ -228,11 +234,18 @@ impl<'a> Reader<'a> {
                 Some(&(channel, width)) => (channel, Some(width)),
                 None => (None, None),
             };
-            let data = Data { link: None, root: input, dims, channel, width, state: false, ways: Vec::new() };
+            let data =
+                Data { link: None, root: input, cut: false, dims, channel, width, state: false, ways: Vec::new() };
             self.define(name, Value::Data(data))?;
             self.fed.insert(name, input);
         }
         Ok(())
+    }
+
+    /// Whether an input of the graph is of real numbers.
+    fn is_real(&self, input: usize) -> bool {
+        let kind = self.graph.input.get(input).and_then(|value| value.r#type.as_ref()?.tensor_type.as_ref());
+        kind.is_none_or(|found| [kind::F32, kind::F64, kind::F16, kind::BF16].contains(&found.elem_type))
     }
 
     fn define(&mut self, name: &'a str, value: Value) -> Result<(), ImportError> {

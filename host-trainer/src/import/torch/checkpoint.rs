@@ -232,6 +232,15 @@ impl<'a> Walk<'a> {
         if self.visits > MAX_VISITS { Err(damaged("it has very many parts")) } else { Ok(()) }
     }
 
+    /// Whether `id` is a module, or a dictionary with tensors.
+    fn is_network(&self, id: Id) -> bool {
+        match self.machine.get(id) {
+            Node::Object { .. } => true,
+            Node::Dict(entries) => entries.iter().any(|entry| matches!(self.machine.get(entry.1), Node::Tensor(_))),
+            _ => false,
+        }
+    }
+
     /// Finds the network in `id`: what it is.
     fn network(&mut self, id: Id, depth: usize) -> Result<&'static str, ImportError> {
         let machine = self.machine;
@@ -243,7 +252,10 @@ impl<'a> Walk<'a> {
             Node::Dict(entries) => entries,
             _ => return Err(ImportError::unsupported("a file without a state_dict", "save model.state_dict()")),
         };
-        if entries.iter().any(|entry| matches!(machine.get(entry.1), Node::Tensor(_))) {
+        let usual = USUAL.iter().find_map(|usual| {
+            entries.iter().find(|entry| self.is_network(entry.1) && machine.text(entry.0) == Some(usual))
+        });
+        if usual.is_none() && entries.iter().any(|entry| matches!(machine.get(entry.1), Node::Tensor(_))) {
             for &(key, value) in entries {
                 self.visit()?;
                 let name = machine.text(key).unwrap_or("?").to_owned();
@@ -256,7 +268,6 @@ impl<'a> Walk<'a> {
         }
         let name = |entry: &(Id, Id)| machine.text(entry.0).unwrap_or("?");
         let holds = |entry: &&(Id, Id)| matches!(machine.get(entry.1), Node::Dict(_) | Node::Object { .. });
-        let usual = USUAL.iter().find_map(|usual| entries.iter().filter(holds).find(|entry| name(entry) == *usual));
         let beside = |entry: &&(Id, Id)| {
             let name = name(entry).to_lowercase();
             ["optim", "sched", "scaler", "config", "arg"].iter().any(|other| name.contains(other))
@@ -290,9 +301,14 @@ impl<'a> Walk<'a> {
             return Err(damaged("modules within modules, very deep"));
         }
         let machine = self.machine;
-        let Node::Object { state: Some(state), .. } = machine.get(id) else {
+        let Node::Object { class, state: Some(state) } = machine.get(id) else {
             return Err(damaged(format!("{prefix}: a module without parameters")));
         };
+        let name = prefix.trim_end_matches('.');
+        let class = class.rsplit(' ').next().unwrap_or(class);
+        if class == "EmbeddingBag" {
+            return Err(ImportError::unsupported(format!("{name}: an {class}"), "use nn.Embedding"));
+        }
         let entries = |key: &str| match machine.value(*state, key).map(|id| machine.get(id)) {
             Some(Node::Dict(entries)) => &entries[..],
             _ => &[],
@@ -302,6 +318,18 @@ impl<'a> Walk<'a> {
             if let (Some(name), Node::Tensor(view)) = (machine.text(key), machine.get(value)) {
                 self.views.push((format!("{prefix}{name}"), view));
             }
+        }
+        let holds = |key: &str| entries(key).iter().any(|entry| matches!(machine.get(entry.1), Node::Tensor(_)));
+        if prefix.is_empty() || holds("_parameters") || holds("_buffers") || !entries("_modules").is_empty() {
+            // It is known by its tensors or its parts.
+        } else if class.contains("Norm") {
+            return Err(ImportError::unsupported(
+                format!("{name}: a {class} without parameters"),
+                "use nn.BatchNorm1d, which is folded into the weights",
+            ));
+        } else if !["Dropout", "Identity"].contains(&class) {
+            self.skipped
+                .push(format!("{name}: a {class}, which has no tensors: say what it does with --activation or --like"));
         }
         for &(key, value) in entries("_modules") {
             let name = machine.text(key).unwrap_or("?");

@@ -1,7 +1,7 @@
 //! The order of modules, and what else a file of tensors does not say: from `--like`, `--order`, `--answers` and
 //! `--activation`, else guessed and said.
 
-use grulet::spec::{self, Candidate, Gate, Merge, Output, Reset};
+use grulet::spec::{self, Candidate, Gate, Merge, Output, Pooling, Reset};
 
 use super::modules::{Kind, Module, embedding, linear};
 use crate::config::LayerConfig;
@@ -51,7 +51,9 @@ pub fn chain(modules: Vec<Module>, ordered: bool, options: &Options) -> Result<(
     // As they were made, else with a linear layer at the end, as most networks have.
     let found = &search.found;
     let best = found.iter().find(in_order).or_else(|| found.iter().find(ends_linear)).or_else(|| found.first());
-    let Some(places) = best.cloned() else { return Err(no_order(&modules, layers.is_some(), given.is_some())) };
+    let Some(places) = best.cloned() else {
+        return Err(no_order(&modules, layers.is_some(), given.is_some(), search.tried > MAX_TRIED));
+    };
     let orders = |places: &Vec<Place>| places.iter().map(|place| place.module).collect::<Vec<_>>();
     let several = found.iter().any(|other| orders(other) != orders(&places));
 
@@ -72,6 +74,7 @@ pub fn chain(modules: Vec<Module>, ordered: bool, options: &Options) -> Result<(
         answer_once(&mut steps);
     }
     let mut chain = Chain { inputs: 0, window: 0, steps };
+    chain.size_one_hot();
     chain.inputs = chain.first_inputs().unwrap_or(0);
     Ok((chain, guesses))
 }
@@ -100,7 +103,7 @@ fn given(modules: &[Module], order: &[String]) -> Result<Option<Vec<usize>>, Imp
     }
 }
 
-fn no_order(modules: &[Module], like: bool, given: bool) -> ImportError {
+fn no_order(modules: &[Module], like: bool, given: bool, cut: bool) -> ImportError {
     let sizes: Vec<String> = modules
         .iter()
         .map(|module| {
@@ -120,7 +123,11 @@ fn no_order(modules: &[Module], like: bool, given: bool) -> ImportError {
         (false, true) => "the sizes do not fit in the order of --order",
         (false, false) => "no order in which the modules' sizes fit",
     };
-    let fix = "; save the modules that follow one another alone";
+    let order = if cut { format!("{order} among the first {MAX_TRIED}") } else { order.to_owned() };
+    let fix = match given {
+        true => "; save the modules that follow one another alone",
+        false => "; say the order with --order NAME,NAME,…, or save the modules that follow one another alone",
+    };
     ImportError::Description(format!("{order}: the file has {}{fix}", sizes.join(", ")))
 }
 
@@ -226,7 +233,32 @@ fn steps(
     for (number, place) in places.iter().enumerate() {
         let module = &modules[place.module];
         match &module.kind {
-            Kind::Norm(step) => steps.push(step.clone()),
+            Kind::Norm(step) => {
+                if let [LayerConfig::Pool { over: Pooling::Max }, ..] = rest {
+                    guesses.push(format!("{} comes before the maximum over time", name(module)));
+                }
+                // As most networks have it.
+                let before = steps.last().and_then(|before: &Step| match &before.op {
+                    Op::Dense(dense) if dense.activation != Activation::Linear => Some(dense.activation),
+                    _ => None,
+                });
+                if let (Some(activation), Some(Step { op: Op::Dense(dense), .. })) = (before, steps.last_mut()) {
+                    dense.activation = Activation::Linear;
+                    guesses.push(format!("{} comes before the activation of the linear layer before it", name(module)));
+                    steps.push(step.clone());
+                    steps.push(Step {
+                        name: name(module).to_owned(),
+                        op: Op::Activation(activation),
+                        tensors: Vec::new(),
+                    });
+                } else {
+                    steps.push(step.clone());
+                }
+                if let (Some(activation), true) = (options.activation, number + 1 == places.len()) {
+                    let op = Op::Activation(Activation::described(activation, HARD_SIGMOID));
+                    steps.push(Step { name: name(module).to_owned(), op, tensors: Vec::new() });
+                }
+            }
             Kind::Gru(levels) => {
                 for level in levels {
                     if let Some(layer) = next_layer(&mut rest, &mut steps) {
@@ -265,7 +297,8 @@ fn steps(
         }
     }
     next_layer(&mut rest, &mut steps);
-    if options.activation.is_some() && !matches!(steps.last(), Some(Step { op: Op::Dense(_), .. })) {
+    if options.activation.is_some() && !matches!(steps.last(), Some(Step { op: Op::Dense(_) | Op::Activation(_), .. }))
+    {
         return Err(ImportError::Description(
             "--activation is that of a linear layer at the end, but there is none; leave it out".to_owned(),
         ));

@@ -43,7 +43,12 @@ pub enum Node {
     /// A tensor.
     Tensor(View),
     /// An object of a class, with its attributes.
-    Object { state: Option<Id> },
+    Object {
+        /// Its class: `module name`.
+        class: String,
+        /// Its attributes.
+        state: Option<Id>,
+    },
     /// Anything else that changes nothing here.
     Inert,
 }
@@ -299,7 +304,7 @@ impl Machine {
             b'b' => {
                 let attributes = self.pop()?;
                 // Of a dictionary or tensor they are of no concern.
-                if let Node::Object { state } = self.top()? {
+                if let Node::Object { state, .. } = self.top()? {
                     *state = Some(attributes);
                 }
             }
@@ -351,10 +356,11 @@ impl Machine {
 
     /// An object of a class, which is not made but noted.
     fn object(&mut self, class: Id) -> Result<(), Stop> {
-        if !matches!(self.get(class), Node::Global(_)) {
+        let Node::Global(class) = self.get(class) else {
             return Err(Stop::Damaged("an object without a class"));
-        }
-        self.push(Node::Object { state: None });
+        };
+        let class = class.clone();
+        self.push(Node::Object { class, state: None });
         Ok(())
     }
 
@@ -370,7 +376,11 @@ impl Machine {
                 let data = arguments.first().map(|&data| self.get(data).clone());
                 data.ok_or(Stop::Damaged("a parameter without data"))?
             }
-            "copy_reg _reconstructor" | "copyreg _reconstructor" => Node::Object { state: None },
+            "copy_reg _reconstructor" | "copyreg _reconstructor" => {
+                let class = arguments.first().map(|&class| self.get(class));
+                let Some(Node::Global(class)) = class else { return Err(Stop::Damaged("an object without a class")) };
+                Node::Object { class: class.clone(), state: None }
+            }
             // What stands in checkpoints beside the weights.
             "__builtin__ set"
             | "builtins set"
@@ -412,6 +422,15 @@ impl Machine {
         let &[storage, offset, size, stride, ..] = arguments else {
             return Err(Stop::Damaged("a tensor without a shape"));
         };
+        // Marks of a view whose numbers are others than those of its storage: `{"neg": True}`, `{"conj": True}`.
+        if let Some(Node::Dict(marks)) = arguments.get(6).map(|&marks| self.get(marks))
+            && !marks.is_empty()
+        {
+            return Err(Stop::Refused(ImportError::unsupported(
+                "a tensor that is a negated or conjugated view",
+                "save tensor.resolve_neg() in its place",
+            )));
+        }
         let (Node::Storage(_), Some(offset), Some(shape), Some(strides)) =
             (self.get(storage), self.size(offset), self.sizes(size), self.sizes(stride))
         else {

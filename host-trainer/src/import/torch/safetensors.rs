@@ -34,6 +34,16 @@ pub fn read_safetensors(bytes: &[u8], options: &Options) -> Result<Source, Impor
         SafeTensors::deserialize(bytes).map_err(|error| ImportError::Damaged(format!("safetensors: {error}")))?;
     let budget = Budget::default();
     let mut state = State { format: "safetensors".to_owned(), ..State::default() };
+    let metadata = SafeTensors::read_metadata(bytes).ok();
+    let scales = metadata.as_ref().and_then(|(_, metadata)| metadata.metadata().as_ref()?.get("scales"));
+    if let Some(scales) = scales {
+        match serde_json::from_str(scales) {
+            Ok(scales) => state.scales = scales,
+            Err(_) => {
+                state.skipped.push("scales of the metadata: they are not as `grulet export` writes them".to_owned())
+            }
+        }
+    }
     let mut views = file.tensors();
     // By their place in the file.
     views.sort_by_key(|(_, view)| view.data().as_ptr() as usize);

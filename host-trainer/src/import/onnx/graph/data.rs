@@ -92,7 +92,11 @@ impl<'a> Reader<'a> {
         data: Data,
         first: bool,
     ) -> Result<Vec<Value>, ImportError> {
-        let data = if ARRANGE.contains(&call.op()) { data } else { self.settle(data)? };
+        let data = match call.op() {
+            op if ARRANGE.contains(&op) => data,
+            "Gather" | "OneHot" => self.settle(data)?,
+            _ => self.settle(data.uncut(call)?)?,
+        };
         let rank = data.dims.len();
         let arranged = |dims: Vec<Group>| Ok(vec![Value::Data(Data { dims, ..data.clone() })]);
         let op = call.op();
@@ -110,7 +114,10 @@ impl<'a> Reader<'a> {
             }
             "Cast" => match call.int("to", 0) as i32 {
                 kind::F32 | kind::F64 | kind::F16 | kind::BF16 => arranged(data.dims.clone()),
-                kind::I32 | kind::I64 if data.is_input() => arranged(data.dims.clone()),
+                kind::I32 | kind::I64 if data.is_input() => {
+                    let cut = data.cut || self.is_real(data.root);
+                    Ok(vec![Value::Data(Data { cut, ..data.clone() })])
+                }
                 other => Err(call.refuse(&format!("to the element type {other}"), "keep the data in float32")),
             },
             "Shape" => {

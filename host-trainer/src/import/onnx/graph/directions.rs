@@ -93,6 +93,15 @@ pub fn runs_through(group: &Group) -> bool {
 
 impl Data {
     /// Whether they are an input of the graph, at most arranged anew.
+    /// The data, if they are what went into the graph and not cut to whole numbers.
+    pub(super) fn uncut(self, call: Call<'_>) -> Result<Self, ImportError> {
+        if self.cut {
+            return Err(call
+                .refuse("real numbers that are cut to whole ones", "keep the data in float32, or let them be tokens"));
+        }
+        Ok(self)
+    }
+
     pub(super) fn is_input(&self) -> bool {
         self.link.is_none() && self.ways.is_empty()
     }

@@ -16,7 +16,7 @@ impl<'a> Reader<'a> {
         let input = |at: usize| call.node.input.get(at).map(|name| &**name).filter(|name| !name.is_empty());
         let required = |at: usize| input(at).ok_or_else(|| call.damaged("it has no X, W or R"));
         let data = match self.value(required(0)?)? {
-            Value::Data(data) => self.settle(data)?,
+            Value::Data(data) => self.settle(data.uncut(call)?)?,
             Value::Refused(reason) => return Ok(vec![Value::Refused(reason); 2]),
             _ => return Err(call.refuse("an X that is not the data", "let it follow an input or a layer")),
         };
@@ -136,6 +136,23 @@ impl<'a> Reader<'a> {
         let input = self.fed.get(name).is_some_and(|&input| input != data.root);
         if !(input || matches!(value, Value::Constant(_) | Value::Fill(_) | Value::Dims { .. })) {
             return Err(call.refuse("sequence_lens that are computed", "let them be an input, or leave them out"));
+        }
+        // Fixed ones are those of whole series, or another network.
+        let steps = data.dims.first().and_then(|time| match time[..] {
+            [] => Some(1),
+            [axis] => axis.size,
+            _ => None,
+        });
+        let fixed = match &value {
+            Value::Constant(array) => Some(array.uniform()),
+            Value::Fill(value) => Some(Some(*value)),
+            _ => None,
+        };
+        if fixed.is_some_and(|fixed| fixed.is_none() || fixed != steps.map(|steps| steps as f32)) {
+            return Err(call.refuse(
+                "sequence_lens that are fixed and not the number of steps",
+                "let them be an input, or leave them out",
+            ));
         }
         notes.skipped.push(format!("{}: sequence_lens {name:?}: a series ends where its samples end", call.name()));
         Ok(())
