@@ -221,9 +221,11 @@ fn a_pool_of_the_steps_so_far_is_not_written() {
         candidate: Candidate::Tanh,
     };
     let pool = LayerSpec::Pool { inputs: 3, over: Pooling::Mean };
-    for (layers, output) in
-        [(vec![layer(2), pool], Output::EveryStep), (vec![layer(2), pool, layer(3)], Output::LastStep)]
-    {
+    for (layers, output) in [
+        (vec![layer(2), pool], Output::EveryStep),
+        (vec![layer(2), pool, layer(3)], Output::LastStep),
+        (vec![layer(2), pool, pool], Output::LastStep),
+    ] {
         let found = with_contents(&checkpoint(&layers, output), |contents| Ok(onnx::write(contents))).unwrap();
         assert!(found.unwrap_err().to_string().contains("a pool of the steps so far"));
     }

@@ -6,7 +6,7 @@ use std::io::{Cursor, Write};
 use std::path::{Path, PathBuf};
 
 use common::limited::refused_within_256_megabytes;
-use grulet::spec::{Activation, Output};
+use grulet::spec::{Activation, LayerSpec, Output};
 use grulet_trainer::data::Npz;
 use grulet_trainer::export::export;
 use grulet_trainer::import::check::{Given, against_outputs};
@@ -110,6 +110,65 @@ fn a_description_takes_the_place_of_guesses() {
     assert!(refused(&model("torch_v_legacy.pt"), &options).contains("reset gate after the matmul"));
 }
 
+/// A safetensors file of tensors whose elements are all the same.
+fn constants(tensors: &[(&str, &[usize], f32)]) -> Vec<u8> {
+    let (mut entries, mut data) = (Vec::new(), Vec::new());
+    for (name, shape, value) in tensors {
+        let from = data.len();
+        (0..shape.iter().product::<usize>()).for_each(|_| data.extend(value.to_le_bytes()));
+        entries.push(format!(
+            "{name:?}:{{\"dtype\":\"F32\",\"shape\":{shape:?},\"data_offsets\":[{from},{}]}}",
+            data.len()
+        ));
+    }
+    let header = format!("{{{}}}", entries.join(","));
+    [&(header.len() as u64).to_le_bytes(), header.as_bytes(), &data[..]].concat()
+}
+
+/// As most networks have it; a file of tensors does not say.
+#[test]
+fn a_normalisation_comes_before_the_activation() {
+    let folder = tempfile::tempdir().unwrap();
+    let (path, like) = (folder.path().join("a.safetensors"), folder.path().join("like.toml"));
+    let norm: [(&str, &[usize], f32); 4] =
+        [("c.weight", &[2], 1.0), ("c.bias", &[2], 0.0), ("c.running_mean", &[2], 1.0), ("c.running_var", &[2], 1.0)];
+    let gru: [(&str, &[usize], f32); 4] = [
+        ("a.weight_ih_l0", &[6, 1], 0.5),
+        ("a.weight_hh_l0", &[6, 2], 0.5),
+        ("a.bias_ih_l0", &[6], 0.0),
+        ("a.bias_hh_l0", &[6], 0.0),
+    ];
+    let linear: [(&str, &[usize], f32); 2] = [("b.weight", &[2, 2], 0.5), ("b.bias", &[2], 0.0)];
+    std::fs::write(&path, constants(&[&gru[..], &linear, &norm].concat())).unwrap();
+    let layers = "{ type = \"gru\", units = 2 }, { type = \"dense\", units = 2, activation = \"relu\" }";
+    std::fs::write(&like, format!("[model]\noutput = \"every_step\"\nlayers = [{layers}]\n")).unwrap();
+    let order = ["a", "b", "c"].map(str::to_owned).to_vec();
+    let by_like = Options { like: Some(like), order: order.clone(), ..Options::default() };
+    let by_name = Options { activation: Some(Activation::Relu), order, ..Options::default() };
+    for options in [by_like, by_name] {
+        let imported = import(&path, &options).unwrap();
+        let card = &imported.checkpoint.card;
+        assert!(matches!(card.layers[..], [_, LayerSpec::Dense { activation: Activation::Relu, .. }]), "{card:?}");
+        // The mean is taken off the sum, and not off what the activation has made of it.
+        let bias = imported.checkpoint.params.last().unwrap();
+        assert!((bias + 1.0).abs() < 1e-4, "{bias}");
+        let told = imported.guesses.iter().any(|guess| guess.contains("c comes before the activation"));
+        assert!(told || options.like.is_none(), "{:?}", imported.guesses);
+    }
+}
+
+#[test]
+fn a_pool_of_the_steps_so_far_is_not_read() {
+    let folder = tempfile::tempdir().unwrap();
+    let like = folder.path().join("like.toml");
+    let pool = "{ type = \"gru\", units = 4 }, { type = \"pool\", over = \"mean\" }, { type = \"dense\", units = 2 }";
+    let options = Options { like: Some(like.clone()), ..Options::default() };
+    std::fs::write(&like, format!("[model]\noutput = \"last_step\"\nlayers = [{pool}]\n")).unwrap();
+    import(&model("torch_v_legacy.pt"), &options).unwrap();
+    std::fs::write(&like, format!("[model]\noutput = \"every_step\"\nlayers = [{pool}]\n")).unwrap();
+    assert!(refused(&model("torch_v_legacy.pt"), &options).contains("a pool makes one step of all"));
+}
+
 #[test]
 fn both_directions_are_one_layer() {
     let imported = variant("bidirectional.pt", &Options::default());
@@ -207,19 +266,51 @@ fn archive(pickle: &[u8], storages: &[(&str, Vec<u8>)]) -> Vec<u8> {
 
 /// A state_dict of one tensor, whose storage has `elements`.
 fn one_tensor(elements: u32, offset: u32, shape: [u32; 2], strides: [u32; 2]) -> Vec<u8> {
+    let tensor = tensor(elements, offset, shape, strides, b"");
+    [b"\x80\x02}X\x0c\x00\x00\x00weight_ih_l0".to_vec(), tensor, b"s.".to_vec()].concat()
+}
+
+/// A tensor on the stack of a pickle; `marks` is what comes after its hooks.
+fn tensor(elements: u32, offset: u32, shape: [u32; 2], strides: [u32; 2], marks: &[u8]) -> Vec<u8> {
     let int = |value: u32| [b"J".as_slice(), &value.to_le_bytes()].concat();
     let pair = |pair: [u32; 2]| [int(pair[0]), int(pair[1]), b"\x86".to_vec()].concat();
     [
-        b"\x80\x02}X\x0c\x00\x00\x00weight_ih_l0ctorch._utils\n_rebuild_tensor_v2\n((X\x07\x00\x00\x00storage".to_vec(),
+        b"ctorch._utils\n_rebuild_tensor_v2\n((X\x07\x00\x00\x00storage".to_vec(),
         b"ctorch\nFloatStorage\nX\x01\x00\x00\x000X\x03\x00\x00\x00cpu".to_vec(),
         int(elements),
         b"tQ".to_vec(),
         int(offset),
         pair(shape),
         pair(strides),
-        b"\x89NtRs.".to_vec(),
+        b"\x89N".to_vec(),
+        marks.to_vec(),
+        b"tR".to_vec(),
     ]
     .concat()
+}
+
+/// The key of a dictionary on the stack of a pickle.
+fn key(name: &str) -> Vec<u8> {
+    [b"X", &(name.len() as u32).to_le_bytes()[..], name.as_bytes()].concat()
+}
+
+/// Tensors stand beside the network in many checkpoints: a loss, a state of the random numbers, a mean.
+#[test]
+fn tensors_beside_a_network_are_no_part_of_it() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("a.pt");
+    let (matrix, other) = (tensor(12, 0, [3, 4], [4, 1], b""), tensor(12, 0, [1, 2], [2, 1], b""));
+    let network = [b"}".to_vec(), key("head.weight"), matrix, b"s".to_vec()].concat();
+    let settings = [b"}".to_vec(), key("layers"), b"K\x02s".to_vec()].concat();
+    for (name, beside, value) in
+        [("state_dict", "loss", other.clone()), ("model_state_dict", "rng", other), ("weights", "model", settings)]
+    {
+        let pickle = [&b"\x80\x02}"[..], &key(beside), &value, b"s", &key(name), &network, b"s."].concat();
+        std::fs::write(&path, archive(&pickle, &[("0", vec![0; 48])])).unwrap();
+        let imported = import(&path, &Options::default()).unwrap_or_else(|error| panic!("{name}: {error}"));
+        assert!(imported.skipped.iter().any(|note| note.starts_with(beside)), "{name}: {:?}", imported.skipped);
+        assert_eq!(imported.rows[0].origin.source, "head.weight", "{name}");
+    }
 }
 
 /// Hostile files, and a part of what is said of each.
@@ -229,6 +320,13 @@ fn hostile() -> Vec<(&'static str, Vec<u8>, &'static str)> {
     let cycle = b"\x80\x02}q\x00X\x05\x00\x00\x00modelh\x00s.".to_vec();
     let module = b"\x80\x02c__main__\nNet\n)\x81q\x00}X\x08\x00\x00\x00_modules}X\x01\x00\x00\x00ah\x00ssb.".to_vec();
     let small = vec![0; 400];
+    let negated = tensor(100, 0, [4, 4], [4, 1], b"}X\x03\x00\x00\x00neg\x88s");
+    let negated = [b"\x80\x02}X\x0c\x00\x00\x00weight_ih_l0".to_vec(), negated, b"s.".to_vec()].concat();
+    let object = |class: &str, state: Vec<u8>| [b"c", class.as_bytes(), b"\n)\x81", &state[..], b"b"].concat();
+    let norm = object("torch.nn.modules.normalization\nLayerNorm", b"}".to_vec());
+    let parts = [b"}".to_vec(), key("ln"), norm, b"s".to_vec()].concat();
+    let net = object("__main__\nNet", [b"}".to_vec(), key("_modules"), parts, b"s".to_vec()].concat());
+    let norm = [b"\x80\x02", &net[..], b"."].concat();
     let bomb = archive(&[b"\x80\x02".to_vec(), vec![b'}'; 90 << 20], b".".to_vec()].concat(), &[]);
     let storages = archive(&one_tensor(25 << 20, 0, [4, 4], [4, 1]), &[("0", vec![0; 100 << 20])]);
     let json = |header: &str| [&(header.len() as u64).to_le_bytes(), header.as_bytes(), &[0; 64]].concat();
@@ -240,6 +338,8 @@ fn hostile() -> Vec<(&'static str, Vec<u8>, &'static str)> {
         ("code in a legacy file", [legacy.clone(), system].concat(), "os.system"),
         ("a dictionary in itself", archive(&cycle, &[]), "very deep"),
         ("a module in itself", archive(&module, &[]), "very deep"),
+        ("a negated view", archive(&negated, &[("0", small.clone())]), "a negated or conjugated view"),
+        ("a norm without parameters", archive(&norm, &[]), "ln: a LayerNorm without parameters"),
         ("a missing storage", archive(&one_tensor(100, 0, [4, 4], [4, 1]), &[]), "data/0"),
         ("a short storage", archive(&one_tensor(100, 0, [4, 4], [4, 1]), &[("0", vec![0; 40])]), "not 400"),
         ("strides", archive(&one_tensor(100, 0, [4, 4], [99, 1]), &[("0", small.clone())]), "outside"),

@@ -28,6 +28,17 @@ fn safetensors_bring_the_same_weights_back() {
         bench.grulet(&["export", model, "--format", "keras-npz", "-o", &format!("{}.npz", model.len())]).ok();
     }
     assert_eq!(bench.read("11.npz"), bench.read("9.npz"));
+    // Inputs are scaled by what the file's metadata say.
+    let loss = |model: &str| {
+        let args = ["evaluate", model, "test.csv", "--config", "config.toml", "--json"];
+        bench.grulet(&args).ok().json()["scores"]["loss"].as_f64().unwrap()
+    };
+    assert!(
+        (loss("back.gru") / loss("runs/config") - 1.0).abs() < 1e-5,
+        "{} {}",
+        loss("back.gru"),
+        loss("runs/config")
+    );
     // A model for the chip has one bias for z and for r, of which the sum is the same.
     bench.grulet(&["export", "runs/config/model.gru", "--format", "safetensors", "-o", "chip.safetensors"]).ok();
     bench.grulet(&["import", "chip.safetensors", "--like", "config.toml", "-o", "chip.gru"]).ok();

@@ -11,6 +11,8 @@ mod graph;
 mod gru;
 pub(crate) mod proto;
 mod tensor;
+#[cfg(test)]
+mod tests;
 
 use std::path::Path;
 
