@@ -109,7 +109,7 @@ fn constants_become_what_a_type_makes_of_them() {
 #[test]
 fn a_branch_that_the_output_does_not_need_may_be_of_other_sizes() {
     let imported = edited(|graph| {
-        let kernel = vec![0.0f32; 28].iter().flat_map(|value| value.to_le_bytes()).collect::<Vec<_>>();
+        let kernel = vec![0; 4 * 28];
         let raw_data = Some(Bytes::from(kernel));
         let name = "other".to_owned();
         graph.initializer.push(Tensor { name, dims: vec![7, 4], data_type: kind::F32, raw_data, ..Tensor::default() });
