@@ -90,6 +90,14 @@ pub fn run() -> Result<()> {
         ensure!(printed.contains(expected) && printed.contains("flash, bytes"), "{printed}");
         eprint!("{printed}");
     }
+    sh::say("that each takes its own, after another one for a board of the same target too");
+    let bench = |name: &str, target: &str| {
+        sh::output(grulet().arg("bench").arg(model(name)).args(["--steps", "20", "--target", target]))
+    };
+    let first = bench("gait_phase", &target)?;
+    bench("addition", "qemu:mps2-an500")?;
+    let again = bench("gait_phase", &target)?;
+    ensure!(first == again, "at first:\n{first}after another model on another board:\n{again}");
     Ok(())
 }
 

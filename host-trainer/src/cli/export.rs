@@ -96,6 +96,7 @@ fn has_hard_sigmoid(layer: &LayerSpec) -> bool {
 impl Export {
     /// Runs the command.
     pub fn run(self) -> anyhow::Result<()> {
+        outputs::spare_likely_inputs(&[("--samples", self.samples.as_deref())])?;
         match self.format {
             Format::Gru => {}
             Format::Onnx => return self.convert(&model::file_of(&self.checkpoint), "onnx", onnx::write),

@@ -114,8 +114,8 @@ impl Predict {
 
     fn write(&self, text: &str) -> anyhow::Result<()> {
         match &self.output {
-            Some(path) => files::write(path, text)?,
-            None => super::print(text)?,
+            Some(path) if path.as_os_str() != "-" => files::write(path, text)?,
+            _ => super::print(text)?,
         }
         Ok(())
     }

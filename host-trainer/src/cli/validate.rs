@@ -49,7 +49,7 @@ impl Validate {
         }
         // Labels are welcome, but need not be there.
         let with_labels = self.source.data(header, true);
-        let (_, mut data) = with_labels.or_else(|error| self.source.data(header, false).map_err(|_| error))?;
+        let (_, mut data) = with_labels.or_else(|_| self.source.data(header, false))?;
         if let Some(count) = self.series {
             data.series.truncate(count.max(1));
         }

@@ -4,7 +4,8 @@ use anyhow::{Context, Result, bail};
 use grulet::spec::{LayerSpec, Output, Storage};
 use grulet::{Blob, Header};
 use grulet_board_tools::{Board, Project};
-use object::{Object, ObjectSection, SectionKind};
+use object::elf::{SHF_ALLOC, SHF_WRITE};
+use object::{Object, ObjectSection, SectionFlags, SectionKind};
 use serde::Serialize;
 
 use super::target::{build, run};
@@ -185,15 +186,17 @@ fn sizes(program: &[u8]) -> Result<(u64, u64)> {
     let file = object::File::parse(program).context("the program")?;
     let (mut flash, mut ram) = (0, 0);
     for section in file.sections() {
-        match section.kind() {
-            SectionKind::Text | SectionKind::ReadOnlyData => flash += section.size(),
-            // Its first values lie in flash.
-            SectionKind::Data => {
-                flash += section.size();
-                ram += section.size();
-            }
-            SectionKind::UninitializedData => ram += section.size(),
-            _ => {}
+        let SectionFlags::Elf { sh_flags } = section.flags() else { continue };
+        // The stack, which RISC-V's linker script makes a section, is all RAM that is left.
+        if sh_flags & u64::from(SHF_ALLOC) == 0 || section.name() == Ok(".stack") {
+            continue;
+        }
+        if section.kind() != SectionKind::UninitializedData {
+            flash += section.size();
+        }
+        // Its first values lie in flash.
+        if sh_flags & u64::from(SHF_WRITE) != 0 {
+            ram += section.size();
         }
     }
     Ok((flash, ram))

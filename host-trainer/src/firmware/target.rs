@@ -4,7 +4,7 @@ use std::fs::File;
 use std::path::{Path, PathBuf};
 use std::str::FromStr;
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Context, Result, anyhow, bail};
 use fs4::FileExt;
 use grulet_board_tools::{Board, Project, Way, probe, qemu, sh};
 
@@ -67,23 +67,47 @@ pub(super) fn build(project: &Project<'_>) -> Result<Program> {
     // One at a time: the next one is written to the same folder, and its program has the same name.
     let lock = File::create(cache.join("lock")).with_context(|| format!("cannot write in {}", cache.display()))?;
     FileExt::lock(&lock).with_context(|| format!("cannot lock {}", cache.display()))?;
-    let source = cache.join("projects").join(&board.name).join(project.name);
-    project.write(&source)?;
+    // A package of its own for each board: cargo would take the one of another board with the same name for it, as all are built
+    // into one folder.
+    let name = format!("{}-{}", project.name, board.name);
+    let source = cache.join("projects").join(&name);
+    Project { name: &name, ..*project }.write(&source)?;
     let (mut cargo, built) = way.cargo_into("build", &source, &board.target, &cache);
     cargo.args(["--release", "--quiet"]);
-    sh::output(&mut cargo)?;
+    sh::output(&mut cargo).map_err(|error| too_large(error, board))?;
     let folder = tempfile::tempdir().context("cannot make a temporary folder")?;
-    let path = folder.path().join(project.name);
-    std::fs::copy(built.join("release").join(project.name), &path)
+    let path = folder.path().join(&name);
+    std::fs::copy(built.join("release").join(&name), &path)
         .with_context(|| format!("cannot copy the program to {}", path.display()))?;
     Ok(Program { path, _folder: folder })
+}
+
+/// What the linker says of a program that is larger than its board, in words.
+fn too_large(error: anyhow::Error, board: &Board) -> anyhow::Error {
+    if !error.to_string().contains("will not fit in region") {
+        return error;
+    }
+    let (flash, ram) = board.memory();
+    anyhow!(
+        "the model and its program do not fit the {}, which has {flash} bytes of flash and {ram} of RAM; choose a larger board, or \
+         quantize the model",
+        board.name
+    )
 }
 
 /// Runs a program on its board, and returns what it printed.
 pub(super) fn run(board: &Board, program: &Path) -> Result<String> {
     let Some(chip) = &board.chip else {
         qemu::ensure(std::slice::from_ref(board))?;
-        return qemu::run(board, program);
+        return qemu::run(board, program).map_err(|error| match error.to_string().contains("qemu: fatal: Lockup") {
+            true => anyhow!(
+                "the program has locked up on the {}, as it does where the stack outgrows its {} bytes of RAM; choose a larger board, \
+                 or a smaller model",
+                board.name,
+                board.memory().1
+            ),
+            false => error,
+        });
     };
     probe::ensure()?;
     sh::output(&mut probe::command(chip, &[], program))

@@ -21,7 +21,7 @@ const WINDOW: &str = include_str!("templates/validate_window.rs");
 const SEQUENCE: &str = include_str!("templates/validate_sequence.rs");
 
 /// Bytes of flash that are kept for the program.
-const PROGRAM: u64 = 96 << 10;
+const PROGRAM: u64 = 48 << 10;
 /// Bytes of RAM that are kept for its stack, besides the memory that a model runs in.
 const STACK: u64 = 4 << 10;
 
@@ -203,7 +203,11 @@ fn validate_in<F: Words>(
     let all = data.series.len();
     let mut data = Dataset { series: fitting(data, header, on_target, target), ..data.clone() };
     if data.series.is_empty() {
-        bail!("the target has no room for the first series; give shorter ones");
+        bail!(
+            "the target has no room for the first series beside a model of {} bytes; give shorter ones, quantize the model, or choose \
+             a larger board",
+            on_target.as_ref().len()
+        );
     }
     let labels = labels(&data, header);
     if let Output::Sequence(decoding) = header.output

@@ -26,6 +26,10 @@ fn inputs_are_not_written_over() {
         (&["predict", run, "-o", "runs/config/model.gru"], &["--output", "model.gru", reads]),
         (&["export", run, "-o", "runs/config/best.ckpt"], &["--output", "best.ckpt", reads]),
         (&["export", run, "-o", "runs/config/config.toml"], &["--output", "config.toml", reads]),
+        (
+            &["export", run, "--samples", "runs/config/model.gru", "-o", "new.gru"],
+            &["--samples would write over", "model.gru"],
+        ),
         (&["export", run, "-o", "test.csv"], &["--output", "test.csv", reads]),
         // The run's folder.
         (&["train", "config.toml", "--set", "train.run_dir=."], &["`train.run_dir`", "config.toml", reads]),
@@ -35,6 +39,9 @@ fn inputs_are_not_written_over() {
     bench.grulet(&["evaluate", run, "--json", "report", "--svg", "picture"]).ok();
     bench.grulet(&["quantize", run, "--json", "report"]).ok();
     assert!(bench.text("report").contains("\"int8\""), "another file may be replaced");
+    let printed = bench.grulet(&["predict", run]).ok().stdout;
+    assert_eq!(bench.grulet(&["predict", run, "-o", "-"]).ok().stdout, printed);
+    assert!(!bench.path("-").exists());
     // A run's own configuration trains it again.
     bench.grulet(&["train", "runs/config/config.toml", "--overwrite"]).ok();
 }

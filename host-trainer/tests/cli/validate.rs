@@ -34,6 +34,19 @@ fn windows_are_compared() {
     }
 }
 
+/// Labels need not be there, so that their lack is never the fault.
+#[test]
+fn what_is_wrong_with_data_without_labels_is_told() {
+    let bench = Bench::trained();
+    bench.put("nan.csv", "a,b\n1,2\n1,nan\n");
+    bench.put("empty.csv", "a,b\n");
+    for (data, phrase) in [("nan.csv", "line 3, column \"b\""), ("empty.csv", "no data")] {
+        bench.refuses(&["validate", "runs/config", data, "--target", "host"], &[data, phrase]);
+    }
+    bench.put("plain.csv", "a,b\n1,2\n1,3\n");
+    bench.grulet(&["validate", "runs/config", "plain.csv", "--target", "host"]).ok();
+}
+
 #[test]
 fn sequences_are_compared() {
     let bench = sequence::bench();
