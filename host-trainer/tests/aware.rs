@@ -1,11 +1,14 @@
 //! Quantisation-aware training: gradients at imposed outputs, and outputs that are the chip's.
 
+mod common;
+
+use common::checkpoint;
 use grulet::blob::quantize::scales;
 use grulet::blob::{AlignedBytes, Range};
 use grulet::spec::{Activation, Candidate, Gate, LayerSpec, Merge, Output, Reset};
 use grulet::{AnyModel, Int8};
-use grulet_trainer::checkpoint::{Card, Checkpoint, Origin};
-use grulet_trainer::nn::{Batch, Epsilon, Loss, Network, Optimizer, Rng, Rule, Trainer};
+use grulet_trainer::checkpoint::Checkpoint;
+use grulet_trainer::nn::{Batch, Loss, Network, Rng, Trainer};
 use grulet_trainer::quantize::{Float, integer_outputs};
 
 const STEPS: usize = 7;
@@ -53,17 +56,6 @@ fn own_outputs(layers: &[LayerSpec], params: &[f32], batch: &Batch<f32>) -> Vec<
         Trainer::new(network, Loss::MeanSquaredError, 1).unwrap().forward(batch).unwrap()
     };
     (1..=layers.len()).map(outputs).collect()
-}
-
-fn checkpoint(network: &Network<f32>) -> Checkpoint {
-    Checkpoint {
-        card: Card { layers: network.layers().to_vec(), output: network.output(), ..Card::default() },
-        epoch: 1,
-        value: 0.0,
-        params: network.params().to_vec(),
-        optimizer: Optimizer::new(network.params().len(), Rule::Adam(Epsilon::Keras)),
-        origin: Origin::default(),
-    }
 }
 
 /// The loss of what the chip answers, series by series.

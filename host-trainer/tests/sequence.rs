@@ -2,16 +2,14 @@
 
 mod common;
 
+use common::checkpoint;
 use common::tolerances::{GRADIENT_F64, RUNTIME, STEP};
 use grulet::blob::{Contents, LayerWeights, Names, Provenance, Range, write};
 use grulet::spec::{Activation, Candidate, Decoding, Gate, LayerSpec, Output, Reset, Storage};
 use grulet::{AnySeq2Seq, Exact, Int8};
-use grulet_trainer::checkpoint::{Card, Checkpoint, Origin};
 use grulet_trainer::data::{Dataset, Series};
 use grulet_trainer::evaluate::{Loaded, write_sequences};
-use grulet_trainer::nn::{
-    Batch, DecoderInputs, Epsilon, Error, Loss, Network, Optimizer, Real, Regularization, Rng, Rule, Trainer,
-};
+use grulet_trainer::nn::{Batch, DecoderInputs, Error, Loss, Network, Real, Regularization, Rng, Trainer};
 use grulet_trainer::quantize::{Float, integer_outputs};
 
 const TOKENS: u16 = 6;
@@ -321,14 +319,7 @@ fn a_beam_finds_what_greed_misses() {
 #[test]
 fn imposed_outputs_are_those_of_the_integers_on_both_sides() {
     let network = network::<f32>(Reset::After, 4);
-    let checkpoint = Checkpoint {
-        card: Card { layers: network.layers().to_vec(), output: network.output(), ..Card::default() },
-        epoch: 1,
-        value: 0.0,
-        params: network.params().to_vec(),
-        optimizer: Optimizer::new(network.params().len(), Rule::Adam(Epsilon::Keras)),
-        origin: Origin::default(),
-    };
+    let checkpoint = checkpoint(&network);
     let ranges = [Range { input: 1.0, output: 2.0 }; 7];
     let batch = batch::<f32>(4, 11);
     let imposed = integer_outputs(&checkpoint, &ranges, &batch).unwrap();

@@ -237,27 +237,18 @@ fn steps(
                 if let [LayerConfig::Pool { over: Pooling::Max }, ..] = rest {
                     guesses.push(format!("{} comes before the maximum over time", name(module)));
                 }
-                // As most networks have it.
-                let before = steps.last().and_then(|before: &Step| match &before.op {
-                    Op::Dense(dense) if dense.activation != Activation::Linear => Some(dense.activation),
-                    _ => None,
-                });
-                if let (Some(activation), Some(Step { op: Op::Dense(dense), .. })) = (before, steps.last_mut()) {
-                    dense.activation = Activation::Linear;
+                let mut after = take_activation(&mut steps);
+                if after.is_some() {
                     guesses.push(format!("{} comes before the activation of the linear layer before it", name(module)));
-                    steps.push(step.clone());
-                    steps.push(Step {
-                        name: name(module).to_owned(),
-                        op: Op::Activation(activation),
-                        tensors: Vec::new(),
-                    });
-                } else {
-                    steps.push(step.clone());
                 }
-                if let (Some(activation), true) = (options.activation, number + 1 == places.len()) {
-                    let op = Op::Activation(Activation::described(activation, HARD_SIGMOID));
-                    steps.push(Step { name: name(module).to_owned(), op, tensors: Vec::new() });
+                if number + 1 == places.len() {
+                    let last = options.activation.map(|activation| Activation::described(activation, HARD_SIGMOID));
+                    after = last.or(after);
                 }
+                steps.push(step.clone());
+                let activation =
+                    |activation| Step { op: Op::Activation(activation), tensors: Vec::new(), ..step.clone() };
+                steps.extend(after.map(activation));
             }
             Kind::Gru(levels) => {
                 for level in levels {
@@ -304,6 +295,13 @@ fn steps(
         ));
     }
     Ok(steps)
+}
+
+/// The activation of a linear layer at the end of `steps`, which a normalisation behind it comes before, as in most networks.
+fn take_activation(steps: &mut [Step]) -> Option<Activation> {
+    let Some(Step { op: Op::Dense(dense), .. }) = steps.last_mut() else { return None };
+    let activation = std::mem::replace(&mut dense.activation, Activation::Linear);
+    (activation != Activation::Linear).then_some(activation)
 }
 
 /// The next layer of the description that has weights, if any; pools and one-hot layers before it become steps.

@@ -7,11 +7,53 @@ use safetensors::tensor::{Dtype as FileDtype, SafeTensors};
 use super::dtype::Dtype;
 use super::{State, source};
 use crate::import::budget::Budget;
-use crate::import::chain::{Source, Tensor};
+use crate::import::chain::{Chain, Op, Source, Step, Tensor};
 use crate::import::{ImportError, Options};
 
 /// The longest header that is read, in bytes: a network has some hundred per tensor.
 const MAX_HEADER: u64 = 1 << 20;
+
+/// What `grulet export` writes beside the tensors: a network takes `(x - input_mean) / input_std`, and gives
+/// `y·output_std + output_mean`.
+#[derive(Debug, Default, serde::Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub(super) struct Scales {
+    input_mean: Vec<f64>,
+    input_std: Vec<f64>,
+    output_mean: Vec<f64>,
+    output_std: Vec<f64>,
+}
+
+impl Scales {
+    /// Puts the scales before and behind the chain.
+    pub(super) fn put_around(&self, chain: &mut Chain) -> Result<(), ImportError> {
+        let step = |name: &str, scale: Vec<f64>, offset: Vec<f64>| Step {
+            name: name.to_owned(),
+            op: Op::Scale { scale, offset },
+            tensors: Vec::new(),
+        };
+        // Each of a pair may be left out.
+        let width = |a: &[f64], b: &[f64]| a.len().max(b.len());
+        let all = |values: &[f64], default: f64, width: usize| {
+            if values.is_empty() { vec![default; width] } else { values.to_vec() }
+        };
+        let (inputs, outputs) = (width(&self.input_mean, &self.input_std), width(&self.output_mean, &self.output_std));
+        let (mean, std) = (all(&self.input_mean, 0.0, inputs), all(&self.input_std, 1.0, inputs));
+        let (offset, scale) = (all(&self.output_mean, 0.0, outputs), all(&self.output_std, 1.0, outputs));
+        if mean.len() != std.len() || offset.len() != scale.len() || std.contains(&0.0) {
+            return Err(ImportError::Damaged("safetensors: the scales in its metadata".to_owned()));
+        }
+        if inputs > 0 {
+            let factors: Vec<f64> = std.iter().map(|std| 1.0 / std).collect();
+            let offsets = mean.iter().zip(&factors).map(|(mean, factor)| -mean * factor).collect();
+            chain.steps.insert(0, step("the scale of the inputs", factors, offsets));
+        }
+        if outputs > 0 {
+            chain.steps.push(step("the scale of the outputs", scale, offset));
+        }
+        Ok(())
+    }
+}
 
 /// Whether `bytes` begin as such a file does.
 pub fn is_safetensors(bytes: &[u8]) -> bool {
