@@ -107,7 +107,7 @@ mod tests {
 
     #[test]
     fn more_epochs_than_can_be_counted_have_no_end() {
-        let step = TrainConfig { schedule_every: Some(usize::MAX / 2), ..train(config::Schedule::Step) };
+        let step = TrainConfig { schedule_every: Some(usize::MAX / 2 + 1), ..train(config::Schedule::Step) };
         rates(&step, [0.8; 12]);
         let cosine = TrainConfig { epochs: usize::MAX / 2 + 1, ..train(config::Schedule::Cosine) };
         rates(&cosine, [0.8; 12]);
