@@ -40,8 +40,8 @@ pub struct Project<'a> {
     pub board: &'a Board,
     /// What `src/main.rs` does; the modules of the board are declared before it.
     pub main: &'a str,
-    /// Whether it looks at its stack, by the module `stack`.
-    pub stack: bool,
+    /// Whether it measures: it looks at its stack by the module `stack`, and has the board's counter.
+    pub measures: bool,
     /// More files, by their paths in the project.
     pub files: &'a [(&'a str, &'a [u8])],
 }
@@ -52,11 +52,15 @@ impl Project<'_> {
     /// # Errors
     /// If a file cannot be written.
     pub fn write(&self, folder: &Path) -> Result<()> {
-        let mut modules: Vec<(&str, &str)> = MODULES
-            .into_iter()
-            .filter(|(name, _)| self.board.file("board.rs").contains(&format!("crate::{name}")))
-            .collect();
-        modules.extend(MODULES.into_iter().filter(|(name, _)| self.stack && *name == "stack"));
+        let mut board = self.board.file("board.rs").to_owned();
+        if !self.measures {
+            // A counter may take an interrupt, which is the user's.
+            board =
+                board.lines().filter(|line| !line.ends_with("::Counter;")).map(|line| format!("{line}\n")).collect();
+        }
+        let mut modules: Vec<(&str, &str)> =
+            MODULES.into_iter().filter(|(name, _)| board.contains(&format!("crate::{name}"))).collect();
+        modules.extend(MODULES.into_iter().filter(|(name, _)| self.measures && *name == "stack"));
 
         let mut files: BTreeMap<String, Vec<u8>> = BTreeMap::new();
         files.insert("Cargo.toml".into(), self.manifest()?.into());
@@ -66,7 +70,7 @@ impl Project<'_> {
         files.insert(".cargo/config.toml".into(), self.config().into());
         files.insert(".gitignore".into(), b"/target\n".to_vec());
         files.insert("src/main.rs".into(), self.main(&modules).into());
-        files.insert("src/board.rs".into(), self.board.file("board.rs").into());
+        files.insert("src/board.rs".into(), board.into());
         for (name, text) in &modules {
             files.insert(format!("src/{name}.rs"), (*text).into());
         }
@@ -190,7 +194,7 @@ mod tests {
     const MAIN: &str = "mod board;\nuse cortex_m_rt::entry;\n";
 
     fn project<'a>(board: &'a Board) -> Project<'a> {
-        Project { name: "mine", board, main: MAIN, stack: false, files: &[("model.gru", b"x")] }
+        Project { name: "mine", board, main: MAIN, measures: false, files: &[("model.gru", b"x")] }
     }
 
     #[test]
@@ -214,6 +218,12 @@ mod tests {
                 assert!(folder.path().join(format!("src/{name}.rs")).is_file(), "{}: {name}", board.name);
             }
             assert!(main.contains(if board.is_riscv() { "riscv_rt" } else { "cortex_m_rt" }), "{main}");
+            // No counter, which may take an interrupt, but where something is measured.
+            let counter = |folder: &Path| fs::read_to_string(folder.join("src/board.rs")).unwrap().contains("Counter");
+            assert!(!counter(folder.path()) && !folder.path().join("src/systick.rs").exists(), "{}", board.name);
+            let measuring = tempfile::tempdir().unwrap();
+            Project { measures: true, ..project }.write(measuring.path()).unwrap();
+            assert!(counter(measuring.path()) && measuring.path().join("src/stack.rs").exists(), "{}", board.name);
             let config = fs::read_to_string(folder.path().join(".cargo/config.toml")).unwrap();
             let runner = board.chip.as_ref().map_or("qemu-system-".to_owned(), |chip| format!("run --chip {chip}"));
             assert!(config.contains(&runner) && config.contains(&board.target), "{config}");

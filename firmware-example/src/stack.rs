@@ -44,11 +44,12 @@ fn stack_pointer() -> usize {
 }
 
 impl Paint {
-    /// Bytes of the painted stretch that were written to since, counted from its top; with the margin above it.
+    /// Bytes of the painted stretch that were written to since, counted from its top; with the margin above it. None if it
+    /// was all of it, so that it may have been more.
     #[inline(never)]
-    pub fn used(&self) -> usize {
+    pub fn used(&self) -> Option<usize> {
         // SAFETY: the same words that were painted.
         let clean = (0..self.words).take_while(|&i| unsafe { read_volatile(self.bottom.add(i)) } == PAINT).count();
-        4 * (self.words - clean + MARGIN)
+        (clean > 0).then_some(4 * (self.words - clean + MARGIN))
     }
 }

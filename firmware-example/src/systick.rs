@@ -1,14 +1,21 @@
 //! A counter from SysTick, which every Cortex-M has.
 
+use core::sync::atomic::{AtomicU32, Ordering};
+
 use cortex_m::Peripherals;
 use cortex_m::peripheral::SYST;
 use cortex_m::peripheral::syst::SystClkSource;
+use cortex_m_rt::exception;
 
-/// Counts ticks of the core clock between two readings.
+/// How often SysTick has come to 0.
+static PERIODS: AtomicU32 = AtomicU32::new(0);
+
+/// Counts ticks of the core clock between two readings. Its interrupt comes every 2²⁴ ticks.
 pub struct Counter;
 
 impl Counter {
-    const MASK: u32 = 0x00ff_ffff;
+    const BITS: u32 = 24;
+    const MASK: u32 = (1 << Self::BITS) - 1;
 
     /// Starts to count. There is one SysTick: a second call gives `None`.
     pub fn start() -> Option<Self> {
@@ -16,6 +23,7 @@ impl Counter {
         systick.set_clock_source(SystClkSource::Core);
         systick.set_reload(Self::MASK);
         systick.clear_current();
+        systick.enable_interrupt();
         systick.enable_counter();
         Some(Self)
     }
@@ -23,13 +31,25 @@ impl Counter {
     /// The reading now, from which [`since`](Self::since) measures.
     #[inline(always)]
     pub fn now(&self) -> u32 {
-        SYST::get_current()
+        loop {
+            let periods = PERIODS.load(Ordering::Relaxed);
+            // SysTick counts down, and its interrupt comes with the 0.
+            let ticks = SYST::get_current().wrapping_neg() & Self::MASK;
+            if PERIODS.load(Ordering::Relaxed) == periods {
+                return periods << Self::BITS | ticks;
+            }
+        }
     }
 
-    /// Ticks since `then`, if it is fewer than 2²⁴ of them ago.
+    /// Ticks since `then`, if it is fewer than 2³² of them ago.
     #[inline(always)]
     pub fn since(&self, then: u32) -> u32 {
-        // SysTick counts down.
-        then.wrapping_sub(SYST::get_current()) & Self::MASK
+        self.now().wrapping_sub(then)
     }
+}
+
+#[exception]
+fn SysTick() {
+    // Nothing else writes it, and a Cortex-M0 has no `fetch_add`.
+    PERIODS.store(PERIODS.load(Ordering::Relaxed).wrapping_add(1), Ordering::Relaxed);
 }

@@ -260,7 +260,8 @@ impl<'a> Blob<'a> {
         inputs.get(..self.header.golden.steps as usize * self.header.inputs()).unwrap_or(inputs)
     }
 
-    /// The weights of layer `index`, for wiring a graph by hand.
+    /// The weights of layer `index`, for wiring a graph by hand. A one-hot layer is one of its own here: that of
+    /// [`OneHot<L>`](crate::OneHot) is asked for with the index after it.
     pub fn layer<L: Layer>(&self, index: usize) -> Result<Weights<'a, L>, Error> {
         let found = self.header.layers.get(index).copied();
         expect_storage(L::Format::STORAGE, self.header.storage)?;

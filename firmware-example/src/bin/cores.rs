@@ -69,7 +69,7 @@ where
         let outputs = step(&mut stream, &x);
         ticks += u64::from(counter.since(start));
         hash.update(outputs.as_ref());
-        depth = paint.map_or(0, |paint| paint.used());
+        depth = paint.map_or(0, |paint| paint.used().expect("boards paint more than a step takes"));
     }
     println!(
         "{} {} {} {} {:016x}",

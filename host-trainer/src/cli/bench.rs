@@ -49,7 +49,8 @@ impl Bench {
                 format!("{least:.0} to {most:.0}, mean {mean:.0} of {number}; {per_mac:.3} per MAC ({macs:.0})");
             writeln!(out, "  {:<32} {range}", format!("{} per {of}", bench.unit))?;
         }
-        writeln!(out, "  {:<32} {}", "stack that steps use, bytes", bytes(bench.stack))?;
+        let stack = bench.stack.map_or_else(|| "more than was looked at; see a board with more RAM".to_owned(), bytes);
+        writeln!(out, "  {:<32} {stack}", "stack that steps use, bytes")?;
         writeln!(out, "  {:<32} {}", "state between steps, bytes", bytes(bench.state))?;
         let beyond = |all: u64, empty: u64| format!("{} ({} of it without a model)", bytes(all), bytes(empty));
         writeln!(

@@ -1,7 +1,7 @@
 //! What a step of a model takes on a board.
 
 use anyhow::{Context, Result, bail};
-use grulet::spec::{LayerSpec, Output, Storage};
+use grulet::spec::{LayerSpec, Output, with_one_hot};
 use grulet::{Blob, Header};
 use grulet_board_tools::{Board, Project};
 use object::elf::{SHF_ALLOC, SHF_WRITE};
@@ -9,7 +9,7 @@ use object::{Object, ObjectSection, SectionFlags, SectionKind};
 use serde::Serialize;
 
 use super::target::{build, run};
-use super::{Kind, STEPS, fill, program};
+use super::{Kind, STEPS, fill, program, unit_bytes};
 use crate::cost::state_bytes;
 use crate::nn::first_head_layer;
 
@@ -33,8 +33,8 @@ pub struct Bench {
     pub unit: String,
     /// Counts of a step; of a window, and of a step of it; or of a step of an encoder, and of a decoder.
     pub counts: Vec<Count>,
-    /// Bytes of the stack that steps have used, beside the state.
-    pub stack: u64,
+    /// Bytes of the stack that steps have used, beside the state; none if they are more than was looked at.
+    pub stack: Option<u64>,
     /// Bytes of state between steps: of a stream, of a window with its steps, or of an encoder and a decoder together.
     pub state: u64,
     /// Bytes of flash: program, constants and model.
@@ -106,10 +106,10 @@ pub fn bench(blob: &[u8], board: &Board, steps: usize) -> Result<Bench> {
     let body = fill(&body, header).replace("@STEPS@", &window.to_string()).replace("@COUNT@", &number.to_string());
     let main = program("Counts what steps of a model take.", &body);
     let files = [("model.gru", blob)];
-    let project = Project { name: "grulet-bench", board, main: &main, stack: true, files: &files };
+    let project = Project { name: "grulet-bench", board, main: &main, measures: true, files: &files };
     let program = build(&project)?;
     let (flash, ram) = sizes(&std::fs::read(&program.path)?)?;
-    let empty = build(&Project { name: "grulet-empty", board, main: EMPTY, stack: false, files: &[] })?;
+    let empty = build(&Project { name: "grulet-empty", board, main: EMPTY, measures: false, files: &[] })?;
     let (flash_empty, ram_empty) = sizes(&std::fs::read(&empty.path)?)?;
     let printed = run(board, &program.path)?;
 
@@ -130,7 +130,7 @@ pub fn bench(blob: &[u8], board: &Board, steps: usize) -> Result<Bench> {
         let (least, most, macs) = (counts(least), counts(most), macs as f64);
         Ok(Count { of: of.to_owned(), number, least, most, mean, macs, per_mac: mean / macs.max(1.0) })
     };
-    let macs = |layers: &[LayerSpec]| layers.iter().map(LayerSpec::macs).sum();
+    let macs = |layers: &[LayerSpec]| macs_of(layers).sum();
     let counts = match kind {
         Kind::Stream => vec![count("step", header.macs())?],
         Kind::Window => {
@@ -148,7 +148,7 @@ pub fn bench(blob: &[u8], board: &Board, steps: usize) -> Result<Bench> {
         core: board.core.clone(),
         unit: said("unit:")?,
         counts,
-        stack: number_of("stack:")?,
+        stack: Some(number_of("stack:")?).filter(|&bytes| bytes > 0),
         state: number_of("state:")?,
         flash,
         flash_empty,
@@ -160,14 +160,15 @@ pub fn bench(blob: &[u8], board: &Board, steps: usize) -> Result<Bench> {
 
 /// Whether a board has the RAM for a window and its samples, which lie on the stack above the part that is painted.
 fn check_memory(board: &Board, header: &Header<'_>, window: usize) -> Result<()> {
-    let unit = if header.storage == Storage::Int8 { 2 } else { 4 };
-    // What a function returns may be there twice.
-    let needed = 2 * state_bytes(header, unit) + 4 * window * header.inputs() + STACK;
+    let needed = state_bytes(header, unit_bytes(header)) + 4 * window * header.inputs() + STACK;
     let (needed, ram) = (needed as u64 + board.paint(), board.memory().1);
     if needed > ram {
+        let fix = match header.window {
+            0 => "a larger board (the model names no window, and is counted with this one)",
+            _ => "a larger board, or train with a shorter window",
+        };
         bail!(
-            "a window of {window} steps may need {needed} bytes of RAM, but the {} has {ram}; choose a larger board, or train with \
-             a shorter window",
+            "a window of {window} steps may need {needed} bytes of RAM to be counted in, but the {} has {ram}; choose {fix}",
             board.name
         );
     }
@@ -178,7 +179,12 @@ fn check_memory(board: &Board, header: &Header<'_>, window: usize) -> Result<()>
 fn window_macs(layers: &[LayerSpec], output: Output, steps: usize) -> usize {
     let once = first_head_layer(layers, output);
     let times = |index: usize| if index < once { steps } else { 1 };
-    layers.iter().enumerate().map(|(index, layer)| times(index) * layer.macs()).sum()
+    macs_of(layers).enumerate().map(|(index, macs)| times(index) * macs).sum()
+}
+
+/// Multiply-accumulates of each layer.
+fn macs_of(layers: &[LayerSpec]) -> impl Iterator<Item = usize> {
+    with_one_hot(layers).map(|(layer, one_hot)| if one_hot { layer.macs_after_one_hot() } else { layer.macs() })
 }
 
 /// Bytes of flash and RAM that a program takes.
@@ -219,6 +225,9 @@ mod tests {
         let (body, head) = (6 * 5 * 8 + 10 * 4 + 6 * 3 * 7, 3 * 2);
         assert_eq!(window_macs(layers, Output::EveryStep, 9), 9 * (body + head));
         assert_eq!(window_macs(layers, Output::LastStep, 9), 9 * body + head);
+        // Nothing is multiplied with a token.
+        let one_hot = [LayerSpec::OneHot { vocabulary: 6 }, layers[0]];
+        assert_eq!(window_macs(&one_hot, Output::EveryStep, 9), 9 * 6 * 5 * 5);
     }
 
     #[test]

@@ -6,7 +6,7 @@ mod target;
 mod validate;
 
 use grulet::Header;
-use grulet::spec::LayerSpec;
+use grulet::spec::{LayerSpec, Storage};
 
 pub use bench::{Bench, Count, bench};
 pub use new::{NewError, create};
@@ -21,6 +21,11 @@ const FRAME: &str = include_str!("templates/frame.rs");
 
 /// Steps of a window where the model names none: as many as its self-test has.
 const STEPS: u32 = GOLDEN_STEPS as u32;
+
+/// Bytes of a unit of the state.
+fn unit_bytes(header: &Header<'_>) -> usize {
+    if header.storage == Storage::Int8 { 2 } else { 4 }
+}
 
 /// A whole program, which does what `body` says in a function `run`.
 fn program(about: &str, body: &str) -> String {

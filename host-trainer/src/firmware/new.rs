@@ -5,7 +5,8 @@ use std::path::Path;
 use grulet::Header;
 use grulet_board_tools::{Board, Project};
 
-use super::{Kind, STEPS, fill, program};
+use super::{Kind, STEPS, fill, program, unit_bytes};
+use crate::cost::state_bytes;
 
 const STREAM: &str = include_str!("templates/stream.rs");
 const SEQUENCE: &str = include_str!("templates/sequence.rs");
@@ -16,7 +17,9 @@ const WINDOW: &str = include_str!("templates/window.rs");
 #[non_exhaustive]
 pub enum NewError {
     /// A name that is no crate's.
-    #[error("{0:?} cannot be a project's name; use letters, digits, - and _, and begin with a letter")]
+    #[error(
+        "{0:?} cannot be a project's name; use letters, digits, - and _, begin with a letter, and take another one than grulet"
+    )]
     Name(String),
     /// The model does not fit the board.
     #[error(
@@ -29,6 +32,20 @@ pub enum NewError {
         board: String,
         /// Bytes of its flash.
         flash: u64,
+    },
+    /// What the model runs in does not fit the board.
+    #[error("the model runs in {state} bytes of RAM{of}, but the {board} has {ram}; choose a larger board{fix}")]
+    Ram {
+        /// Bytes of the state.
+        state: usize,
+        /// Of what they are.
+        of: String,
+        /// The board.
+        board: String,
+        /// Bytes of its RAM.
+        ram: u64,
+        /// What else would help.
+        fix: &'static str,
     },
     /// The folder is there already.
     #[error("{0} is there already; choose another name")]
@@ -44,10 +61,11 @@ pub enum NewError {
 /// If the name is no crate's, the model does not fit the board, or the folder is there or cannot be written.
 pub fn create(folder: &Path, name: &str, board: &Board, header: &Header<'_>, blob: &[u8]) -> Result<(), NewError> {
     let letters = |c: char| c.is_ascii_alphanumeric() || c == '-' || c == '_';
-    if !name.starts_with(|c: char| c.is_ascii_alphabetic()) || !name.chars().all(letters) {
+    // A crate cannot be called as one that it uses.
+    if !name.starts_with(|c: char| c.is_ascii_alphabetic()) || !name.chars().all(letters) || name == "grulet" {
         return Err(NewError::Name(name.to_owned()));
     }
-    let flash = board.memory().0;
+    let (flash, ram) = board.memory();
     if blob.len() as u64 >= flash {
         return Err(NewError::Flash { model: blob.len(), board: board.name.clone(), flash });
     }
@@ -59,17 +77,25 @@ pub fn create(folder: &Path, name: &str, board: &Board, header: &Header<'_>, blo
         Kind::Window => WINDOW,
         Kind::Sequence => SEQUENCE,
     };
-    let steps = header.window.max(header.golden.steps).max(STEPS).to_string();
+    let steps = header.window.max(header.golden.steps).max(STEPS);
+    let state = state_bytes(&Header { window: steps, ..header.clone() }, unit_bytes(header));
+    if state as u64 >= ram {
+        let (of, fix) = match Kind::of(header) {
+            Kind::Window => (format!(" for {steps} steps"), ", or train with a shorter window"),
+            Kind::Stream | Kind::Sequence => (String::new(), ""),
+        };
+        return Err(NewError::Ram { state, of, board: board.name.clone(), ram, fix });
+    }
     let about = format!("{name} on the board {}.", board.name);
     let longest = match header.window {
         0 => ": the model takes any number, for which there is RAM",
         _ => ", or window, that the model was trained on, and of its self-test",
     };
-    let body = fill(template, header).replace("@STEPS@", &steps).replace("@LONGEST@", longest);
+    let body = fill(template, header).replace("@STEPS@", &steps.to_string()).replace("@ABOUT_STEPS@", longest);
     let main = program(&about, &body);
     let readme = readme(name, board);
     let files = [("model.gru", blob), ("README.md", readme.as_bytes())];
-    let project = Project { name, board, main: &main, stack: false, files: &files };
+    let project = Project { name, board, main: &main, measures: false, files: &files };
 
     // Beside it, and renamed: there is a whole project or none.
     let parent = folder.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."));

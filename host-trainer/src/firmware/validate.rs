@@ -324,7 +324,7 @@ fn run_on_target<F: Words>(blob: &AlignedBytes, data: &Dataset, target: &Target,
         (Kind::Sequence, _) => (SEQUENCE, model.capacity()),
         _ => (STREAM, model.capacity()),
     };
-    check_memory(board, capacity, longest)?;
+    check_memory(board, header, capacity, longest)?;
 
     let mut settings = String::new();
     writeln!(settings, "type F = {};\ntype Unit = {};\n{}", F::NAME, F::UNIT, F::BITS)?;
@@ -345,22 +345,22 @@ fn run_on_target<F: Words>(blob: &AlignedBytes, data: &Dataset, target: &Target,
         [("src/settings.rs", settings.as_bytes()), ("model.gru", blob.as_ref()), ("inputs.bin", inputs.as_slice())];
     let body = TEMPLATE.replace("@RUN@\n", template);
     let main = program("Prints the bits of a model's answers, for a comparison with the host's.", &body);
-    let project = Project { name: "grulet-validate", board, main: &main, stack: false, files: &files };
+    let project = Project { name: "grulet-validate", board, main: &main, measures: false, files: &files };
     let built = build(&project)?;
     let printed = run(board, &built.path)?;
     parse(&printed)
 }
 
 /// Whether a board has the RAM for what a model runs in, which lies on its stack.
-fn check_memory(board: &Board, capacity: usize, longest: usize) -> Result<()> {
+fn check_memory(board: &Board, header: &Header<'_>, capacity: usize, longest: usize) -> Result<()> {
     // What a function returns may be there twice.
     let (needed, ram) = (2 * 4 * capacity as u64 + STACK, board.memory().1);
     if needed > ram {
-        bail!(
-            "a series of {longest} steps may need {needed} bytes of RAM, but the {} has {ram}; give shorter series, or choose a \
-             larger board",
-            board.name
-        );
+        let (what, fix) = match Kind::of(header) {
+            Kind::Window => (format!("a series of {longest} steps"), "give shorter series, or choose a larger board"),
+            Kind::Stream | Kind::Sequence => ("the model".to_owned(), "choose a larger board"),
+        };
+        bail!("{what} may need {needed} bytes of RAM, but the {} has {ram}; {fix}", board.name);
     }
     Ok(())
 }
@@ -466,9 +466,16 @@ mod tests {
     #[test]
     fn a_series_beyond_the_board_is_refused() {
         let board = Board::named("stm32vldiscovery").unwrap();
-        check_memory(&board, 400, 10).unwrap();
-        let error = check_memory(&board, 600, 10).unwrap_err().to_string();
-        assert!(error.contains("a series of 10 steps") && error.contains("has 8192; give shorter series"), "{error}");
+        for (model, expected) in [
+            (&include_bytes!("../../../tests/models/window.gru")[..], ["a series of 10 steps", "give shorter series"]),
+            (include_bytes!("../../../tests/models/gait_phase.gru"), ["the model may need", "choose a larger board"]),
+        ] {
+            let blob = AlignedBytes::new(model);
+            let blob = Blob::parse(blob.as_ref()).unwrap();
+            check_memory(&board, blob.header(), 400, 10).unwrap();
+            let error = check_memory(&board, blob.header(), 600, 10).unwrap_err().to_string();
+            assert!(expected.iter().all(|part| error.contains(part)) && error.contains("has 8192"), "{error}");
+        }
     }
 
     #[test]

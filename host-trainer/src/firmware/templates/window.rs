@@ -1,7 +1,7 @@
 type Net = @NET@;
 const _: () = assert!(fits::<Net>(MODEL), "model.gru is of another network: `grulet inspect model.gru` prints its type");
 
-/// Steps of the longest series@LONGEST@.
+/// Steps of the longest series@ABOUT_STEPS@.
 const STEPS: usize = @STEPS@;
 
 fn run() -> Result<(), Error> {
