@@ -129,3 +129,62 @@ fn readme(name: &str, board: &Board) -> String {
          what it is.\n"
     )
 }
+
+#[cfg(test)]
+mod tests {
+    use grulet::Blob;
+    use grulet::blob::AlignedBytes;
+
+    use super::*;
+
+    const MODELS: [&[u8]; 3] = [
+        include_bytes!("../../../tests/models/gait_phase.gru"),
+        include_bytes!("../../../tests/models/window.gru"),
+        include_bytes!("../../../tests/models/addition.gru"),
+    ];
+
+    #[test]
+    fn every_place_of_a_template_is_filled_in() {
+        let board = Board::named("mps2-an386").unwrap();
+        for (index, bytes) in MODELS.iter().enumerate() {
+            let blob = AlignedBytes::new(bytes);
+            let blob = Blob::parse(blob.as_ref()).unwrap();
+            let folder = tempfile::tempdir().unwrap();
+            let folder = folder.path().join("mine");
+            create(&folder, "mine", &board, blob.header(), bytes).unwrap();
+            let main = std::fs::read_to_string(folder.join("src/main.rs")).unwrap();
+            assert!(!main.contains('@'), "{main}");
+            assert_eq!(
+                main.contains("/// Steps of the longest series: the model takes any number"),
+                index == 1,
+                "{main}"
+            );
+            let error = create(&folder, "mine", &board, blob.header(), bytes).unwrap_err();
+            assert!(matches!(error, NewError::Exists(_)), "{error}");
+        }
+    }
+
+    #[test]
+    fn projects_that_cannot_be_are_refused() {
+        let blob = AlignedBytes::new(MODELS[1]);
+        let blob = Blob::parse(blob.as_ref()).unwrap();
+        let folder = tempfile::tempdir().unwrap();
+        let refused = |name: &str, header: &Header<'_>| {
+            let folder = folder.path().join(name);
+            let error = create(&folder, name, &Board::named("microbit").unwrap(), header, MODELS[1]).unwrap_err();
+            assert!(!folder.exists());
+            error.to_string()
+        };
+        for name in ["1st", "a b", "grulet"] {
+            let error = refused(name, blob.header());
+            assert!(error.contains("cannot be a project's name"), "{error}");
+        }
+        let mut header = blob.header().clone();
+        header.window = 500;
+        let error = refused("mine", &header);
+        assert!(
+            error.contains("for 500 steps, but the microbit has 16384; choose a larger board, or train with"),
+            "{error}"
+        );
+    }
+}
