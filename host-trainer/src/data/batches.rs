@@ -307,7 +307,7 @@ pub(super) fn stream(purpose: Purpose, seed: u64, epoch: u64, example: u64) -> P
 }
 
 /// Fisher–Yates, written out because a library's shuffle may change with its version.
-pub(super) fn shuffle(items: &mut [usize], random: &mut Pcg32) {
+pub(super) fn shuffle<T>(items: &mut [T], random: &mut Pcg32) {
     for last in (1..items.len()).rev() {
         // 64 random bits modulo n: biased by less than n / 2^64.
         let other = random.next_u64() % (last as u64 + 1);

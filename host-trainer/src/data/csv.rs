@@ -52,6 +52,16 @@ pub(super) fn read(path: &Path, options: &ReadOptions) -> Result<Dataset, DataEr
         output: options.targets.map_or(Output::EveryStep, |targets| targets.output),
         target_width: 0,
     };
+    for (name, &column) in dataset.channels.iter().zip(&columns.features) {
+        if columns.features.iter().any(|&other| other != column && table.header[other] == **name) {
+            let problem = format!(
+                "`data.channels` calls the input column {:?} {name:?}, as another one is called; the order of columns is that of \
+                 `data.csv.features`",
+                &table.header[column]
+            );
+            return Err(DataError::Mismatch { path: path.to_owned(), problem });
+        }
+    }
     let Recordings { series, labels, weights, lines } = recordings;
     dataset.series = series;
     if let Some(targets) = options.targets {
@@ -165,7 +175,7 @@ impl<'a> Table<'a> {
             line,
             column: self.header[column].to_owned(),
             found: row[column].to_owned(),
-            hint: "",
+            hint: "; a column that is no input is left out by `data.csv.features`",
         })
     }
 }
@@ -207,7 +217,9 @@ impl Columns {
             time: table.optional(csv.time.as_deref(), "t", "data.csv.time")?,
             // Groups are for the split alone.
             group: match &csv.group {
-                Some(name) if options.part == Part::Train => Some(table.column(name, "data.csv.group")?),
+                Some(name) if options.groups && options.part == Part::Train => {
+                    Some(table.column(name, "data.csv.group")?)
+                }
                 _ => None,
             },
             weight: match (&csv.weight, options.targets) {

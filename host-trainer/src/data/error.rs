@@ -485,8 +485,8 @@ pub enum DataError {
         after: String,
     },
     /// A target further ahead than the series goes on.
-    #[error("{}: series {series:?} has {steps} steps, of which none has a target {horizon} steps ahead; \
-        lower `data.horizon`, or remove the series", path.display())]
+    #[error("{}: series {series:?} has {steps} steps, of which none has a target {horizon} steps ahead \
+        (where a part for validation is split off, each part counts alone); lower `data.horizon`, or remove the series", path.display())]
     HorizonTooLong {
         /// The file.
         path: PathBuf,

@@ -46,7 +46,7 @@ pub(super) fn encode(
             let (values, classes) = from_words(path, &words, task, names, at)?;
             (1, values, classes)
         }
-        Labels::Numbers { width, values } => {
+        Labels::Numbers { width, mut values } => {
             for (index, value) in values.iter().enumerate() {
                 if !(*value as f32).is_finite() {
                     let at = format!("the target of {}", at(index / width));
@@ -54,6 +54,13 @@ pub(super) fn encode(
                 }
             }
             let classes = match task {
+                Task::Classes | Task::Binary if width == 1 && names.as_deref().is_some_and(are_other_numbers) => {
+                    let names = names.unwrap_or_default();
+                    for (row, value) in values.iter_mut().enumerate() {
+                        *value = by_number(path, &value.to_string(), *value, &names, row, at)?;
+                    }
+                    names
+                }
                 Task::Classes if width == 1 => from_indices(path, &values, names, at)?,
                 Task::Classes => one_hot_names(path, loss, &values, width, names, at)?,
                 Task::Binary | Task::Regression => names.unwrap_or_default(),
@@ -94,6 +101,19 @@ pub(super) fn encode(
         return Ok(Encoded { width: classes.len(), values: one_hot, classes });
     }
     Ok(Encoded { width, values: values.into_iter().map(|value| value as f32).collect(), classes })
+}
+
+/// Labels that are indices into `names`, as words.
+pub(super) fn words(
+    path: &Path,
+    values: &[f64],
+    names: &[String],
+    at: &dyn Fn(usize) -> String,
+) -> Result<Labels, DataError> {
+    let word = |(row, &value): (usize, &f64)| {
+        class_index(path, value, names.len() - 1, at(row)).map(|index| names[index].clone())
+    };
+    values.iter().enumerate().map(word).collect::<Result<_, _>>().map(Labels::Words)
 }
 
 /// Whether a cell stands for a missing value: an empty one, or what pandas and NumPy write for it.
@@ -226,20 +246,37 @@ fn from_words(
             (None, Some(number)) if !numeric_names => {
                 class_index(path, number, names.len() - 1, at(row)).map(|index| index as f64)
             }
-            (None, number) => number
-                .and_then(|number| names.iter().position(|name| finite(name) == Some(number)))
-                .map(|index| index as f64)
-                .ok_or_else(|| DataError::UnknownClass {
-                    path: path.to_owned(),
-                    at: format!("the label of {}", at(row)),
-                    label: word.clone(),
-                    nearest: nearest(word, names.iter().map(String::as_str)),
-                    classes: names.clone(),
-                }),
+            (None, number) => by_number(path, word, number.unwrap_or(f64::NAN), &names, row, at),
         }
     };
     let values = words.iter().enumerate().map(index).collect::<Result<_, _>>()?;
     Ok((values, names))
+}
+
+/// Whether some of these names are numbers, and not those of their places.
+fn are_other_numbers(names: &[String]) -> bool {
+    let number = |(index, name): (usize, &String)| Some((index as f64, finite(name)?));
+    let mut numbers = names.iter().enumerate().filter_map(number).peekable();
+    numbers.peek().is_some() && (numbers.clone().count() < names.len() || numbers.any(|(index, name)| index != name))
+}
+
+/// The index of the class whose name is the `number` that the label `word` is.
+fn by_number(
+    path: &Path,
+    word: &str,
+    number: f64,
+    names: &[String],
+    row: usize,
+    at: &dyn Fn(usize) -> String,
+) -> Result<f64, DataError> {
+    let index = names.iter().position(|name| finite(name) == Some(number)).map(|index| index as f64);
+    index.ok_or_else(|| DataError::UnknownClass {
+        path: path.to_owned(),
+        at: format!("the label of {}", at(row)),
+        label: word.to_owned(),
+        nearest: nearest(word, names.iter().map(String::as_str)),
+        classes: names.to_vec(),
+    })
 }
 
 /// The number that a word is. `nan` and `inf` are words.
@@ -283,6 +320,22 @@ mod tests {
         assert_eq!(encoded.values, [1.0, 0.0]);
         assert!(matches!(words(&["0"], SPARSE, Some(&["3", "5"])), Err(DataError::UnknownClass { .. })));
         assert!(matches!(words(&["0.5", "1"], SPARSE, None), Err(DataError::ClassIndex { .. })));
+    }
+
+    #[test]
+    fn numbers_are_names_where_names_are_numbers() {
+        let encoded = numbers(1, &[2.0, 0.0, 1.0], SPARSE, Some(&["2", "1", "0"])).unwrap();
+        assert_eq!(encoded.values, [0.0, 2.0, 1.0]);
+        assert_eq!(numbers(1, &[3.0, 1.0], SPARSE, Some(&["1", "2", "3"])).unwrap().values, [2.0, 0.0]);
+        let error = numbers(1, &[1.0, 0.0], SPARSE, Some(&["1", "2", "3"])).unwrap_err();
+        assert!(matches!(&error, DataError::UnknownClass { label, .. } if label == "0"), "{error}");
+        assert!(error.to_string().contains("row 1"), "{error}");
+        let binary = |values: &[f64], names: &[&str]| numbers(1, values, Loss::BinaryCrossentropy, Some(names));
+        assert_eq!(binary(&[0.0, 1.0], &["1", "0"]).unwrap().values, [1.0, 0.0]);
+        assert!(matches!(binary(&[0.5], &["1", "0"]), Err(DataError::UnknownClass { .. })));
+        // Where they are the indices themselves, shares of the second are what they are.
+        assert_eq!(binary(&[0.5, 1.0], &["0", "1"]).unwrap().values, [0.5, 1.0]);
+        assert_eq!(binary(&[0.5, 1.0], &["off", "on"]).unwrap().values, [0.5, 1.0]);
     }
 
     #[test]

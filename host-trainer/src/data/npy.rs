@@ -246,7 +246,15 @@ fn string(text: &str) -> Option<(&str, &str)> {
 
 /// Kind, byte order and size in bytes of the elements that a type string such as `<f4` describes.
 fn element(descr: &str) -> Result<(Kind, bool, usize), String> {
-    let unknown = || format!("holds elements of type {descr:?}, which are neither plain numbers nor strings");
+    let unknown = || {
+        let objects = "is of Python objects (make strings of them by .astype(str), or numbers by .astype(\"float32\"))";
+        match descr {
+            "|O" => objects.to_owned(),
+            _ => {
+                format!("holds elements of type {descr:?}, which are neither plain numbers of 8 to 64 bits nor strings")
+            }
+        }
+    };
     let (order, rest) = descr.split_at_checked(1).ok_or_else(unknown)?;
     let (kind, size) = rest.split_at_checked(1).ok_or_else(unknown)?;
     // Elements of no bytes would let a header promise any number of them.
@@ -380,7 +388,7 @@ mod tests {
             (header("<f4", "False", "(2,)"), "cut off"),
             (header("|u1", "False", "(3,)"), "goes on"),
             (header("<c8", "False", "(1,)"), "neither"),
-            (header("|O", "False", "(1,)"), "neither"),
+            (header("|O", "False", "(1,)"), ".astype(str)"),
             (header("é", "False", "(1,)"), "neither"),
             (header("<f16", "False", "(1,)"), "neither"),
             (header("|S0", "False", "(1000000, 1000000)"), "neither"),

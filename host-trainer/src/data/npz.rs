@@ -10,6 +10,33 @@ use super::{DataError, Dataset, NpyArray, Npz, Series, sequence, weights};
 use crate::config::{Names, NpzKeys, Scale, Task};
 
 pub(super) fn read(path: &Path, options: &ReadOptions) -> Result<Dataset, DataError> {
+    read_arrays(path, options).map_err(|error| match error {
+        // The setting is that of the part.
+        DataError::MissingKey { path, key, setting, keys, nearest } => {
+            let setting = test_setting(options, setting).unwrap_or(setting);
+            DataError::MissingKey { path, key, setting, keys, nearest }
+        }
+        error => error,
+    })
+}
+
+/// The setting of a test that goes before `setting`, where it is given.
+fn test_setting(options: &ReadOptions, setting: &str) -> Option<&'static str> {
+    let test = &options.data.npz_test;
+    let given = match setting {
+        "data.npz.x" => (test.x.is_some(), "data.npz_test.x"),
+        "data.npz.y" => (test.y.is_some(), "data.npz_test.y"),
+        "data.npz.lengths" => (test.lengths.is_some(), "data.npz_test.lengths"),
+        "data.npz.y_lengths" => (test.y_lengths.is_some(), "data.npz_test.y_lengths"),
+        "data.npz.group" => (test.group.is_some(), "data.npz_test.group"),
+        "data.npz.x_scale" => (test.x_scale.is_some(), "data.npz_test.x_scale"),
+        "data.npz.y_scale" => (test.y_scale.is_some(), "data.npz_test.y_scale"),
+        _ => return None,
+    };
+    (given.0 && options.part == Part::Test).then_some(given.1)
+}
+
+fn read_arrays(path: &Path, options: &ReadOptions) -> Result<Dataset, DataError> {
     let mut npz = Npz::open(path)?;
     let keys = keys(options);
     let layout = Layout::read(&mut npz, &keys, options.tokens)?;
@@ -73,8 +100,9 @@ pub(super) fn read(path: &Path, options: &ReadOptions) -> Result<Dataset, DataEr
 
 /// The keys for this part: the test's own, and the training's for the rest. Groups are for the split alone.
 fn keys(options: &ReadOptions) -> NpzKeys {
-    let train = options.data.npz.clone();
+    let mut train = options.data.npz.clone();
     if options.part == Part::Train {
+        train.group = train.group.filter(|_| options.groups);
         return train;
     }
     let test = options.data.npz_test.clone();
@@ -83,7 +111,7 @@ fn keys(options: &ReadOptions) -> NpzKeys {
         y: test.y.or(train.y),
         y_lengths: test.y_lengths.or(train.y_lengths),
         lengths: test.lengths.or(train.lengths),
-        group: test.group,
+        group: test.group.filter(|_| options.groups),
         weight: train.weight,
         x_scale: test.x_scale.or(train.x_scale),
         y_scale: test.y_scale.or(train.y_scale),
@@ -259,7 +287,8 @@ fn factors(
     };
     let path = npz.path().to_owned();
     if let Some(factor) = factors.iter().find(|factor| !factor.is_finite() || **factor == 0.0) {
-        return Err(DataError::NotFinite { path, at: format!("a factor in `{setting}`"), value: factor.to_string() });
+        let problem = format!("`{setting}` has the factor {factor}; give finite numbers other than 0");
+        return Err(DataError::Mismatch { path, problem });
     }
     if factors.len() != 1 && factors.len() != width {
         return Err(DataError::Count { path, setting, found: factors.len(), expected: width, what });
@@ -294,6 +323,7 @@ fn read_targets(
             None => None,
         };
         let names = class_names(npz, options)?;
+        same_classes(npz, options, names.as_deref())?;
         return sequence::set_targets(dataset, &path, &key, &y, lengths.as_deref(), names);
     }
     if y.is_text() && targets.loss.task() == Task::Regression {
@@ -331,6 +361,19 @@ fn read_targets(
             labels::label_is_there(&path, word, names.as_deref(), || place(&key, index))?;
         }
     }
+    let labels = match labels {
+        Labels::Numbers { width: 1, values } if targets.loss.task() != Task::Regression => {
+            match other_classes(npz, options, names.as_deref())? {
+                Some(own) => labels::words(&path, &values, &own, &|index| place(&key, index))?,
+                None => Labels::Numbers { width: 1, values },
+            }
+        }
+        Labels::Numbers { .. } => {
+            same_classes(npz, options, names.as_deref())?;
+            labels
+        }
+        words => words,
+    };
     let encoded = labels::encode(&path, labels, targets.loss, names, &|index| place(&key, index))?;
     dataset.set_targets(encoded, targets.output);
     if let Some(key) = keys.weight.as_ref().filter(|_| targets.weights) {
@@ -347,6 +390,29 @@ fn class_names(npz: &mut Npz, options: &ReadOptions) -> Result<Option<Vec<String
         Some(Names::List(names)) => Ok(Some(names.clone())),
         Some(Names::Key(key)) => strings(npz, key, "data.classes").map(Some),
     }
+}
+
+/// The file's own classes, if they or their order are other ones than `names`.
+fn other_classes(
+    npz: &mut Npz,
+    options: &ReadOptions,
+    names: Option<&[String]>,
+) -> Result<Option<Vec<String>>, DataError> {
+    let (Some(names), Some(key)) = (names, options.own_classes) else { return Ok(None) };
+    if !npz.has(key) {
+        return Ok(None);
+    }
+    let own = strings(npz, key, "data.classes")?;
+    Ok((!own.is_empty() && own != names).then_some(own))
+}
+
+/// Refuses a file whose own classes, or their order, are other ones than `names`.
+fn same_classes(npz: &mut Npz, options: &ReadOptions, names: Option<&[String]>) -> Result<(), DataError> {
+    let Some(own) = other_classes(npz, options, names)? else { return Ok(()) };
+    let (own, expected) = (own.join(", "), names.unwrap_or_default().join(", "));
+    let problem =
+        format!("its classes are {own}, but those of the training {expected}; give the same, in the same order");
+    Err(DataError::Mismatch { path: npz.path().to_owned(), problem })
 }
 
 /// The array of weights, which has an element for each target.

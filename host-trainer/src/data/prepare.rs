@@ -5,7 +5,7 @@ use std::path::Path;
 use grulet::spec::{LayerSpec, Output};
 use grulet::{Header, blob};
 
-use super::read::{FileKind, Part, ReadOptions, TargetOptions, read};
+use super::read::{FileKind, Part, ReadOptions, TargetOptions, own_classes, read};
 use super::split::{split_fold, split_fraction, split_groups};
 use super::{DataError, Dataset, Normalizer, Warning, csv, weights};
 use crate::checkpoint::{Card, Checkpoint};
@@ -53,17 +53,21 @@ pub fn prepare(config: &Config) -> Result<Prepared, DataError> {
     names_are_lines(&whole, path)?;
     let alike = alike(config, &whole)?;
     let width = whole.target_width;
+    let (channels, units) = (whole.channels.clone(), whole.units.clone());
     let read_alike = |path: &Path, part: Part| {
         let options = ReadOptions { data: &alike, ..ReadOptions::new(config, part) };
-        let data = read(path, &options).map_err(|error| match error {
+        let mut data = read(path, &options).map_err(|error| match error {
             // The names are the training file's, not the configuration's.
             DataError::Count { path, setting: "data.channels", found: expected, expected: found, .. } => {
-                let problem = format!("there are {found} input channels, but {expected} in the training file");
-                DataError::Mismatch { path, problem: format!("{problem}; give the same channels") }
+                channel_count(&path, found, expected)
             }
             error => error,
         })?;
         same_kind(width, &data, path)?;
+        if data.inputs() != channels.len() {
+            return Err(channel_count(path, data.inputs(), channels.len()));
+        }
+        same_channels(&mut data, config, &channels, &units, path)?;
         Ok::<_, DataError>(data)
     };
     let (train, validation) = match &config.data.validation {
@@ -206,7 +210,8 @@ pub fn held_out(
     targets: bool,
 ) -> Result<Dataset, DataError> {
     let wanted = targets.then_some(TargetOptions { output: header.output, loss: config.train.loss, weights: false });
-    let options = ReadOptions { data: &keys_for(config, header), part, targets: wanted, tokens: takes_tokens(header) };
+    let keys = keys_for(config, header);
+    let options = ReadOptions { groups: false, ..options(&keys, config, header, part, wanted) };
     let data = read(path, &options)?;
     for_model(data, config, header, path, targets)
 }
@@ -218,8 +223,8 @@ pub fn held_out(
 pub fn training_part(config: &Config, header: &Header<'_>) -> Result<Dataset, DataError> {
     let path = &config.data.train;
     let targets = Some(TargetOptions { output: header.output, loss: config.train.loss, weights: false });
-    let (part, tokens) = (Part::Train, takes_tokens(header));
-    let mut data = read(path, &ReadOptions { data: &keys_for(config, header), part, targets, tokens })?;
+    let keys = keys_for(config, header);
+    let mut data = read(path, &options(&keys, config, header, Part::Train, targets))?;
     if let Some(validation) = config.data.validation.as_ref().filter(|validation| validation.file.is_none()) {
         data = split(data, path, validation, config.seed)?.0;
     }
@@ -246,7 +251,7 @@ pub fn step_labels(
     }
     let loss = Loss::SparseCategoricalCrossentropy;
     let targets = Some(TargetOptions { output: Output::EveryStep, loss, weights: false });
-    let options = ReadOptions { data: &keys, part, targets, tokens: takes_tokens(header) };
+    let options = ReadOptions { groups: false, ..options(&keys, config, header, part, targets) };
     let mut data = read(path, &options).map_err(|error| match error {
         DataError::MissingColumn { path, column, columns, nearest, .. } if column == key => {
             DataError::MissingColumn { path, column, setting: "--label", columns, nearest }
@@ -262,8 +267,16 @@ pub fn step_labels(
     Ok(data)
 }
 
-fn takes_tokens(header: &Header<'_>) -> bool {
-    header.layers.first().is_some_and(|layer| layer.vocabulary().is_some())
+/// What is read for a model that is trained already, with these `keys`.
+fn options<'a>(
+    keys: &'a DataConfig,
+    config: &'a Config,
+    header: &Header<'_>,
+    part: Part,
+    targets: Option<TargetOptions>,
+) -> ReadOptions<'a> {
+    let tokens = header.layers.first().is_some_and(|layer| layer.vocabulary().is_some());
+    ReadOptions { data: keys, part, targets, tokens, groups: true, own_classes: own_classes(config) }
 }
 
 /// How files are read for a model that is trained already.
@@ -297,6 +310,8 @@ fn for_model(
             names.join(", ")
         ));
     }
+    let names = |names: blob::Names<'_>| names.iter().map(str::to_owned).collect::<Vec<_>>();
+    same_channels(&mut data, config, &names(header.channels), &names(header.units), path)?;
     tokens(&header.layers, &data, path)?;
     data.output = header.output;
     if targets {
@@ -334,8 +349,10 @@ fn split(data: Dataset, path: &Path, how: &Validation, seed: u64) -> Result<(Dat
 /// names and classes.
 fn alike(config: &Config, train: &Dataset) -> Result<DataConfig, DataError> {
     let mut data = config.data.clone();
-    data.channels = Some(Names::List(train.channels.clone()));
-    data.units = Some(Names::List(train.units.clone()));
+    if !names_itself(config) {
+        data.channels = Some(Names::List(train.channels.clone()));
+        data.units = Some(Names::List(train.units.clone()));
+    }
     if !train.classes.is_empty() {
         data.classes = Some(Names::List(train.classes.clone()));
     }
@@ -343,6 +360,57 @@ fn alike(config: &Config, train: &Dataset) -> Result<DataConfig, DataError> {
         data.csv.features = Some(csv::feature_columns(&data.train, &data)?);
     }
     Ok(data)
+}
+
+/// Whether each file says itself what its input channels are called.
+fn names_itself(config: &Config) -> bool {
+    !matches!(config.data.channels, Some(Names::List(_))) && !config.takes_tokens()
+}
+
+/// Puts the input channels into the order in which the training file or the model has them, by their names, where both have
+/// names.
+fn same_channels(
+    data: &mut Dataset,
+    config: &Config,
+    channels: &[String],
+    units: &[String],
+    path: &Path,
+) -> Result<(), DataError> {
+    // What channels without names are called.
+    let unnamed = |names: &[String]| names.iter().enumerate().all(|(index, name)| *name == format!("c{index}"));
+    if !names_itself(config) || unnamed(channels) || unnamed(&data.channels) {
+        return Ok(());
+    }
+    let mismatch = |problem: String| DataError::Mismatch { path: path.to_owned(), problem };
+    let place = |name: &String| data.channels.iter().position(|found| found == name);
+    let Some(places) = channels.iter().map(place).collect::<Option<Vec<usize>>>() else {
+        let (found, expected) = (data.channels.join(", "), channels.join(", "));
+        return Err(mismatch(format!(
+            "its input channels are {found}, but the training had {expected}; give the same, or say in `data.channels` \
+             what its own are called, in their order"
+        )));
+    };
+    let unit = |place: usize| data.units.get(place).filter(|unit| !unit.is_empty());
+    for ((channel, expected), &place) in channels.iter().zip(units).zip(&places) {
+        if let Some(found) = unit(place).filter(|found| *found != expected && !expected.is_empty()) {
+            return Err(mismatch(format!(
+                "the channel {channel:?} is in {found}, but the training had it in {expected}; convert it, or name the units \
+                 in `data.units` if they are the same"
+            )));
+        }
+    }
+    for row in data.series.iter_mut().flat_map(|series| series.x.chunks_exact_mut(places.len())) {
+        let found = row.to_vec();
+        row.iter_mut().zip(&places).for_each(|(value, &place)| *value = found[place]);
+    }
+    (data.channels, data.units) = (channels.to_vec(), units.to_vec());
+    Ok(())
+}
+
+fn channel_count(path: &Path, found: usize, expected: usize) -> DataError {
+    let problem =
+        format!("there are {found} input channels, but {expected} in the training file; give the same channels");
+    DataError::Mismatch { path: path.to_owned(), problem }
 }
 
 /// A model keeps its names as lines.

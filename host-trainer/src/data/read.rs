@@ -46,6 +46,10 @@ pub struct ReadOptions<'a> {
     pub targets: Option<TargetOptions>,
     /// Whether the inputs are tokens, which are one channel and need no axis of their own.
     pub tokens: bool,
+    /// Whether groups of series are read, which splits are for.
+    pub groups: bool,
+    /// The array in which a `.npz` may say itself in what order its classes are, where `data` has another order.
+    pub own_classes: Option<&'a str>,
 }
 
 /// What targets are for.
@@ -64,7 +68,22 @@ impl<'a> ReadOptions<'a> {
     pub fn new(config: &'a Config, part: Part) -> Self {
         let weights = part == Part::Train;
         let targets = TargetOptions { output: config.model.output, loss: config.train.loss, weights };
-        ReadOptions { data: &config.data, part, targets: Some(targets), tokens: config.takes_tokens() }
+        ReadOptions {
+            data: &config.data,
+            part,
+            targets: Some(targets),
+            tokens: config.takes_tokens(),
+            groups: true,
+            own_classes: own_classes(config),
+        }
+    }
+}
+
+/// The array of class names, if the configuration has them in one.
+pub(super) fn own_classes(config: &Config) -> Option<&str> {
+    match &config.data.classes {
+        Some(Names::Key(key)) => Some(key),
+        _ => None,
     }
 }
 

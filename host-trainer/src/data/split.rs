@@ -10,7 +10,8 @@ use super::batches::{Purpose, shuffle, stream};
 use super::{DataError, Dataset, Series};
 use crate::config::Group;
 
-/// Splits off `fraction` of the series, chosen by `seed`, at least one; of a single series the last part in time.
+/// Splits off `fraction` of the series, chosen by `seed`, at least one; of a single series the last part in time. Where
+/// series have groups, whole groups, until they have so many series.
 /// Returns training and validation; both keep the order of the file, `path`.
 ///
 /// # Errors
@@ -21,6 +22,25 @@ pub fn split_fraction(data: Dataset, path: &Path, fraction: f64, seed: u64) -> R
         return split_in_time(data, path, fraction);
     }
     let chosen = ((fraction * count as f64).round() as usize).clamp(1, count - 1);
+    let sizes = group_sizes(&data);
+    if !sizes.is_empty() {
+        if sizes.len() == 1 {
+            let problem = "all series are of one group, of which no part can be split off; leave the group out";
+            return Err(DataError::Split { path: path.to_owned(), problem });
+        }
+        let mut order: Vec<(Group, usize)> = sizes.into_iter().map(|(name, size)| (group(name), size)).collect();
+        order.sort_by_key(|(group, _)| by_value(group));
+        shuffle(&mut order, &mut stream(Purpose::Split, seed, 0, 0));
+        order.pop();
+        let (mut groups, mut series) = (Vec::new(), 0);
+        for (group, size) in order {
+            if series < chosen {
+                groups.push(group);
+                series += size;
+            }
+        }
+        return split_groups(data, path, &groups);
+    }
     let mut order: Vec<usize> = (0..count).collect();
     shuffle(&mut order, &mut stream(Purpose::Split, seed, 0, 0));
     let chosen: BTreeSet<usize> = order[..chosen].iter().copied().collect();
@@ -48,16 +68,21 @@ pub fn split_groups(data: Dataset, path: &Path, groups: &[Group]) -> Result<(Dat
 }
 
 /// Splits off fold `number` (from 1) of `count`: the series are shuffled by `seed` and dealt out one by one, so that each is
-/// in one fold and folds differ by one series at most. Returns training and validation.
+/// in one fold and folds differ by one series at most. Where series have groups, it is a fold of [`deal_groups`].
+/// Returns training and validation.
 ///
 /// # Errors
-/// If there are fewer series than folds.
+/// If there are fewer series or groups than folds.
 pub fn split_fold(
     data: Dataset,
     path: &Path,
     [number, count]: [usize; 2],
     seed: u64,
 ) -> Result<(Dataset, Dataset), DataError> {
+    if data.series.iter().any(|series| series.group.is_some()) {
+        let groups = deal_groups(&data, path, count)?.swap_remove(number - 1);
+        return split_groups(data, path, &groups);
+    }
     enough(path, count, data.series.len(), "series")?;
     let mut order: Vec<usize> = (0..data.series.len()).collect();
     shuffle(&mut order, &mut stream(Purpose::Split, seed, 0, 0));
@@ -71,10 +96,7 @@ pub fn split_fold(
 /// # Errors
 /// If there are fewer groups than folds.
 pub fn deal_groups(data: &Dataset, path: &Path, count: usize) -> Result<Vec<Vec<Group>>, DataError> {
-    let mut sizes: BTreeMap<&str, usize> = BTreeMap::new();
-    for group in data.series.iter().filter_map(|series| series.group.as_deref()) {
-        *sizes.entry(group).or_default() += 1;
-    }
+    let sizes = group_sizes(data);
     enough(path, count, sizes.len(), "groups")?;
     let mut groups: Vec<(Group, usize)> = sizes.into_iter().map(|(name, size)| (group(name), size)).collect();
     // Both sorts are stable: groups of one size stay in the order of their names.
@@ -90,6 +112,15 @@ pub fn deal_groups(data: &Dataset, path: &Path, count: usize) -> Result<Vec<Vec<
     folds.iter_mut().for_each(|fold| fold.sort_by_key(by_value));
     folds.sort_by_key(|fold| fold.first().map(by_value));
     Ok(folds)
+}
+
+/// How many series each group has.
+fn group_sizes(data: &Dataset) -> BTreeMap<&str, usize> {
+    let mut sizes = BTreeMap::new();
+    for group in data.series.iter().filter_map(|series| series.group.as_deref()) {
+        *sizes.entry(group).or_default() += 1;
+    }
+    sizes
 }
 
 /// A group as the configuration would name it.
@@ -186,7 +217,8 @@ mod tests {
 
     #[test]
     fn folds_hold_out_every_series_once_and_evenly() {
-        let data = dataset(&[""; 11]);
+        let mut data = dataset(&[""; 11]);
+        data.series.iter_mut().for_each(|series| series.group = None);
         let fold = |number, seed| split_fold(data.clone(), Path::new(PATH), [number, 4], seed).unwrap();
         let mut held_out = Vec::new();
         for number in 1..=4 {
@@ -204,6 +236,33 @@ mod tests {
         assert_ne!(fold(2, 1), fold(2, 2));
         let error = split_fold(data, Path::new(PATH), [1, 12], 1).unwrap_err().to_string();
         assert!(error.contains("a.csv: 12 folds, but the file has only 11 series"), "{error}");
+    }
+
+    #[test]
+    fn groups_are_never_on_both_sides() {
+        let data = dataset(&["a", "b", "a", "c", "b", "d", "a", "b"]);
+        let of = |data: &Dataset| -> BTreeSet<String> {
+            data.series.iter().filter_map(|series| series.group.clone()).collect()
+        };
+        let mut seen = BTreeSet::new();
+        for seed in 1..20 {
+            for (fraction, least) in [(0.01, 1), (0.25, 2), (0.5, 4)] {
+                let (train, validation) = split_fraction(data.clone(), Path::new(PATH), fraction, seed).unwrap();
+                assert!(of(&train).is_disjoint(&of(&validation)), "{fraction}, seed {seed}");
+                assert!(!train.series.is_empty() && validation.series.len() >= least, "{fraction}, seed {seed}");
+                // No group more than it takes, and the largest has three series.
+                assert!(validation.series.len() < least + 3, "{fraction}, seed {seed}");
+                seen.extend(of(&validation));
+            }
+        }
+        assert_eq!(seen.len(), 4, "the seed chooses");
+        let groups = deal_groups(&data, Path::new(PATH), 3).unwrap();
+        for number in 1..=3 {
+            let (_, validation) = split_fold(data.clone(), Path::new(PATH), [number, 3], 1).unwrap();
+            assert_eq!(vec![of(&validation).into_iter().collect::<Vec<_>>()], words(vec![groups[number - 1].clone()]));
+        }
+        let error = split_fraction(dataset(&["a", "a"]), Path::new(PATH), 0.5, 1).unwrap_err().to_string();
+        assert!(error.contains("all series are of one group"), "{error}");
     }
 
     #[test]

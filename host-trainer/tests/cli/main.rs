@@ -13,6 +13,7 @@ mod folds;
 mod init;
 mod lock;
 mod monitor;
+mod names;
 mod npz;
 mod outputs;
 mod pool;

@@ -85,6 +85,9 @@ proptest! {
             format!("seed={seed}"),
             "data.window=3".to_owned(),
             "data.stride=1".to_owned(),
+            // Each is a group of its own.
+            "data.csv.group=series".to_owned(),
+            "data.csv.features=[\"a\",\"b\",\"c\"]".to_owned(),
         ];
         let prepared = prepare(&table(&vec![6; count]), &sets.each_ref().map(String::as_str));
         let (train, validation) = (names(&prepared.train), names(prepared.validation.as_ref().unwrap()));

@@ -175,7 +175,7 @@ fn scales_are_one_for_all_or_one_per_column() {
     assert_eq!(x("data.npz.x_scale=factors").unwrap(), [2.0, 1.0, 6.0, 2.0]);
     for (set, phrase) in [
         ("data.npz.x_scale=[1, 2, 3]", "`data.npz.x_scale` has 3 entries, but there are 2"),
-        ("data.npz.x_scale=0", "`data.npz.x_scale` is 0"),
+        ("data.npz.x_scale=0", "`data.npz.x_scale` has the factor 0"),
         ("data.npz.x_scale=factor", "mean \"factors\""),
         ("data.npz.y_scale=factors", "`data.npz.y_scale` has 2 entries, but there are 1"),
     ] {
