@@ -195,9 +195,19 @@ impl Import {
             super::print(&self.text(&report, &summary_of(loaded.header()))?)?;
         }
         if failed {
+            // Of Keras, which computes padding too, and throws it away.
+            let masked = imported
+                .skipped
+                .iter()
+                .any(|skipped| skipped.contains("steps that it masks") || skipped.contains("mask_zero"));
+            let hint = if masked && !differs(&report.graph) {
+                "; its source masks steps, which the model has no notion of: check with series without any"
+            } else {
+                ""
+            };
             bail!(
                 "the model does not give what its source gives, so it was not written; see the first difference above, \
-                 and --tolerance if that is all right"
+                 and --tolerance if that is all right{hint}"
             );
         }
         Ok(())
@@ -207,6 +217,9 @@ impl Import {
     fn arrays(&self) -> anyhow::Result<(NpyArray, Option<NpyArray>, NpyArray)> {
         if let [x, y] = &self.check[..] {
             return Ok((npy(x)?, None, npy(y)?));
+        }
+        if self.check[0].extension().is_some_and(|extension| extension.eq_ignore_ascii_case("npy")) {
+            bail!("--check {}: give the outputs as a second .npy, or both in an .npz", self.check[0].display());
         }
         let mut npz = Npz::open(&self.check[0])?;
         let mut array = |key: &str| npz.array(key.trim(), "--keys");

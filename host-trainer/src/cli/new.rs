@@ -9,6 +9,7 @@ use grulet_board_tools::Board;
 
 use super::source;
 use crate::firmware;
+use crate::sweep::quoted;
 
 /// Make a firmware project for a board around a model.
 #[derive(Args)]
@@ -37,7 +38,7 @@ impl New {
             folder.display(),
             board.name,
             board.core,
-            folder.display()
+            quoted(&folder.display().to_string())
         ))
     }
 }

@@ -11,6 +11,7 @@ use grulet::{Int8, LayerSpec};
 use super::outputs;
 use super::source::{self, PartName, Source};
 use crate::checkpoint::Checkpoint;
+use crate::config::Task;
 use crate::data::{self, Part};
 use crate::evaluate::{Loaded, predict};
 use crate::files;
@@ -36,9 +37,9 @@ pub struct Quantize {
     /// How ranges are taken from what calibration sees.
     #[arg(long, value_enum, default_value_t = MethodName::Max)]
     method: MethodName,
-    /// What so many percent of the values do not exceed, for `--method percentile`.
-    #[arg(long, default_value_t = 99.99)]
-    percentile: f64,
+    /// What so many percent of the values do not exceed, for `--method percentile`; 99.99 unless given.
+    #[arg(long)]
+    percentile: Option<f64>,
     /// Fail if int8 is worse than f32 by more than this fraction in accuracy, or MSE of a regression: 0.03 is 3 %.
     #[arg(long, value_name = "FRACTION")]
     max_drop: Option<f64>,
@@ -81,6 +82,17 @@ impl Quantize {
         {
             bail!("--max-drop is {drop}, but must be 0 or a fraction above 0, such as 0.03");
         }
+        if let Some(tolerance) = self.tolerance
+            && !(tolerance >= 0.0 && tolerance.is_finite())
+        {
+            bail!("--tolerance is {tolerance}, but must be 0 or above, in the units of the outputs");
+        }
+        let method = match (self.method, self.percentile) {
+            (MethodName::Percentile, percentile) => Method::Percentile(percentile.unwrap_or(99.99)),
+            (_, Some(_)) => bail!("--percentile is for `--method percentile`; give that too, or leave it out"),
+            (MethodName::Max, None) => Method::Max,
+            (MethodName::Mse, None) => Method::Mse,
+        };
         let printed = [("--json", self.json.as_deref()), ("--svg", self.svg.as_deref())];
         outputs::spare_likely_inputs(&printed)?;
         let (path, bytes) = load(&self.model)?;
@@ -96,6 +108,11 @@ impl Quantize {
         };
         // The configuration of a model that has none depends on where its data are.
         let config = source(self.calib.as_deref(), PartName::Train).config(header)?;
+        if self.tolerance.is_some() && config.task() != Task::Regression {
+            bail!(
+                "--tolerance is for the values of a regression; the decisions of a classifier differ or not: leave it out"
+            );
+        }
         let usual = path.with_file_name("model_int8.gru");
         if self.output.is_none() && usual.exists() && path.with_file_name("best_int8.ckpt").exists() {
             bail!("{} is that of quantisation-aware training; name another file with --output", usual.display());
@@ -110,11 +127,6 @@ impl Quantize {
             None => bail!("there is no configuration beside the model; give data to calibrate with by --calib"),
         };
         let samples = data::held_out(&config, header, &training, Part::Train, false)?;
-        let method = match self.method {
-            MethodName::Max => Method::Max,
-            MethodName::Percentile => Method::Percentile(self.percentile),
-            MethodName::Mse => Method::Mse,
-        };
         let calibration = calibrate(&float, &samples, method).with_context(|| training.display().to_string())?;
         let int8 = float.quantize(&calibration.ranges)?;
 

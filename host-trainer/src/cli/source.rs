@@ -102,6 +102,14 @@ impl Source {
                 net_type_of(header)
             );
         }
+        if config.data.horizon != header.horizon as usize {
+            bail!(
+                "{}: `data.horizon` is {}, but the model looks {} steps ahead; give the model's own configuration with --config",
+                path.display(),
+                config.data.horizon,
+                header.horizon
+            );
+        }
         Ok(config)
     }
 

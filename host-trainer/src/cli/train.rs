@@ -139,6 +139,9 @@ impl Train {
             config.train.init = Some(init.clone());
         }
         if self.qat && config.train.qat_epochs == 0 {
+            if self.set.iter().any(|set| set.split('=').next().is_some_and(|key| key.trim() == "train.qat_epochs")) {
+                bail!("--qat and --set train.qat_epochs=0: give how many epochs, or leave one of them out");
+            }
             config.train.qat_epochs = config.train.epochs.div_ceil(4);
         }
         Ok(match self.overfit {
@@ -168,8 +171,11 @@ fn text(report: &Report) -> Result<String, std::fmt::Error> {
             out,
             "\noverfit check: loss {:.3e} on {examples} examples after epoch {}; about 0 if the network can learn by heart, \
              else try more epochs, units or another learning rate",
-            report.training.loss, report.epochs
+            report.training.loss, report.best_epoch
         )?;
+    }
+    if let Some(validation) = &report.validation {
+        writeln!(out, "\nvalidation part, after epoch {}: {}", report.best_epoch, listed(validation).trim_start())?;
     }
     if let Some(test) = &report.test {
         writeln!(out, "\ntest part, by the runtime on the exported model of epoch {}:", report.best_epoch)?;
@@ -179,11 +185,7 @@ fn text(report: &Report) -> Result<String, std::fmt::Error> {
         let rows: Vec<(String, &Scores)> = std::iter::once(own).chain(int8).chain(baselines).collect();
         let width = rows.iter().map(|(name, _)| name.chars().count()).max().unwrap_or(0);
         for (name, scores) in rows {
-            writeln!(
-                out,
-                "  {name:<width$}{}",
-                scores.list().map(|(n, v)| format!("  {n} {v:.4}")).collect::<String>()
-            )?;
+            writeln!(out, "  {name:<width$}{}", listed(scores))?;
         }
     }
     let model = &report.model;
@@ -198,6 +200,11 @@ fn text(report: &Report) -> Result<String, std::fmt::Error> {
     )?;
     writeln!(out, "{:.1} s in all; report, log and checkpoints are beside it", report.seconds)?;
     Ok(out)
+}
+
+/// Names and values, in one line.
+fn listed(scores: &Scores) -> String {
+    scores.list().map(|(name, value)| format!("  {name} {value:.4}")).collect()
 }
 
 /// A bar in a terminal, one line per epoch in any case.

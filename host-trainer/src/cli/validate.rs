@@ -1,6 +1,7 @@
 //! `grulet validate`
 
 use std::fmt::Write;
+use std::num::NonZeroUsize;
 use std::path::PathBuf;
 
 use anyhow::{Context, bail};
@@ -26,7 +27,7 @@ pub struct Validate {
     target_model: Option<PathBuf>,
     /// Series to run; as many as the target has room for unless given.
     #[arg(long, value_name = "COUNT")]
-    series: Option<usize>,
+    series: Option<NonZeroUsize>,
     /// Print JSON.
     #[arg(long)]
     json: bool,
@@ -51,7 +52,7 @@ impl Validate {
         let with_labels = self.source.data(header, true);
         let (_, mut data) = with_labels.or_else(|_| self.source.data(header, false))?;
         if let Some(count) = self.series {
-            data.series.truncate(count.max(1));
+            data.series.truncate(count.get());
         }
         let validation = firmware::validate(&blob, &on_target, &data, &target)
             .with_context(|| format!("--target {}", self.target))?;

@@ -165,7 +165,9 @@ fn apply<'a>(table: &mut DeTable<'a>, text: &'a str, padded: &'a str) -> Result<
     // A list of layers may be replaced as a whole; every other table is set key by key.
     let kind = keys::kind(&known);
     if matches!(kind, Kind::Table) && !["model.layers", "model.encoder"].contains(&path) {
+        // With the numbers of the layers that it goes through.
         let first = keys::first_in(&known);
+        let first = format!("{path}.{}", first.rsplit('.').next().unwrap_or(first));
         return Err(set_error(&format!("`{path}` is a table; set its keys one by one, such as `{first}`")));
     }
     if matches!(kind, Kind::Unknown) {
@@ -177,6 +179,9 @@ fn apply<'a>(table: &mut DeTable<'a>, text: &'a str, padded: &'a str) -> Result<
     let parsed = DeTable::parse(padded).ok().map(Spanned::into_inner).filter(|table| table.len() == 1);
     let value = match parsed.and_then(|table| table.into_iter().next()) {
         Some((_, value)) => value,
+        None if word.trim_start().starts_with(['[', '{']) => {
+            return Err(set_error("the value cannot be read; words in a list need quotes"));
+        }
         // A word without quotes.
         None => Spanned::new(at..padded.len(), DeValue::String(word.trim().into())),
     };

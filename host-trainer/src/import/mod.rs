@@ -107,6 +107,9 @@ fn read(path: &Path, options: &Options) -> Result<Source, ImportError> {
 
 /// What a file of these bytes holds.
 fn read_bytes(bytes: Vec<u8>, path: &Path, options: &Options) -> Result<Source, ImportError> {
+    if options.linear_before_reset.is_some() && !onnx::starts(&bytes) {
+        return Err(ImportError::unsupported("--linear-before-reset with a file that is not of ONNX", "leave it out"));
+    }
     match &bytes[..] {
         // First, as its length may begin like a pickle.
         _ if torch::is_safetensors(&bytes) => return torch::read_safetensors(&bytes, options),
@@ -165,6 +168,12 @@ fn build(mut source: Source, path: &Path, options: &Options) -> Result<Imported,
     };
     let (params, origins, scaling, channels) = match &mut source.graph {
         Graph::Chain(chain) => {
+            if options.start.or(options.stop).or(options.longest).is_some() {
+                return Err(ImportError::unsupported(
+                    "--start, --stop or --longest with a network that is no encoder-decoder",
+                    "leave them out",
+                ));
+            }
             let folded = fold::fold(chain.clone())?;
             card.output = if folded.last { Output::LastStep } else { Output::EveryStep };
             card.window = if folded.last { chain.window as u32 } else { 0 };

@@ -20,13 +20,12 @@ use crate::quantize::{Float, Method, calibrate, integer_outputs};
 /// training before, which has ended: the weights are near their place.
 const LEARNING_RATE: f64 = 0.02;
 
-/// A model in integers, and what chose it.
+/// A model in integers, and what chooses it.
 struct Candidate {
-    blob: AlignedBytes,
     ranges: Vec<grulet::blob::Range>,
     loss: f64,
-    /// What should be low.
-    cost: f64,
+    /// What `train.monitor` says.
+    value: f64,
 }
 
 /// Trains `train.qat_epochs` epochs from `best` on, writes the best model in integers as `model_int8.gru` and its weights as
@@ -50,8 +49,9 @@ pub(super) fn train_aware(
     // The integers drop nothing.
     trainer.regularize(Regularization { label_smoothing: config.train.label_smoothing, ..Default::default() })?;
     let mut now = best.clone();
-    let mut candidate = quantised(config, &now, &train, chosen_by)?;
-    let mut chosen = (candidate.cost, candidate.blob.clone(), now.clone());
+    let mut candidate = quantised(config, data, &now, &train, chosen_by)?;
+    now.value = candidate.value;
+    let mut chosen = (candidate.ranges.clone(), now.clone());
     progress.integers(0, candidate.loss);
 
     let mut optimizer = Optimizer::new(best.params.len(), config.train.rule());
@@ -66,13 +66,15 @@ pub(super) fn train_aware(
             Ok(Some(integer_outputs(&now, &candidate.ranges, batch)?))
         })?;
         now.params.copy_from_slice(trainer.network().params());
-        candidate = quantised(config, &now, &train, chosen_by)?;
+        candidate = quantised(config, data, &now, &train, chosen_by)?;
+        (now.epoch, now.value) = (pass.number as u32, candidate.value);
         progress.integers(epoch + 1, candidate.loss);
-        if candidate.cost < chosen.0 {
-            chosen = (candidate.cost, candidate.blob.clone(), now.clone());
+        if config.train.monitor.improves(now.value, chosen.1.value) {
+            chosen = (candidate.ranges.clone(), now.clone());
         }
     }
-    let (_, blob, checkpoint) = chosen;
+    let (ranges, checkpoint) = chosen;
+    let blob = integers(&Float::new(&export::export(&checkpoint)?)?, &ranges)?;
     checkpoint.save(&folder.file("best_int8.ckpt"))?;
     files::write(&folder.file("model_int8.gru"), &blob)?;
     let model = Loaded::<Int8>::from_blob(&blob)?;
@@ -83,9 +85,11 @@ pub(super) fn train_aware(
     })
 }
 
-/// The model of these weights in integers, calibrated on `train`, with its loss on `chosen_by`; both in the sensor's units.
+/// The model of these weights in integers, calibrated on `train`, with its loss on `chosen_by`, as the training has it: of
+/// normalised targets, if they are normalised. Both parts are in the sensor's units.
 fn quantised(
     config: &Config,
+    data: &Prepared,
     checkpoint: &Checkpoint,
     train: &Dataset,
     chosen_by: &Dataset,
@@ -93,12 +97,20 @@ fn quantised(
     let float = export::export(checkpoint)?;
     let float = Float::new(&float)?;
     let ranges = calibrate(&float, train, Method::Max)?.ranges;
-    let blob = float.quantize(&ranges).map_err(crate::quantize::QuantizeError::from)?;
+    let blob = integers(&float, &ranges)?;
     let model = Loaded::<Int8>::from_blob(&blob)?;
-    let (answers, scored) = without_first(config.train.ignore_steps, predict(&model, chosen_by)?, chosen_by);
+    let (mut answers, mut scored) = without_first(config.train.ignore_steps, predict(&model, chosen_by)?, chosen_by);
+    if let Some(targets) = &data.targets {
+        targets.apply(&mut answers.values);
+        scored.to_mut().series.iter_mut().for_each(|series| targets.apply(&mut series.targets));
+    }
     let scores = score(config.train.loss.into(), &answers, &scored);
-    let monitor = config.train.monitor;
-    Ok(Candidate { blob, ranges, loss: scores.loss, cost: monitor.cost(monitor.of(&scores)) })
+    Ok(Candidate { ranges, loss: scores.loss, value: config.train.monitor.of(&scores) })
+}
+
+/// A model in integers.
+fn integers(float: &Float, ranges: &[grulet::blob::Range]) -> Result<AlignedBytes, RunError> {
+    Ok(float.quantize(ranges).map_err(crate::quantize::QuantizeError::from)?)
 }
 
 /// Answers and data without the first `ignored` steps of each series, which do not count where there is an answer at every step.

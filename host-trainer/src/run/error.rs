@@ -27,6 +27,14 @@ pub enum RunError {
     /// The model cannot be had in integers.
     #[error("in int8: {0}")]
     Quantize(#[from] crate::quantize::QuantizeError),
+    /// The model cannot be had in integers, after it has been trained and written in `f32`.
+    #[error("in int8: {source}; {}, in f32, and its report are written", model.display())]
+    OnlyFloat {
+        /// Why.
+        source: crate::quantize::QuantizeError,
+        /// The model in `f32`.
+        model: PathBuf,
+    },
     /// The runtime refuses the exported model.
     #[error("the exported model: {0}")]
     Runtime(#[from] grulet::Error),
@@ -84,6 +92,18 @@ pub enum RunError {
         /// Batches in each.
         per_epoch: usize,
     },
+    /// A part of the data has no series of which anything counts.
+    #[error(
+        "`train.ignore_steps` is {ignored}, but the longest series of the {part} part has {longest} steps; ignore fewer"
+    )]
+    AllIgnored {
+        /// Steps ignored at the start of each series.
+        ignored: usize,
+        /// Training or validation.
+        part: &'static str,
+        /// Steps of its longest series.
+        longest: usize,
+    },
     /// The first loss or its gradient is no finite number, for which no learning rate is to blame.
     #[error(
         "epoch 1, batch 1: {what} before the first step: inputs or targets are too large; \
@@ -95,7 +115,8 @@ pub enum RunError {
     },
     /// The first loss of the validation part is no finite number, though that of the training part is.
     #[error(
-        "epoch 1: the loss of the validation part is {loss}: its inputs or targets are too large; give them in other units"
+        "epoch 1: the loss of the validation part is {loss}: its inputs or targets are too large, or the steps of the training; \
+         give them in other units, or lower `train.learning_rate`"
     )]
     TooLargeValidation {
         /// The loss.

@@ -85,8 +85,8 @@ struct Training<'a> {
     card: Card,
     origin: Origin,
     best: Option<Checkpoint>,
-    /// The last epoch.
-    last: Option<EpochLog>,
+    /// The best epoch, and the last one.
+    rows: Option<(EpochLog, EpochLog)>,
     /// The epoch with which patience has ended.
     stopped_epoch: Option<usize>,
 }
@@ -102,9 +102,13 @@ impl<'a> Training<'a> {
         };
         let mut trainer = Trainer::new(network, train.loss.into(), threads)?;
         trainer.regularize(regularization(config))?;
-        for part in [Some(&data.train), data.validation.as_ref()].into_iter().flatten() {
-            if (0..part.series.len()).all(|series| part.steps(series) <= train.ignore_steps) {
-                return Err(nn::Error::AllIgnored { ignored: train.ignore_steps }.into());
+        for (data, part) in [(Some(&data.train), "training"), (data.validation.as_ref(), "validation")] {
+            let Some(longest) = data.and_then(|data| (0..data.series.len()).map(|index| data.steps(index)).max())
+            else {
+                continue;
+            };
+            if longest <= train.ignore_steps {
+                return Err(RunError::AllIgnored { ignored: train.ignore_steps, part, longest });
             }
         }
         let batches = training_batches(config, &data.train);
@@ -117,7 +121,7 @@ impl<'a> Training<'a> {
             card: card(config, data),
             origin: resume::origin(config, data),
             best: None,
-            last: None,
+            rows: None,
             stopped_epoch: None,
             trainer,
             batches,
@@ -133,12 +137,16 @@ impl<'a> Training<'a> {
         if ends && row.epoch < self.config.train.epochs {
             self.stopped_epoch = Some(row.epoch);
         }
-        self.last = Some(row);
+        let best = match self.rows.take() {
+            Some((best, _)) if !monitor.improves(row.value(monitor), best.value(monitor)) => best,
+            _ => row.clone(),
+        };
+        self.rows = Some((best, row));
     }
 
     /// The epochs that are still to train, from 0.
     fn epochs(&self) -> Range<usize> {
-        let done = self.last.as_ref().map_or(0, |last| last.epoch);
+        let done = self.trained();
         done..self.stopped_epoch.unwrap_or(self.config.train.epochs)
     }
 }
@@ -209,9 +217,11 @@ fn conclude(
     start: Instant,
     progress: &mut dyn Progress,
 ) -> Result<Report, RunError> {
-    let Training { config, data, mut trainer, mut batches, best, last, stopped_epoch, .. } = training;
+    let Training { config, data, mut trainer, mut batches, best, rows, stopped_epoch, .. } = training;
     // A configuration has at least one epoch.
-    let (Some(best), Some(last)) = (best, last) else { unreachable!("there is no training without an epoch") };
+    let (Some(best), Some((scores, last))) = (best, rows) else {
+        unreachable!("there is no training without an epoch")
+    };
     if let Some(epoch) = stopped_epoch {
         progress.stopped(epoch, best.epoch);
     }
@@ -228,14 +238,9 @@ fn conclude(
         }
         None => (None, None),
     };
-    let int8 = if config.train.qat_epochs > 0 {
-        aware::train_aware(config, data, &best, &mut trainer, &mut batches, folder, progress)?
-    } else {
-        None
-    };
     let mut weights = BitHash::new();
     weights.update(&best.params);
-    let report = Report {
+    let mut report = Report {
         name: config.name.clone(),
         seed: config.seed,
         parameters: best.params.len(),
@@ -244,11 +249,11 @@ fn conclude(
         best_epoch: best.epoch,
         metric: best.card.metric.clone(),
         overfit: config.train.overfit.map(|_| data.train.series.len()),
-        training: last.training,
-        validation: last.validation,
+        training: scores.training,
+        validation: scores.validation,
         test,
         test_details,
-        int8,
+        int8: None,
         baselines: data.test.as_ref().map_or_else(Vec::new, |test| {
             baselines(config.task(), loss, config.data.horizon, &in_own_units(data, &data.train), test)
         }),
@@ -256,7 +261,19 @@ fn conclude(
         model: ExportedModel::of(folder.file("model.gru"), blob.as_ref().len(), model.header()),
         seconds: start.elapsed().as_secs_f64(),
     };
-    files::write(&folder.file("report.json"), report.to_json())?;
+    let write = |report: &Report| files::write(&folder.file("report.json"), report.to_json());
+    if config.train.qat_epochs > 0 {
+        match aware::train_aware(config, data, &best, &mut trainer, &mut batches, folder, progress) {
+            Ok(int8) => report.int8 = int8,
+            Err(RunError::Quantize(source)) => {
+                write(&report)?;
+                return Err(RunError::OnlyFloat { source, model: report.model.path });
+            }
+            Err(error) => return Err(error),
+        }
+        report.seconds = start.elapsed().as_secs_f64();
+    }
+    write(&report)?;
     Ok(report)
 }
 
@@ -474,7 +491,9 @@ fn names_of_outputs(config: &Config, data: &Prepared, outputs: usize) -> Vec<Str
 /// more, are read with the same ones.
 fn as_read(config: &Config, data: &Prepared) -> Config {
     let mut config = config.clone();
-    if !data.train.classes.is_empty() {
+    // The model of several classes has their names, and the array's key says what those of other files are.
+    let by_key = matches!(config.data.classes, Some(Names::Key(_))) && config.task() == Task::Classes;
+    if !data.train.classes.is_empty() && !by_key {
         config.data.classes = Some(Names::List(data.train.classes.clone()));
     }
     if data.columns.is_some() {

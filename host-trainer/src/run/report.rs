@@ -28,9 +28,9 @@ pub struct Report {
     /// Of a check whether the network can learn by heart: the examples, which are all that it was trained on.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub overfit: Option<usize>,
-    /// Scores of the last epoch on the training part, while it went along.
+    /// Scores of the best epoch on the training part, while it went along.
     pub training: Scores,
-    /// Scores after the last epoch on the validation part.
+    /// Scores after the best epoch on the validation part.
     pub validation: Option<Scores>,
     /// Scores of the exported model on the test part, by the runtime.
     pub test: Option<Scores>,

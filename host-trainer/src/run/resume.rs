@@ -77,8 +77,8 @@ pub(super) fn origin(config: &Config, data: &Prepared) -> Origin {
 
 impl Training<'_> {
     /// Epochs that are trained.
-    fn trained(&self) -> usize {
-        self.last.as_ref().map_or(0, |last| last.epoch)
+    pub(super) fn trained(&self) -> usize {
+        self.rows.as_ref().map_or(0, |(_, last)| last.epoch)
     }
 
     /// Goes to the end of the epoch in which `last` was made; `best` is the best until then, or later.

@@ -13,7 +13,7 @@ mod vary;
 use std::path::PathBuf;
 
 pub use jobs::Done;
-pub use ranking::{Combination, Ranking, Run};
+pub use ranking::{Combination, Ranking, Run, quoted};
 pub use vary::Axis;
 
 use crate::config::{Config, ConfigError};
@@ -120,7 +120,7 @@ pub enum SweepError {
 }
 
 /// Settings, or whole tables of them, that are the sweep's own, or that make validation losses of different kinds.
-const NOT_VARIED: [(&str, &str); 14] = [
+const NOT_VARIED: [(&str, &str); 24] = [
     ("seed", "give the seeds as --seeds 1,2,3: each combination is run with all of them"),
     ("train.run_dir", "every run has a folder of its own already; --set train.run_dir=… says where"),
     ("train.threads", "every run has one thread; --jobs says how many run at a time"),
@@ -131,9 +131,19 @@ const NOT_VARIED: [(&str, &str); 14] = [
     ("data.npz.y_scale", "losses of other units cannot be compared; set it for all with --set"),
     ("data.npz.y", "losses on other targets cannot be compared; set it for all with --set"),
     ("data.csv.label", "losses on other targets cannot be compared; set it for all with --set"),
+    ("data.npz.y_lengths", "losses on other targets cannot be compared; set it for all with --set"),
+    ("data.csv.target", "losses on other targets cannot be compared; set it for all with --set"),
+    ("data.tokens", "losses on other targets cannot be compared; set it for all with --set"),
     ("data.horizon", "losses on other targets cannot be compared; set it for all with --set"),
     ("model.output", "losses on other targets cannot be compared; set it for all with --set"),
     ("data.train", "losses on other data cannot be compared; set it for all with --set"),
+    ("data.npz.weight", "losses of other weights cannot be compared; set it for all with --set"),
+    ("data.csv.weight", "losses of other weights cannot be compared; set it for all with --set"),
+    ("data.npz.lengths", "losses on other examples cannot be compared; set it for all with --set"),
+    ("data.csv.series", "losses on other examples cannot be compared; set it for all with --set"),
+    ("data.csv.time", "losses on other examples cannot be compared; set it for all with --set"),
+    ("data.npz.group", "losses on other examples cannot be compared; set it for all with --set"),
+    ("data.csv.group", "losses on other examples cannot be compared; set it for all with --set"),
     ("data.validation", "losses on other examples cannot be compared; set it for all with --set, or give --folds"),
 ];
 
@@ -159,6 +169,10 @@ impl Sweep {
             }
             if self.vary[..index].iter().any(|other| other.key == axis.key) {
                 return refuse("is given twice; write all its values into one list");
+            }
+            let key_of = |set: &String| set.split('=').next().is_some_and(|key| key.trim() == axis.key);
+            if self.set.iter().any(key_of) {
+                return refuse("is given by --set too, which would not count; leave it out there");
             }
         }
         let base = self.load(&[])?;

@@ -146,7 +146,7 @@ fn pairs(combination: &Combination) -> impl Iterator<Item = (&str, &str)> {
 }
 
 /// An argument as a POSIX shell takes it.
-fn quoted(text: &str) -> String {
+pub fn quoted(text: &str) -> String {
     let plain = |letter: char| letter.is_ascii_alphanumeric() || ".,=+-_/:".contains(letter);
     if text.chars().all(plain) { text.to_owned() } else { format!("'{}'", text.replace('\'', "'\\''")) }
 }

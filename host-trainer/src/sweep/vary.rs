@@ -43,7 +43,7 @@ impl Axis {
         let (key, values) = (key.trim().to_owned(), values.trim());
         let values = if values.starts_with('[') {
             Values::List(
-                list(values).ok_or_else(|| wrong("the list cannot be read (in inner lists, words need quotes)"))?,
+                list(values).ok_or_else(|| wrong("the list cannot be read (where one word has quotes, or a list is in the list, all words need quotes)"))?,
             )
         } else if let Some((low, high)) = values.split_once("..") {
             range(low.trim(), high.trim()).map_err(|problem| wrong(&problem))?

@@ -61,10 +61,13 @@ fn folds_are_runs_and_the_table_is_of_their_logs() {
         let report = bench.json(&format!("{folder}/report.json"));
         assert!(report["test"].is_null() && report["seed"] == 1, "{report}");
         assert_eq!((&fold["epochs"], &fold["best_epoch"]), (&report["epochs"], &report["best_epoch"]));
-        assert_eq!(fold["last"], report["validation"]);
+        assert_eq!(fold["best"], report["validation"]);
         let log = bench.text(&format!("{folder}/log.csv"));
-        let row = log.lines().nth(fold["best_epoch"].as_u64().unwrap() as usize).unwrap();
-        let loss: f64 = row.split(',').nth(3).unwrap().parse().unwrap();
+        let row = |epoch: &str| log.lines().nth(fold[epoch].as_u64().unwrap() as usize).unwrap().split(',');
+        let loss = |epoch: &str| -> f64 { row(epoch).nth(3).unwrap().parse().unwrap() };
+        assert!(close(&fold["last"]["loss"], loss("epochs")), "{fold}");
+        assert!(close(&report["training"]["loss"], row("best_epoch").nth(1).unwrap().parse().unwrap()), "{report}");
+        let loss = loss("best_epoch");
         assert!(close(&fold["best"]["loss"], loss), "{fold}");
         best.push(loss);
     }

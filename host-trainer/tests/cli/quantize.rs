@@ -107,3 +107,75 @@ fn training_goes_on_in_integers_the_same_for_any_threads() {
     bench.grulet(&[&["train", "config.toml", "--overwrite"], &set[..]].concat()).ok();
     assert_eq!(bench.read("runs/config/model_int8.gru"), model);
 }
+
+/// Which epoch's weights are in integers says the model, and its loss is that of the normalised targets.
+#[test]
+fn integers_are_judged_as_the_training_is() {
+    let bench = Bench::new();
+    let sets = [
+        "data.csv.label=b",
+        "data.csv.features=[\"a\"]",
+        "data.units=[\"m\"]",
+        "model.output=every_step",
+        "model.layers=[{type=\"gru\",units=4},{type=\"dense\",units=1}]",
+        "train.loss=mse",
+        "train.epochs=10",
+        "data.normalize_targets=true",
+    ];
+    let scaled = |name: &str| {
+        let rows = bench.text(name);
+        let mut lines = rows.lines().map(str::to_owned).collect::<Vec<_>>();
+        for line in &mut lines[1..] {
+            let (rest, b) = line.rsplit_once(',').unwrap();
+            *line = format!("{rest},{}", 1000.0 * b.parse::<f64>().unwrap());
+        }
+        bench.put(name, lines.join("\n"));
+    };
+    ["train.csv", "test.csv"].map(scaled);
+    let sets = sets.iter().flat_map(|set| ["--set", set]);
+    let args: Vec<&str> = ["train", "config.toml", "--qat"].into_iter().chain(sets).collect();
+    let out = bench.grulet(&args).ok().stdout;
+    let losses = out.lines().filter(|line| line.starts_with("Int8, "));
+    let losses: Vec<f64> = losses.map(|line| line.rsplit_once(": ").unwrap().1.parse().unwrap()).collect();
+    assert!(losses.len() == 4 && losses.iter().all(|loss| (0.1..3.0).contains(loss)), "{out}");
+    let least = losses.iter().copied().fold(f64::INFINITY, f64::min);
+    let chosen = losses.iter().rposition(|&loss| loss == least).unwrap();
+    let model = bench.grulet(&["inspect", "runs/config/model_int8.gru", "--json"]).ok().json();
+    let found = &model["provenance"];
+    assert!((found["value"].as_f64().unwrap() - least).abs() < 1e-4, "{found}, {losses:?}");
+    if chosen > 0 {
+        assert_eq!(found["epoch"], 10 + chosen, "{found}, {losses:?}");
+    }
+}
+
+#[test]
+fn what_cannot_be_had_in_integers_is_kept_in_f32() {
+    let bench = Bench::new();
+    // Inputs far from 0, which no unit of 16 bits can tell apart.
+    let rows = bench.text("train.csv").replace(",0.", ",100000.").replace(",-0.", ",100000.");
+    bench.put("train.csv", rows);
+    let set = ["--set", "data.normalize=none", "--set", "train.learning_rate=1e-6"];
+    let ran = bench.grulet(&[&["train", "config.toml", "--qat"], &set[..]].concat());
+    let expected = ["in int8: ", "data.normalize", "runs/config/model.gru, in f32, and its report are written"];
+    assert!(ran.code == 1 && expected.iter().all(|phrase| ran.stderr.contains(phrase)), "{}", ran.stderr);
+    let report = bench.json("runs/config/report.json");
+    assert!(report["int8"].is_null() && report["test"]["loss"].is_number(), "{report}");
+    bench.grulet(&["evaluate", "runs/config"]).ok();
+}
+
+#[test]
+fn flags_without_effect_are_refused() {
+    let bench = Bench::trained();
+    let quantize = |more: &[&str], phrases: &[&str]| {
+        bench.refuses(&[&["quantize", "runs/config", "-o", "int8.gru"], more].concat(), phrases);
+    };
+    quantize(&["--percentile", "60"], &["--percentile is for `--method percentile`"]);
+    quantize(&["--method", "mse", "--percentile", "60"], &["--percentile is for `--method percentile`"]);
+    quantize(&["--tolerance", "0.1"], &["--tolerance is for the values of a regression"]);
+    quantize(&["--tolerance", "nan"], &["--tolerance is NaN", "0 or above"]);
+    quantize(&["--tolerance=-1"], &["--tolerance is -1", "0 or above"]);
+    bench.refuses(
+        &["train", "config.toml", "--overwrite", "--qat", "--set", "train.qat_epochs=0"],
+        &["--qat and --set"],
+    );
+}

@@ -82,7 +82,11 @@ fn series_that_are_ignored_whole_are_passed_over() {
     assert_eq!(train(&bench, &sets), hash);
     bench.refuses(
         &["train", "config.toml", "--overwrite", "--set", "train.ignore_steps=12"],
-        &["no series", "12 steps that are ignored"],
+        &["`train.ignore_steps` is 12", "the training part has 12 steps"],
+    );
+    bench.refuses(
+        &["train", "config.toml", "--overwrite", "--set", "train.ignore_steps=9"],
+        &["`train.ignore_steps` is 9", "the validation part has 9 steps"],
     );
 }
 
@@ -181,7 +185,7 @@ fn settings_that_do_not_go_with_it() {
             &["`train.stateful`", "leave the pool out"],
         ),
         (&["data.window=4", "train.oversample=true"], &["`train.oversample`"]),
-        (&["data.window=4", "train.ignore_steps=14"], &["no series", "14 steps that are ignored"]),
+        (&["data.window=4", "train.ignore_steps=14"], &["`train.ignore_steps` is 14", "the training part has 8 steps"]),
     ] {
         let sets = [&[STATEFUL], sets].concat();
         let args: Vec<&str> =

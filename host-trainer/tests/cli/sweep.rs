@@ -255,6 +255,10 @@ fn sweeps_that_cannot_be_had() {
         (&["--vary", "train.threads=[1,2]"], &["--vary train.threads", "--jobs"]),
         (&["--vary", "train.loss=[mse,mae]"], &["--vary train.loss", "cannot be compared"]),
         (&["--vary", "data.validation.fraction=[0.1,0.2]"], &["--vary data.validation.fraction", "cannot be compared"]),
+        (&["--vary", "data.csv.weight=[a,b]"], &["--vary data.csv.weight", "cannot be compared"]),
+        (&["--vary", "data.csv.group=[a,b]", "--folds", "2"], &["--vary data.csv.group", "cannot be compared"]),
+        (&["--vary", "data.csv.target=[a,b]"], &["--vary data.csv.target", "cannot be compared"]),
+        (&["--vary", "train.epochs=[2]", "--set", "train.epochs=3"], &["train.epochs", "given by --set too"]),
         (&["--vary", "data.csv.features=[[a],[b]"], &["the list cannot be read", "words need quotes"]),
         (&[units[0], units[1], "--folds", "2"], &["config.toml", "[data.validation]", "--folds"]),
     ] {

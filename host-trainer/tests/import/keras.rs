@@ -305,6 +305,26 @@ fn tokens_that_a_decoder_has_not_are_refused() {
 }
 
 #[test]
+fn options_that_a_file_has_no_use_for_are_refused() {
+    for file in ["keras_seq_ra1.keras", "keras_seq_ra1.h5", "onnx_seq_lbr1.onnx", "torch_v_legacy.pt"] {
+        let refused = |options: Options, phrase: &str| {
+            let error = import(&vector(&format!("models/{file}")), &options).unwrap_err().to_string();
+            assert!(error.contains(phrase) && error.contains("leave"), "{file}: {error}");
+        };
+        for options in [
+            Options { start: Some(1), ..plain() },
+            Options { stop: Some(1), ..plain() },
+            Options { longest: Some(1), ..plain() },
+        ] {
+            refused(options, "--start, --stop or --longest");
+        }
+        if !file.ends_with(".onnx") {
+            refused(Options { linear_before_reset: Some(true), ..plain() }, "--linear-before-reset");
+        }
+    }
+}
+
+#[test]
 fn what_has_no_layer_is_folded() {
     let of = |name: &str| import(&vector(&format!("models/{name}")), &Options::default()).unwrap();
     let normalized = of("keras3_normalization.keras");
