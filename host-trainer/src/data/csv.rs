@@ -11,10 +11,11 @@ use super::error::nearest;
 use super::labels::{self, Labels};
 use super::lines::Lines;
 use super::read::{Part, ReadOptions, TargetOptions, names};
-use super::{DataError, Dataset, Series, time, weights};
+use super::spacing::{Spacing, Steps};
+use super::{DataError, Dataset, Series, Warning, time, weights};
 use crate::config::{CsvColumns, DataConfig, Names, Task};
 
-pub(super) fn read(path: &Path, options: &ReadOptions) -> Result<Dataset, DataError> {
+pub(super) fn read(path: &Path, options: &ReadOptions) -> Result<(Dataset, Vec<Warning>), DataError> {
     let mut table = Table::open(path)?;
     let columns = Columns::find(&table, options)?;
     let data = options.data;
@@ -62,7 +63,8 @@ pub(super) fn read(path: &Path, options: &ReadOptions) -> Result<Dataset, DataEr
             return Err(DataError::Mismatch { path: path.to_owned(), problem });
         }
     }
-    let Recordings { series, labels, weights, lines } = recordings;
+    let warnings = recordings.spacing.warnings(data.sample_rate);
+    let Recordings { series, labels, weights, lines, .. } = recordings;
     dataset.series = series;
     if let Some(targets) = options.targets {
         let at = |row: usize| format!("line {}", lines[row]);
@@ -72,7 +74,7 @@ pub(super) fn read(path: &Path, options: &ReadOptions) -> Result<Dataset, DataEr
             weights::deal(path, &weights, &at, &mut dataset)?;
         }
     }
-    Ok(dataset)
+    Ok((dataset, warnings))
 }
 
 /// The input columns that a file is read with, so that other files can be read with the same ones.
@@ -264,6 +266,8 @@ struct Recordings {
     weights: Vec<f64>,
     /// The line of each label.
     lines: Vec<u64>,
+    /// How far rows are apart in time.
+    spacing: Spacing,
 }
 
 /// One series while its rows come in.
@@ -275,6 +279,7 @@ struct Recording {
     weights: Vec<f64>,
     lines: Vec<u64>,
     time: Option<(time::Time, String)>,
+    spacing: Steps,
 }
 
 impl Recordings {
@@ -321,9 +326,12 @@ impl Recordings {
             labels: Labels::Words(Vec::new()),
             weights: Vec::new(),
             lines: Vec::new(),
+            spacing: Spacing::default(),
         };
         let mut words = Vec::new();
         for recording in recordings {
+            let stamps = recording.time.as_ref().is_some_and(|(time, _)| time.is_stamp);
+            gathered.spacing.add(&recording.series.name, &recording.spacing, stamps);
             gathered.series.push(recording.series);
             gathered.weights.extend(recording.weights);
             gathered.lines.extend(recording.lines);
@@ -353,7 +361,14 @@ impl Recording {
         let group = columns.group.map(|column| row[column].to_owned());
         let (x, targets, weights) = (Vec::new(), Vec::new(), Vec::new());
         let series = Series { name: name.to_owned(), group, start: 0, x, targets, weights };
-        Recording { series, labels: Vec::new(), weights: Vec::new(), lines: Vec::new(), time: None }
+        Recording {
+            series,
+            labels: Vec::new(),
+            weights: Vec::new(),
+            lines: Vec::new(),
+            time: None,
+            spacing: Steps::default(),
+        }
     }
 
     fn add(
@@ -377,6 +392,9 @@ impl Recording {
                     true => DataError::TimeOrder { path, line, series, time, previous },
                     false => DataError::TimeKind { path, line, series, time, previous },
                 });
+            }
+            if let Some((before, _)) = &self.time {
+                self.spacing.add(now.value - before.value, line);
             }
             self.time = Some((now, text.to_owned()));
         }

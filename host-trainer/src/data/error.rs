@@ -609,6 +609,28 @@ pub enum Warning {
         /// Its only value.
         value: f32,
     },
+    /// A step in time that is far longer than the others of its series.
+    Gap {
+        /// The series.
+        series: String,
+        /// The line after it, from 1.
+        line: u64,
+        /// The time that it takes: of time stamps in seconds.
+        gap: f64,
+        /// The mean of the series' other steps.
+        usual: f64,
+        /// Whether times are time stamps.
+        stamps: bool,
+        /// Series that have one.
+        count: usize,
+    },
+    /// Time stamps do not come at the rate that the configuration says.
+    SampleRate {
+        /// `data.sample_rate`, in Hz.
+        rate: f64,
+        /// What the time stamps say.
+        found: f64,
+    },
     /// Series shorter than the window, which are used whole.
     ShortSeries {
         /// How many.
@@ -632,6 +654,20 @@ impl fmt::Display for Warning {
                 f,
                 "channel {channel:?} is {value} throughout the training part: it says nothing and could be left out"
             ),
+            Warning::Gap { series, line, gap, usual, stamps, count } => {
+                let unit = if *stamps { " s" } else { "" };
+                write!(
+                    f,
+                    "series {series:?} has a gap before line {line}: {gap}{unit}, where its steps are {usual:.4}{unit} apart"
+                )?;
+                if *count > 1 {
+                    write!(f, " ({count} series have gaps)")?;
+                }
+                f.write_str("; all steps are taken for equal: cut the series there, or fill the gap")
+            }
+            Warning::SampleRate { rate, found } => {
+                write!(f, "`data.sample_rate` is {rate} Hz, but the time stamps say {found:.4} Hz: set it to that")
+            }
             Warning::ShortSeries { count, window } => {
                 write!(f, "{count} series are shorter than `data.window = {window}` and are used whole")
             }

@@ -121,6 +121,12 @@ fn is_missing(text: &str) -> bool {
     matches!(text.trim(), "" | "nan" | "NaN")
 }
 
+/// The class that `word` names. A table's cells have lost the spaces around them, which may be all there was.
+fn place(names: &[String], word: &str) -> Option<usize> {
+    let same = names.iter().position(|name| name == word);
+    same.or_else(|| names.iter().position(|name| word.is_empty() && name.trim().is_empty()))
+}
+
 /// Refuses the label `word` if it stands for a missing one and is none of the classes `names`; `at` says where.
 pub(super) fn label_is_there(
     path: &Path,
@@ -128,7 +134,7 @@ pub(super) fn label_is_there(
     names: Option<&[String]>,
     at: impl FnOnce() -> String,
 ) -> Result<(), DataError> {
-    if !is_missing(word) || names.is_some_and(|names| names.iter().any(|name| name == word)) {
+    if !is_missing(word) || names.is_some_and(|names| place(names, word).is_some()) {
         return Ok(());
     }
     let (path, found, hint) = (path.to_owned(), word.to_owned(), "; if it is a class, list it in `data.classes`");
@@ -240,7 +246,7 @@ fn from_words(
     // If the names are numbers themselves, a number is a name and never an index: `3` means the class "3".
     let numeric_names = names.iter().any(|name| finite(name).is_some());
     let index = |(row, word): (usize, &String)| {
-        let named = names.iter().position(|name| name == word);
+        let named = place(&names, word);
         match (named, finite(word)) {
             (Some(index), _) => Ok(index as f64),
             (None, Some(number)) if !numeric_names => {
@@ -308,6 +314,7 @@ mod tests {
         assert_eq!((encoded.values, encoded.classes), (vec![1.0, 0.0, 1.0], vec!["run".to_owned(), "walk".to_owned()]));
         let encoded = words(&["walk", "run", "0"], SPARSE, Some(&["walk", "run"])).unwrap();
         assert_eq!(encoded.values, [0.0, 1.0, 0.0]);
+        assert_eq!(words(&["", "a"], SPARSE, Some(&["a", " "])).unwrap().values, [1.0, 0.0]);
         let error = words(&["wolk"], SPARSE, Some(&["walk", "run"])).unwrap_err();
         assert!(error.to_string().contains("did you mean \"walk\"?"), "{error}");
     }

@@ -20,6 +20,7 @@ mod npz;
 mod prepare;
 mod read;
 mod sequence;
+mod spacing;
 mod split;
 mod time;
 mod weights;

@@ -5,7 +5,7 @@ use std::path::Path;
 use grulet::spec::{LayerSpec, Output};
 use grulet::{Header, blob};
 
-use super::read::{FileKind, Part, ReadOptions, TargetOptions, own_classes, read};
+use super::read::{FileKind, Part, ReadOptions, TargetOptions, own_classes, read, read_watched};
 use super::split::{split_fold, split_fraction, split_groups};
 use super::{DataError, Dataset, Normalizer, Warning, csv, weights};
 use crate::checkpoint::{Card, Checkpoint};
@@ -45,7 +45,8 @@ pub struct Prepared {
 /// Whatever is wrong with the files, or with the configuration for these files.
 pub fn prepare(config: &Config) -> Result<Prepared, DataError> {
     let path = &config.data.train;
-    let mut whole = read(path, &ReadOptions::new(config, Part::Train))?;
+    let mut warnings = Vec::new();
+    let mut whole = read_watched(path, &ReadOptions::new(config, Part::Train), &mut warnings)?;
     if let Output::Sequence(decoding) = &mut whole.output {
         decoding.encoder = config.model.encoder.len() as u8;
     }
@@ -101,7 +102,7 @@ pub fn prepare(config: &Config) -> Result<Prepared, DataError> {
         None => None,
     };
 
-    let (mut validation, mut warnings) = (validation, Vec::new());
+    let mut validation = validation;
     let initial = config.train.init.as_deref().map(|path| initial(path, &layers)).transpose()?;
     let (inputs, targets) = scales(config, &train, initial.as_ref().map(|model| &model.card), &mut warnings)?;
     for data in [Some(&mut train), validation.as_mut()].into_iter().flatten() {

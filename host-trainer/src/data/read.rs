@@ -4,7 +4,7 @@ use std::path::Path;
 
 use grulet::spec::Output;
 
-use super::{DataError, Dataset, csv, npz, sequence};
+use super::{DataError, Dataset, Warning, csv, npz, sequence};
 use crate::config::{Config, DataConfig, Loss, Names};
 
 /// The kinds of files that data come in.
@@ -93,11 +93,24 @@ pub(super) fn own_classes(config: &Config) -> Option<&str> {
 /// # Errors
 /// Whatever is wrong with the file, as a [`DataError`] that names the place in it.
 pub fn read(path: &Path, options: &ReadOptions) -> Result<Dataset, DataError> {
+    read_watched(path, options, &mut Vec::new())
+}
+
+/// The same; what is odd in the file goes to `warnings`.
+pub(super) fn read_watched(
+    path: &Path,
+    options: &ReadOptions,
+    warnings: &mut Vec<Warning>,
+) -> Result<Dataset, DataError> {
     let data = match FileKind::of(path) {
         Some(FileKind::Npz) => npz::read(path, options)?,
         Some(FileKind::Csv) => match options.data.tokens {
             Some(tokens) => sequence::read_text(path, options, tokens)?,
-            None => csv::read(path, options)?,
+            None => {
+                let (data, odd) = csv::read(path, options)?;
+                warnings.extend(odd);
+                data
+            }
         },
         None => return Err(DataError::UnknownExtension { path: path.to_owned() }),
     };

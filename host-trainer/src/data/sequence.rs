@@ -77,7 +77,7 @@ pub(super) fn read_text(path: &Path, options: &ReadOptions, tokens: Tokens) -> R
     };
     // Groups are for the split alone.
     let group = match &data.csv.group {
-        Some(name) if options.part == Part::Train => Some(table.column(name, "data.csv.group")?),
+        Some(name) if options.groups && options.part == Part::Train => Some(table.column(name, "data.csv.group")?),
         _ => None,
     };
     let channel = table.header[source].to_owned();
