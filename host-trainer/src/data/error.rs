@@ -658,7 +658,7 @@ impl fmt::Display for Warning {
                 let unit = if *stamps { " s" } else { "" };
                 write!(
                     f,
-                    "series {series:?} has a gap before line {line}: {gap}{unit}, where its steps are {usual:.4}{unit} apart"
+                    "series {series:?} has a gap before line {line}: {gap}{unit}, where its steps are {usual}{unit} apart on average"
                 )?;
                 if *count > 1 {
                     write!(f, " ({count} series have gaps)")?;
@@ -666,7 +666,8 @@ impl fmt::Display for Warning {
                 f.write_str("; all steps are taken for equal: cut the series there, or fill the gap")
             }
             Warning::SampleRate { rate, found } => {
-                write!(f, "`data.sample_rate` is {rate} Hz, but the time stamps say {found:.4} Hz: set it to that")
+                let found = if *found < 0.01 { format!("{found:.3e}") } else { format!("{found:.4}") };
+                write!(f, "`data.sample_rate` is {rate} Hz, but the time stamps say {found} Hz: set it to that")
             }
             Warning::ShortSeries { count, window } => {
                 write!(f, "{count} series are shorter than `data.window = {window}` and are used whole")
