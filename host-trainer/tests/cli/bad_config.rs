@@ -282,6 +282,10 @@ fn keys_for_another_kind_of_file() {
     // Files of both kinds have keys of both.
     let both = ["--set", "data.train=train.npz", "--set", "data.npz.x=X", "--set", "data.csv.label=label"];
     bench.refuses(&[&["train", "config.toml"], &both[..]].concat(), &["train.npz: cannot read"]);
+    let words = ["--set", "data.csv.features=[a,b]"];
+    bench.refuses(&[&["train", "config.toml"], &words[..]].concat(), &["--set data.csv.features=[a,b]", "need quotes"]);
+    let table = ["--set", "model.layers.0={units=3}"];
+    bench.refuses(&[&["train", "config.toml"], &table[..]].concat(), &["`model.layers.0` is a table", "`model.layers.0."]);
     // A file of no kind is the fault.
     let neither = ["--set", "data.train=table.txt", "--set", "data.npz.x=X"];
     bench.refuses(&[&["train", "config.toml"], &neither[..]].concat(), &["table.txt", "give a .npz or a .csv"]);

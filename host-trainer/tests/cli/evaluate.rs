@@ -17,6 +17,19 @@ fn number(value: &Value) -> f64 {
 }
 
 #[test]
+fn another_horizon_than_the_models_is_refused() {
+    let bench = Bench::new();
+    bench.put("ahead.toml", config("every_step", "linear", "mse").replace("[data]", "[data]\nhorizon = 2"));
+    let set = ["--set", "data.csv.label=b", "--set", "data.csv.features=[\"a\"]"];
+    bench.grulet(&[&["train", "ahead.toml", "--set", "data.units=[\"m\"]"], &set[..]].concat()).ok();
+    bench.grulet(&["evaluate", "runs/ahead"]).ok();
+    bench.refuses(
+        &["evaluate", "runs/ahead", "--set", "data.horizon=0"],
+        &["`data.horizon` is 0, but the model looks 2 steps ahead", "--config"],
+    );
+}
+
+#[test]
 fn classes_have_scores_a_matrix_and_a_picture() {
     let bench = Bench::trained();
     let ran = bench.grulet(&["evaluate", "runs/config", "--json", "e.json", "--svg", "e.svg"]).ok();

@@ -163,6 +163,25 @@ fn what_cannot_be_had_in_integers_is_kept_in_f32() {
     bench.grulet(&["evaluate", "runs/config"]).ok();
 }
 
+/// Groups are for splits: what calibrates needs none.
+#[test]
+fn data_for_calibration_need_no_groups() {
+    let bench = Bench::new();
+    let group = |text: String| -> String {
+        let row = |line: &str| match line.split_once(',') {
+            Some(("series", rest)) => format!("person,series,{rest}\n"),
+            Some((series, rest)) => format!("p{},{series},{rest}\n", series.parse::<u32>().unwrap() / 5),
+            None => String::new(),
+        };
+        text.lines().map(row).collect()
+    };
+    bench.put("grouped.csv", group(bench.text("train.csv")));
+    let set = ["--set", "data.train=grouped.csv", "--set", "data.csv.group=person"];
+    bench.grulet(&[&["train", "config.toml"], &set[..]].concat()).ok();
+    bench.grulet(&["quantize", "runs/config", "--calib", "train.csv"]).ok();
+    bench.grulet(&["predict", "runs/config", "train.csv", "--part", "train"]).ok();
+}
+
 #[test]
 fn flags_without_effect_are_refused() {
     let bench = Bench::trained();
