@@ -65,6 +65,12 @@ fn read_arrays(path: &Path, options: &ReadOptions) -> Result<Dataset, DataError>
         let found = found.filter(|names| names.len() == channels);
         found.unwrap_or_else(|| (0..channels).map(missing).collect())
     };
+    // Names in an array of their own go with the file that has it.
+    let given = |npz: &Npz, names: Option<&'_ Names>| match names {
+        Some(Names::Key(key)) if options.alike && !npz.has(key) => None,
+        names => names.cloned(),
+    };
+    let (channel_names, unit_names) = (given(&npz, data.channels.as_ref()), given(&npz, data.units.as_ref()));
     let default_channels = default(&mut npz, "channels", &|channel| format!("c{channel}"));
     let default_units = default(&mut npz, "units", &|_| String::new());
     let mut dataset = Dataset {
@@ -73,7 +79,7 @@ fn read_arrays(path: &Path, options: &ReadOptions) -> Result<Dataset, DataError>
             path,
             "data.channels",
             "input channels",
-            data.channels.as_ref(),
+            channel_names.as_ref(),
             channels,
             || default_channels,
             |key| strings(&mut npz, key, "data.channels"),
@@ -82,7 +88,7 @@ fn read_arrays(path: &Path, options: &ReadOptions) -> Result<Dataset, DataError>
             path,
             "data.units",
             "input channels",
-            data.units.as_ref(),
+            unit_names.as_ref(),
             channels,
             || default_units,
             |key| strings(&mut npz, key, "data.units"),

@@ -56,7 +56,7 @@ pub fn prepare(config: &Config) -> Result<Prepared, DataError> {
     let width = whole.target_width;
     let (channels, units) = (whole.channels.clone(), whole.units.clone());
     let read_alike = |path: &Path, part: Part| {
-        let options = ReadOptions { data: &alike, ..ReadOptions::new(config, part) };
+        let options = ReadOptions { data: &alike, alike: true, ..ReadOptions::new(config, part) };
         let mut data = read(path, &options).map_err(|error| match error {
             // The names are the training file's, not the configuration's.
             DataError::Count { path, setting: "data.channels", found: expected, expected: found, .. } => {
@@ -277,7 +277,7 @@ fn options<'a>(
     targets: Option<TargetOptions>,
 ) -> ReadOptions<'a> {
     let tokens = header.layers.first().is_some_and(|layer| layer.vocabulary().is_some());
-    ReadOptions { data: keys, part, targets, tokens, groups: true, own_classes: own_classes(config) }
+    ReadOptions { data: keys, part, targets, tokens, groups: true, own_classes: own_classes(config), alike: true }
 }
 
 /// How files are read for a model that is trained already.
@@ -379,7 +379,11 @@ fn same_channels(
 ) -> Result<(), DataError> {
     // What channels without names are called.
     let unnamed = |names: &[String]| names.iter().enumerate().all(|(index, name)| *name == format!("c{index}"));
-    if !names_itself(config) || unnamed(channels) || unnamed(&data.channels) {
+    if !names_itself(config) || unnamed(channels) {
+        return Ok(());
+    }
+    if unnamed(&data.channels) {
+        (data.channels, data.units) = (channels.to_vec(), units.to_vec());
         return Ok(());
     }
     let mismatch = |problem: String| DataError::Mismatch { path: path.to_owned(), problem };

@@ -50,6 +50,8 @@ pub struct ReadOptions<'a> {
     pub groups: bool,
     /// The array in which a `.npz` may say itself in what order its classes are, where `data` has another order.
     pub own_classes: Option<&'a str>,
+    /// Whether it is read like the training file, so that it need not have an array of names of its own.
+    pub alike: bool,
 }
 
 /// What targets are for.
@@ -75,6 +77,7 @@ impl<'a> ReadOptions<'a> {
             tokens: config.takes_tokens(),
             groups: true,
             own_classes: own_classes(config),
+            alike: false,
         }
     }
 }

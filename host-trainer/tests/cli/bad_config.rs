@@ -285,7 +285,10 @@ fn keys_for_another_kind_of_file() {
     let words = ["--set", "data.csv.features=[a,b]"];
     bench.refuses(&[&["train", "config.toml"], &words[..]].concat(), &["--set data.csv.features=[a,b]", "need quotes"]);
     let table = ["--set", "model.layers.0={units=3}"];
-    bench.refuses(&[&["train", "config.toml"], &table[..]].concat(), &["`model.layers.0` is a table", "`model.layers.0."]);
+    bench.refuses(
+        &[&["train", "config.toml"], &table[..]].concat(),
+        &["`model.layers.0` is a table", "`model.layers.0."],
+    );
     // A file of no kind is the fault.
     let neither = ["--set", "data.train=table.txt", "--set", "data.npz.x=X"];
     bench.refuses(&[&["train", "config.toml"], &neither[..]].concat(), &["table.txt", "give a .npz or a .csv"]);

@@ -263,6 +263,9 @@ fn missing_labels_and_groups_of_archives() {
         let phrases = ["train.npz: series 3 (array \"who\")", "the group is"];
         bench.refuses(&[&train[..], &test, &["--set", "data.npz.group=who"]].concat(), &phrases);
     }
+    // The setting that is told is the one that counts for the part.
+    bench.put("train.npz", npz(&arrays()));
+    bench.refuses(&[&train[..], &test].concat(), &["no array \"y2\"", "set `data.npz_test.y`"]);
 }
 
 /// Arrays of 6 series of 3 steps, `x (6, 3, 2)` and `y (6)`.

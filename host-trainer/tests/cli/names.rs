@@ -68,6 +68,14 @@ fn channels_and_classes_of_arrays_are_found_by_their_names() {
         evaluate(file).failed(&phrases);
         run(train(file.strip_suffix(".npz").unwrap())).failed(&phrases);
     }
+    // A file without names has the training's.
+    let (x, y) = ((0..4 * 2).map(|i| i as f32), [0]);
+    bench.put("nameless.npz", npz(&[Array::f32("x", &[1, 4, 2], x), Array::i32("y", &y)]));
+    let keys = ["--set", "data.channels=channels", "--set", "data.units=units", "--set", "data.classes=classes"];
+    let run =
+        ["train", "names.toml", "--overwrite", "--set", "data.train=train.npz", "--set", "data.test=nameless.npz"];
+    bench.grulet(&[&run[..], &keys, &["--set", "train.run_dir=keys"]].concat()).ok();
+    bench.grulet(&["evaluate", "keys", "nameless.npz"]).ok();
     // Whoever names the channels is believed.
     let named = ["evaluate", "run", "other.npz", "--json", "--set", "data.channels=[\"a\",\"b\"]"];
     assert_eq!(bench.grulet(&named).ok().json()["scores"]["loss"], expected["loss"]);
