@@ -7,6 +7,7 @@
 //! If a file cannot be used, whatever its bytes, the error is a [`DataError`] that names the file, the place in it and
 //! what to do; nothing is repaired silently. What is odd but usable comes back as a [`Warning`].
 
+mod alike;
 mod archive;
 mod batches;
 mod csv;
