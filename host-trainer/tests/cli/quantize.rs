@@ -131,7 +131,7 @@ fn integers_are_judged_as_the_training_is() {
         }
         bench.put(name, lines.join("\n"));
     };
-    ["train.csv", "test.csv"].map(scaled);
+    ["train.csv", "test.csv"].iter().for_each(|name| scaled(name));
     let sets = sets.iter().flat_map(|set| ["--set", set]);
     let args: Vec<&str> = ["train", "config.toml", "--qat"].into_iter().chain(sets).collect();
     let out = bench.grulet(&args).ok().stdout;
