@@ -12,8 +12,7 @@ use super::{Hot, portable};
 #[inline(always)]
 pub fn product(weights: &[f32], inputs: &[f32], sums: &mut [f32]) {
     let blocks = sums.len() / 16;
-    let stream = 16 * (1 + inputs.len()) * blocks;
-    let Some((wide, narrow)) = weights.split_at_checked(stream) else {
+    let Some((wide, narrow)) = split(weights, blocks, 0, inputs.len()) else {
         return portable::product(weights, inputs, sums);
     };
     let Some((of_wide, of_narrow)) = sums.split_at_mut_checked(16 * blocks) else {
@@ -38,8 +37,8 @@ pub fn product(weights: &[f32], inputs: &[f32], sums: &mut [f32]) {
 #[inline(always)]
 pub fn one_hot_product(weights: &[f32], hot: Hot, operands: &[f32], sums: &mut [f32]) {
     let blocks = sums.len() / 16;
-    let stream = 16 * (1 + hot.inputs + operands.len()) * blocks;
-    let (Some((wide, narrow)), true) = (weights.split_at_checked(stream), hot.token < hot.inputs) else {
+    let whole = split(weights, blocks, hot.inputs, operands.len());
+    let (Some((wide, narrow)), true) = (whole, hot.token < hot.inputs) else {
         return portable::one_hot_product(weights, hot, operands, sums);
     };
     let Some((of_wide, of_narrow)) = sums.split_at_mut_checked(16 * blocks) else {
@@ -61,6 +60,14 @@ pub fn one_hot_product(weights: &[f32], hot: Hot, operands: &[f32], sums: &mut [
         };
     }
     portable::narrow(narrow, Some(hot), operands, of_narrow, portable::add_product);
+}
+
+/// The weights of so many `blocks`, with 16 biases and 16 weights for each one-hot input and each operand, and those after them.
+#[inline(always)]
+fn split(weights: &[f32], blocks: usize, hot: usize, operands: usize) -> Option<(&[f32], &[f32])> {
+    // In 64 bits, which no product of lengths of this core overflows.
+    let stream = 16 * (1 + hot as u64 + operands as u64) * blocks as u64;
+    weights.split_at_checked(usize::try_from(stream).ok()?)
 }
 
 /// Eight weights times the input in `$x`, added to eight sums.

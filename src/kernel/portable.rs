@@ -64,7 +64,7 @@ fn blocks<'s, const W: usize>(
     add_product: impl Fn(f32, f32, f32) -> f32,
 ) -> &'s mut [f32] {
     let before = hot.map_or(0, |hot| hot.inputs);
-    let stream = (1 + before + inputs.len()) * W;
+    let stream = before.saturating_add(1 + inputs.len()).saturating_mul(W);
     let (blocks, rest) = sums.as_chunks_mut::<W>();
     for block in blocks {
         let Some((stream, after)) = weights.split_at_checked(stream) else {

@@ -72,6 +72,23 @@ pub fn float<const N: usize, const M: usize>() -> Result<usize, Difference> {
     Ok(count)
 }
 
+/// Both kernels with fewer weights than a one-hot input of that many elements asks for: the sums of whole blocks stay as they are.
+pub fn too_few() -> Result<usize, Difference> {
+    let (weights, words, mut count) = ([1.0; 64], [1i32; 64], 0);
+    for inputs in [usize::MAX, usize::MAX / 4 + 1, usize::MAX / 16 + 1, usize::MAX / 64 + 1, 1 << 20] {
+        let hot = Hot { inputs, token: 1 };
+        let (mut float, mut integer) = ([-1.0; 32], [-1; 32]);
+        one_hot_product(&weights, hot, &[], &mut float);
+        int8::one_hot_product(&words, hot, &[1, 1], &mut integer);
+        let changed = (0..32).find(|&output| float[output] != -1.0 || integer[output] != -1);
+        if let Some(output) = changed {
+            return Err(Difference { outputs: 32, inputs, output });
+        }
+        count += 1;
+    }
+    Ok(count)
+}
+
 /// The integer kernel, for up to `N` outputs and inputs each. `M` is `(N/4 + 1)·(N + 10)`. Gives the number of products compared.
 pub fn integer<const N: usize, const M: usize>() -> Result<usize, Difference> {
     let (mut random, mut matrix) = (Random(2), [0i32; M]);

@@ -30,7 +30,7 @@ pub(super) fn blocks(
     rows: impl Fn(&[i32], &[[i16; 2]]) -> [i32; ROWS],
 ) {
     let (pairs, _) = operands.as_chunks::<2>();
-    let words_before = hot.map_or(0, |hot| hot.inputs.div_ceil(2) * 2);
+    let words_before = hot.map_or(0, |hot| hot.inputs.div_ceil(2).saturating_mul(2));
     for block in sums.chunks_mut(ROWS) {
         let Some((before, rest)) = matrix.split_at_checked(words_before) else {
             return;
