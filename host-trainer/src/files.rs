@@ -45,14 +45,16 @@ pub fn write(path: &Path, contents: impl AsRef<[u8]>) -> Result<(), FileError> {
         let device = std::fs::OpenOptions::new().write(true).open(path);
         return device.and_then(|mut device| device.write_all(contents.as_ref())).map_err(failed);
     }
-    let target = std::fs::canonicalize(path);
-    let path = target.as_deref().unwrap_or(path);
+    let target = std::fs::canonicalize(path).unwrap_or_else(|_| end_of_links(path));
+    let path = &*target;
     let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
     let mut builder = tempfile::Builder::new();
     #[cfg(unix)]
     // As of any new file, less what the process's mask takes away.
     builder.permissions(std::os::unix::fs::PermissionsExt::from_mode(0o666));
-    let mut file = builder.prefix(TEMPORARY).tempfile_in(folder).map_err(failed)?;
+    // Of the temporary file's own name nobody knows.
+    let named = |error: io::Error| failed(error.raw_os_error().map_or(error, io::Error::from_raw_os_error));
+    let mut file = builder.prefix(TEMPORARY).tempfile_in(folder).map_err(named)?;
     file.write_all(contents.as_ref()).map_err(failed)?;
     file.as_file().sync_all().map_err(failed)?;
     #[cfg(unix)]
@@ -61,6 +63,17 @@ pub fn write(path: &Path, contents: impl AsRef<[u8]>) -> Result<(), FileError> {
     }
     file.persist(path).map_err(|error| failed(error.error))?;
     Ok(())
+}
+
+/// The file that a path names, through links to what is not there yet.
+fn end_of_links(path: &Path) -> PathBuf {
+    // As many as Linux follows.
+    let mut path = path.to_owned();
+    for _ in 0..40 {
+        let Ok(next) = std::fs::read_link(&path) else { break };
+        path = path.parent().unwrap_or(Path::new("")).join(next);
+    }
+    path
 }
 
 /// Removes what a process that was killed in [`write()`] has left in `folder`.

@@ -60,7 +60,7 @@ impl<'a, F: Format> AnySeq2Seq<'a, F> {
     /// A decoder that starts from what `encoder` has seen.
     ///
     /// # Errors
-    /// If `CAP` is too small; the error names the capacity needed.
+    /// If `CAP` is too small; the error names the capacity needed. If the encoder is that of a model with states of other sizes.
     pub fn decoder<const CAP: usize>(
         &self,
         encoder: &AnyEncoder<'_, 'a, impl AsRef<[u32]> + AsMut<[u32]>, F>,
@@ -77,7 +77,7 @@ impl<'a, F: Format> AnySeq2Seq<'a, F> {
     /// [`decoder`](Self::decoder) with memory from the heap: any model fits.
     ///
     /// # Errors
-    /// If the encoder is another model's.
+    /// If the encoder is that of a model with states of other sizes.
     #[cfg(feature = "alloc")]
     pub fn heap_decoder(
         &self,

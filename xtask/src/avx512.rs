@@ -61,6 +61,14 @@ impl Avx512 {
     /// Whether this machine's programs run in the emulated ones.
     pub const POSSIBLE: bool = cfg!(all(target_arch = "x86_64", target_os = "linux"));
 
+    /// Installs what it needs, where that is not there.
+    pub fn ensure() -> Result<()> {
+        if PACKAGES.iter().any(|package| !sh::succeeds(Command::new("dpkg").args(["--status", package]))) {
+            sh::apt_install(&PACKAGES)?;
+        }
+        Ok(())
+    }
+
     /// Runs the command.
     pub fn run(self) -> Result<()> {
         ensure!(Self::POSSIBLE, "the emulated machines run this machine's programs: it must be an x86-64 with Linux");
@@ -69,9 +77,7 @@ impl Avx512 {
             fs::remove_dir_all(&folder).with_context(|| format!("cannot remove {}", folder.display()))?;
         }
         fs::create_dir_all(folder.join("disc"))?;
-        if PACKAGES.iter().any(|package| !sh::succeeds(Command::new("dpkg").args(["--status", package]))) {
-            sh::apt_install(&PACKAGES)?;
-        }
+        Self::ensure()?;
         let kernel = match self.kernel {
             Some(kernel) => kernel,
             None => download_kernel(&folder)?,

@@ -1,9 +1,10 @@
 //! Samples into a model on an emulated board, as they come, and its outputs back.
 
 use std::fs;
+use std::io::{Seek as _, Write as _};
 use std::path::PathBuf;
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Context, Result, bail, ensure};
 use clap::Args;
 use grulet::blob::{AlignedBytes, Blob};
 use grulet::spec::Storage;
@@ -44,6 +45,30 @@ impl Pipe {
         let program = board.build(BINARY, &build)?;
         sh::run(&mut qemu::command(&board, &program)?)
     }
+}
+
+/// Gives the firmware's own model lines that it cannot answer, among others.
+pub fn check_faults() -> Result<()> {
+    let board = Board::named("mps2-an386")?;
+    let mut input = tempfile::tempfile()?;
+    let long = "1".repeat(70);
+    write!(input, "0.35,-1.2\nhip,velocity\n0.1\n1,2,3\n{}\n{long}\n0.35,-1.2\n", "1,".repeat(300))?;
+    input.rewind()?;
+    let program = board.build(BINARY, &Build::default())?;
+    let error = qemu::run_with(&board, &program, input.into()).err().context("lines without an answer are no error")?;
+    let error = error.to_string();
+    for line in [
+        "error: line 2: \"hip\" is no number; a sample has 2 of them",
+        "error: line 3: 1 numbers, but a sample has 2",
+        "error: line 4: 3 numbers, but a sample has 2",
+        "error: line 5: over ",
+        "error: line 6: \"1111111111",
+    ] {
+        ensure!(error.contains(line), "no {line:?} in {error}");
+    }
+    let answers = error.lines().filter(|line| line.starts_with(['-', '0'])).count();
+    ensure!(answers == 2, "{answers} answers in {error}");
+    Ok(())
 }
 
 /// Words that a stream of a model needs.

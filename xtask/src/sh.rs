@@ -8,16 +8,17 @@ use anyhow::{Context, Result, ensure};
 
 pub use grulet_board_tools::sh::{apt_install, output, run, say, shown, succeeds};
 
-/// The folder of the repository.
+/// The folder of the repository: of that which cargo runs, as one that shares its target folder may have built this.
 pub fn root() -> PathBuf {
-    let xtask = Path::new(env!("CARGO_MANIFEST_DIR"));
-    xtask.parent().unwrap_or(xtask).to_owned()
+    let run = std::env::var_os("CARGO_MANIFEST_DIR").map(PathBuf::from).filter(|folder| folder.ends_with("xtask"));
+    let xtask = run.unwrap_or_else(|| env!("CARGO_MANIFEST_DIR").into());
+    xtask.parent().unwrap_or(&xtask).to_owned()
 }
 
-/// A command in the repository's folder.
+/// A command in the repository's folder, which builds into that one's target folder.
 pub fn command(program: impl AsRef<std::ffi::OsStr>) -> Command {
     let mut command = grulet_board_tools::sh::command(program);
-    command.current_dir(root());
+    command.current_dir(root()).env_remove("CARGO_TARGET_DIR");
     command
 }
 
@@ -44,7 +45,7 @@ pub fn built_grulet() -> Result<PathBuf> {
 /// The command-line tool among what cargo built in a profile.
 fn binary(profile: &str) -> Result<PathBuf> {
     let path = root().join("target").join(profile).join(format!("grulet{}", std::env::consts::EXE_SUFFIX));
-    ensure!(path.is_file(), "{} is not there; unset CARGO_TARGET_DIR", path.display());
+    ensure!(path.is_file(), "{} is not there; leave out build.target-dir of cargo's configuration", path.display());
     Ok(path)
 }
 

@@ -6,7 +6,7 @@ use anyhow::{Context, Result};
 use rayon::prelude::*;
 
 use crate::firmware::{Build, Firmware as _, Qemu};
-use crate::{project, sh};
+use crate::{pipe, project, sh};
 use grulet_board_tools::Board;
 use grulet_board_tools::Way;
 use grulet_board_tools::qemu;
@@ -37,6 +37,8 @@ pub fn run() -> Result<()> {
         result.map(drop).context("if the link failed for want of `a_panic_can_be_reached`, one can be")
     })?;
     Qemu::ALL.run()?;
+    sh::say("that lines which a board cannot answer are errors");
+    pipe::check_faults()?;
     sh::say("counts beyond the 24 bits of a SysTick, on the board whose clock is the fastest");
     Board::named("netduinoplus2")?.run("counter", &Build::default())?;
     project::run()?;

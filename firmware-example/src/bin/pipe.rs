@@ -5,7 +5,7 @@
 
 use grulet::spec::Storage;
 use grulet::*;
-use grulet_firmware::lines::{Lines, numbers};
+use grulet_firmware::lines::{Fault, Lines};
 use grulet_firmware::{board, entry, println};
 
 static MODEL: &Aligned<[u8]> = include_model!(env!("GRULET_MODEL"));
@@ -25,17 +25,20 @@ fn main() -> ! {
     if let Err(error) = result {
         println!("error: {error}");
     }
-    board::exit(result.map_err(|_| ()))
+    board::exit(if result == Ok(true) { Ok(()) } else { Err(()) })
 }
 
-fn answer<F: Format>() -> Result<(), Error> {
+/// Whether every line was answered.
+fn answer<F: Format>() -> Result<bool, Error> {
     let model = AnyModel::<F>::from_blob(MODEL)?;
     let inputs = model.header().inputs();
     let mut stream = model.stream::<CAPACITY>()?;
-    let mut lines = Lines::open();
+    let (mut lines, mut answered) = (Lines::open(), true);
     for number in 1_u32.. {
-        let Some(line) = lines.next_line() else { break };
-        match numbers::<64>(line) {
+        // A model has more words than inputs.
+        let Some(line) = lines.next_numbers::<CAPACITY>() else { break };
+        answered &= line.as_ref().is_ok_and(|sample| sample.is_empty() || sample.len() == inputs);
+        match line {
             Ok(sample) if sample.is_empty() => {
                 stream.reset();
                 println!("");
@@ -47,8 +50,11 @@ fn answer<F: Format>() -> Result<(), Error> {
                 println!("");
             }
             Ok(sample) => println!("error: line {number}: {} numbers, but a sample has {inputs}", sample.len()),
-            Err(word) => println!("error: line {number}: {word:?} is no number; a sample has {inputs} of them"),
+            Err(Fault::TooMany) => println!("error: line {number}: over {CAPACITY} numbers, but a sample has {inputs}"),
+            Err(Fault::Word(word)) => {
+                println!("error: line {number}: {word:?} is no number; a sample has {inputs} of them")
+            }
         }
     }
-    Ok(())
+    Ok(answered)
 }

@@ -4,8 +4,10 @@ use nalgebra::{Cholesky, DMatrix, Dyn};
 
 /// λ: weight of the penalty `λ/2·‖w‖²`, beside means over standardised examples. The intercept has none.
 pub const RIDGE: f64 = 1e-3;
-/// Steps of a logistic regression, at most.
-const STEPS: usize = 500;
+/// Steps of a logistic regression, at most, and fewer than which are worth nothing.
+const STEPS: [usize; 2] = [50, 500];
+/// Examples times features times outputs of all steps together, at most: some seconds.
+const WORK: usize = 20_000_000_000;
 /// Change of a weight that is as good as none.
 const TOLERANCE: f64 = 1e-6;
 
@@ -42,11 +44,12 @@ pub fn ridge(x: &DMatrix<f64>, y: &DMatrix<f64>) -> Option<DMatrix<f64>> {
 /// Weights (F, O) with the least mean cross-entropy to the probabilities `Y`, plus `λ/2·‖w‖²`. The first feature is 1.
 ///
 /// Newton's method with a bound in place of the second derivatives: `XᵀX/2N` for a softmax (Böhning 1992), `XᵀX/4N` for a
-/// sigmoid (Böhning and Lindsay 1988). It is factorised once, and no step makes the loss larger.
+/// sigmoid (Böhning and Lindsay 1988). It is factorised once, and no step makes the loss larger. None if [`steps`] are.
 pub fn logistic(x: &DMatrix<f64>, y: &DMatrix<f64>, link: Link) -> Option<DMatrix<f64>> {
+    let steps = steps(x.nrows(), x.ncols(), y.ncols())?;
     let bound = penalised(x, if link == Link::Softmax { 0.5 } else { 0.25 })?;
     let mut weights = DMatrix::zeros(x.ncols(), y.ncols());
-    for _ in 0..STEPS {
+    for _ in 0..steps {
         let step = bound.solve(&descent(x, y, link, &weights));
         weights += &step;
         if step.amax() < TOLERANCE {
@@ -54,6 +57,14 @@ pub fn logistic(x: &DMatrix<f64>, y: &DMatrix<f64>, link: Link) -> Option<DMatri
         }
     }
     Some(weights)
+}
+
+/// The most steps of a logistic regression that are taken for so many examples, features and outputs; none where there is no
+/// time for enough of them.
+pub fn steps(examples: usize, features: usize, outputs: usize) -> Option<usize> {
+    let step = examples.saturating_mul(features).saturating_mul(outputs).max(1);
+    let [least, most] = STEPS;
+    Some((WORK / step).min(most)).filter(|&steps| steps >= least)
 }
 
 /// The negative gradient of a logistic regression's loss.
@@ -84,6 +95,14 @@ mod tests {
     fn features(n: usize) -> DMatrix<f64> {
         let mut rng = Rng::new(3, 0);
         DMatrix::from_fn(n, 3, |_, column| if column == 0 { 1.0 } else { rng.normal() })
+    }
+
+    #[test]
+    fn many_classes_get_fewer_steps_or_no_regression() {
+        assert_eq!(steps(10_000, 100, 40), Some(500));
+        assert_eq!(steps(10_000, 100, 100), Some(200));
+        assert_eq!(steps(10_000, 100, 3_000), None);
+        assert_eq!(steps(usize::MAX, 2, 2), None);
     }
 
     #[test]

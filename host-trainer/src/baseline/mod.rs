@@ -98,6 +98,8 @@ fn linear(task: Task, train: &Dataset, test: &Dataset) -> Option<(String, Vec<f3
         Task::Regression => ("ridge", ridge(&x, &y)?, None),
         Task::Binary => ("logistic", logistic(&x, &y, Link::Sigmoid)?, Some(Link::Sigmoid)),
         Task::Classes => {
+            // Before their one-hot rows take memory.
+            linear::steps(x.nrows(), x.ncols(), train.classes.len())?;
             // Class numbers as one-hot rows, which they may be already.
             let one_hot = |row, class| f64::from(u8::from(y[row] as usize == class));
             let y = if y.ncols() == 1 { DMatrix::from_fn(y.nrows(), train.classes.len(), one_hot) } else { y };

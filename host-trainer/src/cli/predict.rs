@@ -7,6 +7,7 @@ use clap::Args;
 use grulet::blob::AlignedBytes;
 use grulet::spec::{Output, Storage};
 use grulet::{AnySeq2Seq, Blob, Exact, Format, Header, Int8};
+use serde::{Serialize, Serializer};
 
 use super::outputs;
 use super::source::{Source, output_names};
@@ -56,12 +57,8 @@ impl Predict {
         });
         let rows = answered.zip(predictions.values.chunks_exact(predictions.width));
         let text = if self.json {
-            let rows: Vec<serde_json::Value> = rows
-                .map(|((series, step), values)| {
-                    let outputs: serde_json::Map<_, _> =
-                        names.iter().cloned().zip(values.iter().map(|&value| value.into())).collect();
-                    serde_json::json!({ "series": series, "step": step, "outputs": outputs })
-                })
+            let rows: Vec<Answer<'_>> = rows
+                .map(|((series, step), values)| Answer { series, step, outputs: Outputs { names: &names, values } })
                 .collect();
             serde_json::to_string_pretty(&rows)? + "\n"
         } else {
@@ -118,6 +115,26 @@ impl Predict {
             _ => super::print(text)?,
         }
         Ok(())
+    }
+}
+
+/// An answer, as JSON has it.
+#[derive(Serialize)]
+struct Answer<'a> {
+    series: &'a str,
+    step: usize,
+    outputs: Outputs<'a>,
+}
+
+/// The outputs by their names, in their order.
+struct Outputs<'a> {
+    names: &'a [String],
+    values: &'a [f32],
+}
+
+impl Serialize for Outputs<'_> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_map(self.names.iter().zip(self.values))
     }
 }
 

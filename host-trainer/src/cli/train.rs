@@ -80,6 +80,8 @@ impl Train {
             let (steps, epochs) = (thousands(plan.steps_per_epoch), thousands(plan.epochs));
             return super::print(&format!("Epochs: {epochs} of {steps} steps; nothing is trained or written\n"));
         }
+        // Where signals cannot be caught, they end the process as ever, which --resume can stand too.
+        let _ = signals::note();
         if let Some(folds) = self.folds.folds() {
             let result = run::folds::cross_validate(&config, folds.count, self.overwrite, &mut watcher)?;
             watcher.check()?;
@@ -153,8 +155,10 @@ impl Train {
     /// The run is finished.
     fn nothing_to_do(&self, folder: &Path) -> anyhow::Result<()> {
         if self.json {
-            let report = files::read(&folder.join("report.json"))?;
-            return super::print(&String::from_utf8_lossy(&report));
+            let path = folder.join("report.json");
+            let report: serde_json::Value = serde_json::from_slice(&files::read(&path)?)
+                .with_context(|| format!("{}: damaged; train anew with --overwrite", path.display()))?;
+            return super::print_json(&report);
         }
         super::print(&format!(
             "{}: finished, nothing to do; --set train.epochs=N trains it for longer, unless patience has ended it\n",
@@ -242,8 +246,6 @@ impl Progress for Watcher {
     }
 
     fn start(&mut self, config: &Config, data: &Prepared) {
-        // Where signals cannot be caught, they end the process as ever, which --resume can stand too.
-        let _ = signals::note();
         if let Some(fold) = self.fold.take() {
             self.print(&fold);
         }

@@ -85,13 +85,20 @@ impl Config {
             ConfigError::Invalid { place, key, problem }
         })?;
         config.resolve(path);
+        // It is written down in the run's folder.
+        if let Some((key, path)) = config.paths().into_iter().find(|(_, path)| absolute(path).to_str().is_none()) {
+            let problem =
+                format!("is {}, which is not UTF-8; give the file or its folder another name", path.display());
+            return Err(ConfigError::Invalid { place: source.place(None), key, problem });
+        }
         Ok(config)
     }
 
     /// The whole configuration as TOML with every default written out and absolute paths, for the run's folder.
     pub fn to_toml(&self) -> String {
         let mut config = self.clone();
-        config.for_each_path(&|path| std::path::absolute(path).unwrap_or_else(|_| path.to_owned()));
+        // Of what came beside the configuration, by a flag, some bytes may not be text.
+        config.for_each_path(&|path| absolute(path).to_string_lossy().into_owned().into());
         toml::to_string(&config).expect("strings, numbers and tables are all representable in TOML")
     }
 
@@ -107,6 +114,19 @@ impl Config {
         self.for_each_path(&|path| folder.join(path));
     }
 
+    /// All paths with their keys.
+    fn paths(&self) -> Vec<(&'static str, &Path)> {
+        let validation = self.data.validation.as_ref().and_then(|validation| validation.file.as_deref());
+        let always = [("data.train", &*self.data.train), ("train.run_dir", &*self.train.run_dir)];
+        let others = [
+            ("data.test", self.data.test.as_deref()),
+            ("data.validation.file", validation),
+            ("train.init", self.train.init.as_deref()),
+        ];
+        let given = others.into_iter().filter_map(|(key, path)| Some((key, path?)));
+        always.into_iter().chain(given).collect()
+    }
+
     fn for_each_path(&mut self, change: &dyn Fn(&Path) -> PathBuf) {
         let validation = self.data.validation.as_mut().and_then(|validation| validation.file.as_mut());
         let always = [&mut self.data.train, &mut self.train.run_dir];
@@ -115,6 +135,10 @@ impl Config {
             *path = change(path);
         }
     }
+}
+
+fn absolute(path: &Path) -> PathBuf {
+    std::path::absolute(path).unwrap_or_else(|_| path.to_owned())
 }
 
 /// The file and the overrides as one text: an override's spans lie behind the file's, each in an equal stretch.

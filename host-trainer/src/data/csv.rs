@@ -1,6 +1,6 @@
 //! Series from a long table: one row per step, a column that says which series it belongs to.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::fs::File;
 use std::path::Path;
 
@@ -53,8 +53,9 @@ pub(super) fn read(path: &Path, options: &ReadOptions) -> Result<(Dataset, Vec<W
         output: options.targets.map_or(Output::EveryStep, |targets| targets.output),
         target_width: 0,
     };
+    let inputs: HashSet<usize> = columns.features.iter().copied().collect();
     for (name, &column) in dataset.channels.iter().zip(&columns.features) {
-        if columns.features.iter().any(|&other| other != column && table.header[other] == **name) {
+        if table.places.get(name).is_some_and(|&other| other != column && inputs.contains(&other)) {
             let problem = format!(
                 "`data.channels` calls the input column {:?} {name:?}, as another one is called; the order of columns is that of \
                  `data.csv.features`",
@@ -92,6 +93,8 @@ pub(super) struct Table<'a> {
     path: &'a Path,
     reader: csv::Reader<Lines<File>>,
     pub header: StringRecord,
+    /// Where each column is.
+    places: HashMap<String, usize>,
 }
 
 impl<'a> Table<'a> {
@@ -125,16 +128,17 @@ impl<'a> Table<'a> {
             let line = header.position().map_or(1, |start| reader.get_mut().line(start.byte()));
             return Err(DataError::NoHeader { path: path.to_owned(), line });
         }
-        for (index, name) in header.iter().enumerate() {
-            if !name.is_empty() && header.iter().take(index).any(|other| other == name) {
+        let mut places = HashMap::new();
+        for (place, name) in header.iter().enumerate() {
+            if places.insert(name.to_owned(), place).is_some() && !name.is_empty() {
                 return Err(DataError::DuplicateColumn { path: path.to_owned(), column: name.to_owned() });
             }
         }
-        Ok(Table { path, reader, header })
+        Ok(Table { path, reader, header, places })
     }
 
     pub fn column(&self, name: &str, setting: &'static str) -> Result<usize, DataError> {
-        self.header.iter().position(|column| column == name).ok_or_else(|| DataError::MissingColumn {
+        self.places.get(name).copied().ok_or_else(|| DataError::MissingColumn {
             path: self.path.to_owned(),
             column: name.to_owned(),
             setting,
@@ -147,7 +151,7 @@ impl<'a> Table<'a> {
     fn optional(&self, name: Option<&str>, usual: &str, setting: &'static str) -> Result<Option<usize>, DataError> {
         match name {
             Some(name) => self.column(name, setting).map(Some),
-            None => Ok(self.header.iter().position(|column| column == usual)),
+            None => Ok(self.places.get(usual).copied()),
         }
     }
 

@@ -2,6 +2,9 @@
 
 use serde::Serialize;
 
+/// Classes that a confusion matrix is made of, at most.
+pub const MOST: usize = 256;
+
 /// Decisions counted, and what follows from the counts.
 ///
 /// Whatever would divide by zero is 0, as with scikit-learn's `zero_division=0`: the recall of a class that never occurs,
@@ -12,7 +15,8 @@ pub struct ClassTable {
     pub classes: Vec<ClassScores>,
     /// Means over all classes, each with the same weight; those that never occur included.
     pub macro_average: Average,
-    /// Counts `[actual][predicted]`.
+    /// Counts `[actual][predicted]`; of more than [`MOST`] classes, of which most cells would be 0, there are none.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
     pub confusion: Vec<Vec<u64>>,
 }
 
@@ -68,22 +72,27 @@ impl Average {
 impl ClassTable {
     /// Counts pairs of actual and predicted class, both indices into `names`.
     pub fn count(names: &[String], pairs: impl Iterator<Item = (usize, usize)>) -> Self {
-        let mut confusion = vec![vec![0u64; names.len()]; names.len()];
-        pairs.for_each(|(actual, predicted)| confusion[actual][predicted] += 1);
-        let of_class = |(class, name): (usize, &String)| {
-            let right = confusion[class][class];
-            let support = confusion[class].iter().sum();
-            let predicted = confusion.iter().map(|row| row[class]).sum();
-            ClassScores {
-                name: name.clone(),
-                precision: share(right, predicted),
-                recall: share(right, support),
-                f1: share(2 * right, support + predicted),
-                support,
-                predicted,
+        let side = if names.len() > MOST { 0 } else { names.len() };
+        let mut confusion = vec![vec![0u64; side]; side];
+        // Right decisions, occurrences and predictions of each.
+        let mut counts = vec![[0u64; 3]; names.len()];
+        for (actual, predicted) in pairs {
+            counts[actual][0] += u64::from(actual == predicted);
+            counts[actual][1] += 1;
+            counts[predicted][2] += 1;
+            if let Some(row) = confusion.get_mut(actual) {
+                row[predicted] += 1;
             }
+        }
+        let of_class = |(name, &[right, support, predicted]): (&String, &[u64; 3])| ClassScores {
+            name: name.clone(),
+            precision: share(right, predicted),
+            recall: share(right, support),
+            f1: share(2 * right, support + predicted),
+            support,
+            predicted,
         };
-        let classes: Vec<ClassScores> = names.iter().enumerate().map(of_class).collect();
+        let classes: Vec<ClassScores> = names.iter().zip(&counts).map(of_class).collect();
         let macro_average = Average::of(classes.iter());
         Self { classes, macro_average, confusion }
     }
@@ -121,6 +130,17 @@ mod tests {
 
     fn table(classes: &[&str], pairs: &[(usize, usize)]) -> ClassTable {
         ClassTable::count(&names(classes), pairs.iter().copied())
+    }
+
+    #[test]
+    fn very_many_classes_have_scores_but_no_matrix() {
+        let names: Vec<String> = (0..=MOST).map(|class| class.to_string()).collect();
+        let table = ClassTable::count(&names, [(0, 0), (0, MOST), (MOST, MOST)].into_iter());
+        assert!(table.confusion.is_empty());
+        let (first, last) = (&table.classes[0], &table.classes[MOST]);
+        assert_eq!((first.recall, first.support, first.predicted), (0.5, 2, 1));
+        assert_eq!((last.precision, last.support, last.predicted), (0.5, 1, 2));
+        assert!(!serde_json::to_string(&table).unwrap().contains("confusion"));
     }
 
     #[test]

@@ -163,7 +163,10 @@ pub fn against_outputs(blob: &AlignedBytes, given: Given<'_>, tolerance: f64) ->
         Output::LastStep => 1,
         Output::Sequence(_) => sequences.first().map_or(0, Vec::len),
     };
-    if y.len() != n * answers * outputs || n * steps == 0 {
+    if n * steps == 0 {
+        return Err(wrong("the inputs", x, format!("at least one series, (N, T, {inputs})")));
+    }
+    if y.len() != n * answers * outputs {
         let expected = match header.output {
             Output::LastStep => format!("({n}, {outputs})"),
             _ => format!("({n}, {answers}, {outputs})"),
@@ -237,7 +240,8 @@ fn compare(
     };
     let found = model.run(&data, |_, _, _| {})?;
     let width = header.outputs();
-    let largest = expected.iter().flatten().fold(0f64, |max, value| max.max(value.abs()));
+    let finite = expected.iter().flatten().filter(|value| value.is_finite());
+    let largest = finite.fold(0f64, |max, value| max.max(value.abs()));
     let mut difference = Difference {
         series: expected.len(),
         answers: found.values.len() / width,

@@ -65,7 +65,9 @@ pub fn train(config: &Config, overwrite: bool, progress: &mut dyn Progress) -> R
         folder.refuse_replacing()?;
     }
     let data = data::prepare(config)?;
+    go_on(config, 0, progress)?;
     let training = Training::new(config, &data)?;
+    go_on(config, 0, progress)?;
     folder.clear()?;
     files::write(&folder.file("config.toml"), as_read(config, &data).to_toml())?;
     let log = Log::create(&folder.file("log.csv"))?;

@@ -36,6 +36,7 @@ pub fn resume(config: &Config, progress: &mut dyn Progress) -> Result<Option<Rep
     let data = data::prepare(config)?;
     let mut training = Training::new(config, &data)?;
     training.go_to(&folder, last, best)?;
+    super::go_on(config, training.trained(), progress)?;
     if folder.is_finished() && training.epochs().is_empty() {
         return Ok(None);
     }

@@ -60,9 +60,9 @@ fn damaged(what: &str) -> ImportError {
 impl Model {
     /// From a document `{"class_name": …, "config": …}`.
     pub fn parse(document: &Value) -> Result<Self, ImportError> {
-        let class = document["class_name"].as_str().ok_or_else(|| damaged("there is no class_name"))?;
+        let class = class_of(document).ok_or_else(|| damaged("there is no class_name"))?;
         let config = &document["config"];
-        match class {
+        match &*class {
             "Sequential" => Self::sequential(config),
             "Functional" | "Model" => Self::functional(config),
             _ => Err(ImportError::unsupported(
@@ -96,6 +96,12 @@ impl Model {
                 return Err(ImportError::unsupported(
                     format!("{}: a layer that is used {} times", parsed.name, calls.len()),
                     "use layers of their own for each place",
+                ));
+            }
+            if calls.iter().any(|call| is_training(call, 0)) {
+                return Err(ImportError::unsupported(
+                    format!("{}: a layer that is called with training=True", parsed.name),
+                    "build the model without it and load the same weights",
                 ));
             }
             calls.iter().for_each(|call| references(call, 0, &mut parsed.inputs));
@@ -246,11 +252,11 @@ impl Path<'_> {
 impl Layer {
     /// From `{"class_name": …, "config": …}`.
     pub fn parse(value: &Value, number: usize) -> Result<Self, ImportError> {
-        let class = value["class_name"].as_str().ok_or_else(|| damaged("a layer has no class_name"))?;
+        let class = class_of(value).ok_or_else(|| damaged("a layer has no class_name"))?;
         let config = value["config"].clone();
         let name = [value, &config].into_iter().find_map(|value| value["name"].as_str());
         let name = name.map_or_else(|| format!("layer {number}"), str::to_owned);
-        Ok(Self { name, class: class.to_owned(), config, number, inputs: Vec::new(), mask: None })
+        Ok(Self { name, class, config, number, inputs: Vec::new(), mask: None })
     }
 
     /// A setting that is true or false; `default` where it is not there.
@@ -263,6 +269,31 @@ impl Layer {
         let inner = self.config.get(key).ok_or_else(|| damaged(&format!("{} has no {key}", self.name)))?;
         let inner = Layer::parse(inner, self.number)?;
         Ok(Layer { name: self.name.clone(), ..inner })
+    }
+}
+
+/// The class that a value is of, with its package where it is none of Keras's own, whatever it is called.
+fn class_of(value: &Value) -> Option<String> {
+    let class = value["class_name"].as_str()?;
+    if let Some(registered) = value["registered_name"].as_str().filter(|name| name.contains('>')) {
+        return Some(registered.to_owned());
+    }
+    let own = |module: &str| ["keras", "tf_keras", "tensorflow"].contains(&module.split('.').next().unwrap_or(module));
+    match value["module"].as_str().filter(|module| !own(module)) {
+        Some(module) => Some(format!("{module}>{class}")),
+        None => Some(class.to_owned()),
+    }
+}
+
+/// Whether a call, with its arguments, is one of a training.
+fn is_training(call: &Value, depth: usize) -> bool {
+    match call {
+        Value::Array(values) => depth < 8 && values.iter().any(|value| is_training(value, depth + 1)),
+        Value::Object(object) => {
+            object.get("training").and_then(Value::as_bool) == Some(true)
+                || object.get("kwargs").is_some_and(|kwargs| depth < 8 && is_training(kwargs, depth + 1))
+        }
+        _ => false,
     }
 }
 

@@ -29,6 +29,10 @@ const TRAINING_ONLY: [&str; 7] = [
     "Identity",
 ];
 
+/// Layers that do the same at every step, within a `TimeDistributed` too.
+const TIME_DISTRIBUTED: [&str; 7] =
+    ["Activation", "BatchNormalization", "Dense", "Normalization", "ReLU", "Rescaling", "Softmax"];
+
 /// What is being read.
 struct Reader<'a> {
     version: Version,
@@ -43,6 +47,12 @@ struct Reader<'a> {
 /// The steps of a chain of layers.
 pub fn chain(path: &Path<'_>, version: Version, weights: &Weights, source: &mut Source) -> Result<Chain, ImportError> {
     let shape = path.shape.clone().unwrap_or_default();
+    if shape.len() > 2 {
+        return Err(ImportError::unsupported(
+            format!("inputs of {} dimensions", shape.len()),
+            "let them be (steps, channels), without the batch",
+        ));
+    }
     let width = shape.get(1).copied().flatten();
     let mut reader = Reader { version, weights, source, series: true, width };
     let mut chain = Chain { inputs: 0, window: shape.first().copied().flatten().unwrap_or(0), steps: Vec::new() };
@@ -119,8 +129,8 @@ impl Reader<'_> {
             "Dense" => self.dense(layer, tensors(self)?),
             "TimeDistributed" => {
                 let inner = layer.inner("layer")?;
-                if inner.class == "TimeDistributed" {
-                    return Err(unknown(&format!("{name}: a TimeDistributed in a TimeDistributed")));
+                if !TIME_DISTRIBUTED.contains(&&*inner.class) && !TRAINING_ONLY.contains(&&*inner.class) {
+                    return Err(unknown(&format!("{name}: a TimeDistributed of {}", inner.class)));
                 }
                 self.steps(&inner, tensors)
             }
@@ -165,7 +175,7 @@ impl Reader<'_> {
                         layer.config[key]
                     ))
                 };
-                let values = |key: &str, default: f64| match &layer.config[key] {
+                let values = |key: &str, default: f64| match plain(&layer.config[key]) {
                     Value::Number(value) => Ok(vec![value.as_f64().unwrap_or(default); width]),
                     Value::Array(list) => {
                         numbers(list).filter(|values| values.len() == width).ok_or_else(|| wrong(key))
@@ -288,7 +298,9 @@ impl Reader<'_> {
             return Err(unknown(&format!("{name}: a Normalization with invert")));
         }
         let over_other_axes = || unknown(&format!("{name}: a Normalization over other axes than the channels"));
-        if !self.over_channels(layer) {
+        // Of no axis, it has one mean and one variance for all numbers.
+        let of_none = layer.config["axis"].as_array().is_some_and(Vec::is_empty);
+        if !of_none && !self.over_channels(layer) {
             return Err(over_other_axes());
         }
         let (mean, variance, origins) = match &tensors[..] {
@@ -498,6 +510,14 @@ pub fn embedding_of(name: &str, tensors: Vec<Tensor>) -> Result<Step, ImportErro
 fn units(layer: &Layer) -> Result<usize, ImportError> {
     let units = layer.config["units"].as_u64().filter(|units| (1..=u64::from(u16::MAX)).contains(units));
     units.map(|units| units as usize).ok_or_else(|| ImportError::Damaged(format!("{}: it has no units", layer.name)))
+}
+
+/// A value, or what is in the array of NumPy that it is.
+fn plain(value: &Value) -> &Value {
+    match value["class_name"].as_str() {
+        Some("__numpy__") => &value["config"]["value"],
+        _ => value,
+    }
 }
 
 fn numbers(list: &[Value]) -> Option<Vec<f64>> {

@@ -27,7 +27,10 @@ pub(super) fn read_zip(bytes: Vec<u8>) -> Result<Source, ImportError> {
     let damaged = |error: zip::result::ZipError| ImportError::Damaged(format!("the archive: {error}"));
     let mut archive = ZipArchive::new(Cursor::new(bytes)).map_err(damaged)?;
     if archive.index_for_name("config.json").is_none() || archive.index_for_name("model.weights.h5").is_none() {
-        return Err(ImportError::UnknownKind { advice: "this archive has no config.json and model.weights.h5" });
+        return Err(ImportError::UnknownKind {
+            advice: "this archive has neither Keras's config.json and model.weights.h5 nor PyTorch's data.pkl; of a .pt2, give what \
+                     torch.save(model.state_dict(), …) writes",
+        });
     }
     let mut entry = |name: &str, limit: u64| {
         let entry = archive.by_name(name).map_err(damaged)?;
@@ -112,7 +115,7 @@ fn described(model: &ModelConfig, weights: &Weights) -> Result<Source, ImportErr
             "import the file of the whole model without --like",
         ));
     }
-    let mut numbers = [0usize; 4];
+    let (mut numbers, mut used) = ([0usize; 4], Vec::new());
     // Keras 2 lists its layers; the layout of Keras 3 has come with its hard sigmoid.
     let alpha = if weights.lists_layers() { 0.2 } else { 1.0 / 6.0 };
     let hard_sigmoid = Activation::HardSigmoid { alpha, beta: 0.5 };
@@ -138,7 +141,8 @@ fn described(model: &ModelConfig, weights: &Weights) -> Result<Source, ImportErr
                 number => format!("{class}_{number}"),
             };
             numbers[kind] += 1;
-            let tensors = weights.of_class(&name)?;
+            let (group, tensors) = weights.of_class(&name)?;
+            used.push(group);
             let gate_of = |gate| match gate {
                 spec::Gate::Sigmoid => Activation::Sigmoid,
                 spec::Gate::HardSigmoid => hard_sigmoid,
@@ -194,6 +198,12 @@ fn described(model: &ModelConfig, weights: &Weights) -> Result<Source, ImportErr
         }
         output => Graph::Chain(chain_of(&model.layers, output == Output::LastStep)?),
     };
+    if let Some(other) = weights.other_than(&used)? {
+        return Err(ImportError::unsupported(
+            format!("weights of {other}, for which the network of --like has no layer"),
+            "describe all layers, or import the file of the whole model without --like",
+        ));
+    }
     let is_hard = |layer: &LayerConfig| {
         matches!(
             layer,

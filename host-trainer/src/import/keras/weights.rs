@@ -71,20 +71,45 @@ impl Weights {
         }
     }
 
-    /// The variables of the group `name`: `gru`, `dense_1`; or of the layer of that number in a legacy file.
-    pub fn of_class(&self, name: &str) -> Result<Vec<Tensor>, ImportError> {
+    /// The variables of the group `name`: `gru`, `dense_1`; or of the layer of that number in a legacy file. The layer's own
+    /// name is before them.
+    pub fn of_class(&self, name: &str) -> Result<(String, Vec<Tensor>), ImportError> {
         let root = self.file.root_group().map_err(damaged)?;
         if let Some(group) = self.legacy(&root) {
             return self.listed_of_class(&group, name);
         }
         let layers = self.container(&root)?;
-        let distributed = name.replacen("dense", "time_distributed", 1);
+        let other = name.replacen("dense", "time_distributed", 1).replacen("gru", "rnn", 1);
         for group in children(&layers)? {
-            if [name, &distributed].contains(&short(&group)) {
-                return self.variables(&group);
+            if [name, &other].contains(&short(&group)) {
+                return Ok((short(&group).to_owned(), self.variables(&group)?));
             }
         }
         Err(self.missing(&layers, name))
+    }
+
+    /// A layer with variables that is none of these.
+    pub fn other_than(&self, layers: &[String]) -> Result<Option<String>, ImportError> {
+        let root = self.file.root_group().map_err(damaged)?;
+        let is_other = |name: &str| !layers.iter().any(|layer| layer == name);
+        if let Some(group) = self.legacy(&root) {
+            for name in strings(&group, "layer_names")?.into_iter().filter(|name| is_other(name)) {
+                let layer = group.group(&name).map_err(|_| self.missing(&group, &name))?;
+                if !strings(&layer, "weight_names")?.is_empty() {
+                    return Ok(Some(name));
+                }
+            }
+            return Ok(None);
+        }
+        let has_variables = |group: &Group| {
+            let vars = |part: &&str| walk(group, part).and_then(|group| group.group("vars").ok());
+            PARTS.iter().any(|part| vars(part).is_some_and(|vars| vars.dataset("0").is_ok()))
+        };
+        let groups = children(&self.container(&root)?)?;
+        Ok(groups
+            .iter()
+            .find(|group| is_other(short(group)) && has_variables(group))
+            .map(|group| short(group).to_owned()))
     }
 
     fn missing(&self, layers: &Group, name: &str) -> ImportError {
@@ -106,7 +131,7 @@ impl Weights {
     fn container(&self, root: &Group) -> Result<Group, ImportError> {
         let found = CONTAINERS.iter().find_map(|name| root.group(name).ok());
         found.ok_or_else(|| ImportError::Missing {
-            tensor: "layers".to_owned(),
+            tensor: "layers (a subclassed model has none: build it as a Sequential, and save that)".to_owned(),
             found: root.member_names().map_or_else(|_| String::new(), |(groups, _)| groups.join(", ")),
         })
     }
@@ -119,7 +144,7 @@ impl Weights {
     }
 
     /// The variables of the layer of a legacy file that has this number in its class.
-    fn listed_of_class(&self, group: &Group, class: &str) -> Result<Vec<Tensor>, ImportError> {
+    fn listed_of_class(&self, group: &Group, class: &str) -> Result<(String, Vec<Tensor>), ImportError> {
         let (kind, number) = match class.rsplit_once('_').and_then(|(kind, n)| Some((kind, n.parse::<usize>().ok()?))) {
             Some((kind, number)) => (kind, number),
             None => (class, 0),
@@ -136,7 +161,8 @@ impl Weights {
                 _ => holds("kernel") && !holds("recurrent_kernel"),
             };
             if found && seen == number {
-                return self.listed(group, &name);
+                let tensors = self.listed(group, &name)?;
+                return Ok((name, tensors));
             }
             seen += usize::from(found);
         }

@@ -309,6 +309,23 @@ impl<'a> Walk<'a> {
         if class == "EmbeddingBag" {
             return Err(ImportError::unsupported(format!("{name}: an {class}"), "use nn.Embedding"));
         }
+        let setting = |key: &str| machine.value(*state, key).map(|id| machine.get(id));
+        // What a state_dict would not tell is said here.
+        if let Some(Node::Float(eps)) = setting("eps")
+            && class.starts_with("BatchNorm")
+            && *eps != modules::EPSILON
+        {
+            return Err(ImportError::unsupported(
+                format!("{name}: a {class} with eps = {eps}"),
+                "leave eps at its default, or fold the layer into its neighbour before saving",
+            ));
+        }
+        if class == "Embedding" && setting("max_norm").is_some_and(|norm| !matches!(norm, Node::None)) {
+            return Err(ImportError::unsupported(
+                format!("{name}: an Embedding with max_norm, which changes its vectors as they are used"),
+                "scale the vectors down yourself, and leave max_norm out",
+            ));
+        }
         let entries = |key: &str| match machine.value(*state, key).map(|id| machine.get(id)) {
             Some(Node::Dict(entries)) => &entries[..],
             _ => &[],

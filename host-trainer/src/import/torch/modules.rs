@@ -21,7 +21,7 @@ use crate::import::chain::{
 /// Modules of a file, at most: more than a model's layers, as some are folded into others.
 const MAX_MODULES: usize = 24;
 /// `eps` of `nn.BatchNorm1d` unless it is given, which a state_dict does not tell.
-const EPSILON: f64 = 1e-5;
+pub const EPSILON: f64 = 1e-5;
 /// From r, z, n to z, r, c.
 const GATES: [usize; 3] = [1, 0, 2];
 
@@ -76,12 +76,23 @@ impl Level {
 
 /// Whether a tensor merely counts batches, and what to say of that.
 pub fn counter(name: &str) -> Option<String> {
-    (name.rsplit('.').next() == Some("num_batches_tracked"))
-        .then(|| format!("{name}: it counts the training's batches"))
+    // That of an `AveragedModel` is the other one.
+    matches!(name.rsplit('.').next(), Some("num_batches_tracked" | "n_averaged"))
+        .then(|| format!("{name}: it counts what the training has done"))
 }
 
 /// The modules of `tensors`, in the order of their first ones.
 pub fn of(tensors: Vec<Tensor>, skipped: &mut Vec<String>) -> Result<Vec<Module>, ImportError> {
+    let made = |tensor: &&Tensor| {
+        let name = &tensor.source;
+        name.contains(".parametrizations.") || ["weight_g", "weight_orig"].iter().any(|last| name.ends_with(last))
+    };
+    if let Some(tensor) = tensors.iter().find(made) {
+        return Err(ImportError::unsupported(
+            format!("{}: a weight that is made of others as the module is called", tensor.source),
+            "call remove_parametrizations, remove_weight_norm or prune.remove before saving",
+        ));
+    }
     let mut groups: Vec<(String, Vec<(String, Tensor)>)> = Vec::new();
     for tensor in tensors {
         let (module, leaf) = match tensor.source.rsplit_once('.') {

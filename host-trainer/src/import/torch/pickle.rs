@@ -30,6 +30,8 @@ pub enum Node {
     Bool(bool),
     /// A whole number of at most 64 bits.
     Int(i64),
+    /// A floating-point number.
+    Float(f64),
     /// A text, or bytes.
     Text(String),
     /// A tuple or list.
@@ -203,8 +205,8 @@ impl Machine {
                 self.push(long(bytes).map_or(Node::Inert, Node::Int));
             }
             b'G' => {
-                reader.take(8)?;
-                self.push(Node::Inert);
+                let bytes = reader.take(8)?.try_into().unwrap_or_default();
+                self.push(Node::Float(f64::from_be_bytes(bytes)));
             }
             // Texts and bytes: of 1, 4 or 8 bytes of length.
             0x8c | b'U' | b'C' => {

@@ -110,5 +110,18 @@ pub fn read_safetensors(bytes: &[u8], options: &Options) -> Result<Source, Impor
         let data = view.data().chunks_exact(dtype.size()).filter_map(|element| dtype.read(element)).collect();
         state.tensors.push(Tensor { source: name, shape: view.shape().to_vec(), data });
     }
+    // What shares its numbers with another tensor is written once, and noted by `safetensors.torch.save_model`.
+    let notes = metadata.as_ref().and_then(|(_, metadata)| metadata.metadata().as_ref()).into_iter().flatten();
+    let mut shared: Vec<(&String, &String)> = notes.collect();
+    shared.sort();
+    for (name, kept) in shared {
+        let is_there = |name: &String| state.tensors.iter().position(|tensor| tensor.source == *name);
+        if let (None, Some(kept)) = (is_there(name), is_there(kept)) {
+            let tensor = &state.tensors[kept];
+            budget.take(&tensor.shape)?;
+            let tensor = Tensor { source: name.clone(), ..tensor.clone() };
+            state.tensors.push(tensor);
+        }
+    }
     source(state, options)
 }
