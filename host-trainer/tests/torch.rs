@@ -125,6 +125,42 @@ fn constants(tensors: &[(&str, &[usize], f32)]) -> Vec<u8> {
     [&(header.len() as u64).to_le_bytes(), header.as_bytes(), &data[..]].concat()
 }
 
+/// What `save_model` of safetensors leaves out and notes, what an `AveragedModel` adds, and weights that are made of others.
+#[test]
+fn tensors_that_are_not_as_they_are_used() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("a.safetensors");
+    let gru: [(&str, &[usize], f32); 4] = [
+        ("gru.weight_ih_l0", &[9, 3], 0.1),
+        ("gru.weight_hh_l0", &[9, 3], 0.2),
+        ("gru.bias_ih_l0", &[9], 0.3),
+        ("gru.bias_hh_l0", &[9], 0.4),
+    ];
+    let with = |more: &[(&str, &[usize], f32)], metadata: &str| {
+        let file = constants(&[&gru[..], more].concat());
+        let (length, rest) = file.split_at(8);
+        let length = u64::from_le_bytes(length.try_into().unwrap()) as usize;
+        let header = String::from_utf8(rest[..length].to_vec()).unwrap().replacen('{', &format!("{{{metadata}"), 1);
+        std::fs::write(&path, [&(header.len() as u64).to_le_bytes(), header.as_bytes(), &rest[length..]].concat())
+            .unwrap();
+        import(&path, &Options { order: ["embed", "gru", "head"].map(str::to_owned).to_vec(), ..Options::default() })
+    };
+    let head: [(&str, &[usize], f32); 1] = [("head.weight", &[6, 3], 0.5)];
+    let tied = with(&head, "\"__metadata__\":{\"embed.weight\":\"head.weight\",\"format\":\"pt\"},").unwrap();
+    assert!(matches!(tied.checkpoint.card.layers[0], LayerSpec::Embedding { vocabulary: 6, outputs: 3 }));
+    let (table, kernel) = (&tied.checkpoint.params[..18], &tied.checkpoint.params[tied.checkpoint.params.len() - 24..]);
+    assert!(table.iter().chain(&kernel[..18]).all(|&weight| weight == 0.5));
+    assert!(with(&head, "").is_err(), "there is no embed");
+    // A weight as `torch.nn.utils.parametrizations` and its forerunners store it.
+    for name in ["head.parametrizations.weight.original0", "head.weight_g", "head.weight_orig"] {
+        let error = with(&[("head.bias", &[6], 0.0), (name, &[6, 1], 1.0)], "").unwrap_err().to_string();
+        assert!(error.contains(name) && error.contains("remove_parametrizations"), "{error}");
+    }
+    let averaged =
+        with(&[&head[..], &[("embed.weight", &[6, 3], 1.0), ("n_averaged", &[], 4.0)]].concat(), "").unwrap();
+    assert!(averaged.skipped.iter().any(|skipped| skipped.contains("n_averaged")), "{:?}", averaged.skipped);
+}
+
 /// As most networks have it; a file of tensors does not say.
 #[test]
 fn a_normalisation_comes_before_the_activation() {

@@ -130,7 +130,7 @@ fn other_files_are_refused_by_what_they_are() {
     let refuse = |bytes: &[u8]| import_bytes(folder.path(), bytes).unwrap_err().to_string();
     assert!(refuse(b"").contains("neither a Keras"));
     assert!(refuse(b"\x1c\0\0\0TFL3\0\0").contains("import the .keras file"));
-    assert!(refuse(&std::fs::read(vector("keras_cls_ra0_f32.npz")).unwrap()).contains("no config.json"));
+    assert!(refuse(&std::fs::read(vector("keras_cls_ra0_f32.npz")).unwrap()).contains("neither Keras's config.json"));
     assert!(refuse(b"\x89HDF\r\n\x1a\n").contains("damaged"));
     let error = import(Path::new("/no/such.keras"), &Options::default()).unwrap_err().to_string();
     assert!(error.contains("check the path"), "{error}");

@@ -3,6 +3,8 @@
 use std::path::Path;
 
 use grulet::spec::{LayerSpec, Output, Pooling, Reset};
+use grulet_trainer::data::Npz;
+use grulet_trainer::import::check::{self, Given};
 use grulet_trainer::import::{ImportError, Imported, Options, import, import_bytes};
 use serde_json::{Value, json};
 
@@ -114,7 +116,9 @@ fn weights_alone_need_a_description() {
         format!("{{ type = \"embedding\", vocabulary = {rows}, units = 3 }}, {{ type = \"gru\", units = 8 }}")
     };
     std::fs::write(&like, format!("[model]\noutput = \"every_step\"\nlayers = [{}]\n", embedding(7))).unwrap();
-    import(&path, &options).unwrap();
+    // What the description has no layer for is not left out.
+    let error = import(&path, &options).unwrap_err().to_string();
+    assert!(error.contains("weights of embedding_1, for which the network of --like has no layer"), "{error}");
     std::fs::write(&like, format!("[model]\noutput = \"every_step\"\nlayers = [{}]\n", embedding(8))).unwrap();
     let error = import(&path, &options).unwrap_err().to_string();
     assert!(error.contains("expected the shape [8, 3], found [7, 3]"), "{error}");
@@ -222,6 +226,82 @@ fn settings_that_make_another_network_are_refused() {
         let error = with(axis.clone()).unwrap_err().to_string();
         assert!(error.contains("a Softmax over axis"), "{axis}: {error}");
     }
+}
+
+#[test]
+fn layers_of_users_are_not_taken_for_those_of_keras() {
+    let of = |module: Value, registered: Value| {
+        edited("keras3_functional", |config| {
+            let dense = layer(config, "Dense");
+            (dense["module"], dense["registered_name"]) = (module, registered);
+        })
+    };
+    assert!(of(json!("keras.layers"), json!(null)).is_ok() && of(json!("keras.src.layers"), json!("Dense")).is_ok());
+    for (module, registered, class) in
+        [(json!(null), json!("Mine>Dense"), "Mine>Dense"), (json!("__main__"), json!("Dense"), "__main__>Dense")]
+    {
+        let error = of(module, registered).unwrap_err().to_string();
+        assert!(error.contains(&format!("the layer {class}")), "{error}");
+    }
+    let error = edited("keras3_functional", |config| config["registered_name"] = json!("Mine>Functional"));
+    assert!(error.unwrap_err().to_string().contains("a model of the class \"Mine>Functional\""));
+}
+
+#[test]
+fn what_keras_computes_otherwise_is_refused() {
+    // A layer as in training, in the forms of Keras 3 and Keras 2.
+    for call in [
+        json!([{ "args": [tensor("sensor", 0)], "kwargs": { "training": true } }]),
+        json!([[["sensor", 0, 0, { "training": true }]]]),
+    ] {
+        let error = edited("keras3_functional", |config| layer(config, "GRU")["inbound_nodes"] = call.clone());
+        assert!(error.unwrap_err().to_string().contains("training=True"), "{call}");
+    }
+    // Series of series.
+    let deep = |config: &mut Value| layer(config, "InputLayer")["config"]["batch_shape"] = json!([null, 4, 9, 3]);
+    let error = edited("keras3_functional", deep).unwrap_err().to_string();
+    assert!(error.contains("an input of 3 dimensions"), "{error}");
+    let error = edited("keras3_functional", |config| {
+        let gru = layer(config, "GRU");
+        let inner = json!({ "class_name": "GRU", "config": gru["config"] });
+        (gru["class_name"], gru["config"]["layer"]) = (json!("TimeDistributed"), inner);
+    });
+    assert!(error.unwrap_err().to_string().contains("a TimeDistributed of GRU"));
+}
+
+#[test]
+fn numbers_of_numpy_are_numbers() {
+    let plain = edited("keras3_rescaling", |_| {}).unwrap();
+    let wrapped = edited("keras3_rescaling", |config| {
+        let rescaling = &mut layer(config, "Rescaling")["config"];
+        for key in ["scale", "offset"] {
+            rescaling[key] =
+                json!({ "class_name": "__numpy__", "config": { "value": rescaling[key], "dtype": "float32" } });
+        }
+    });
+    assert_eq!(wrapped.unwrap().checkpoint.params, plain.checkpoint.params);
+}
+
+#[test]
+fn outputs_that_are_no_numbers_are_no_reason_to_pass() {
+    let imported = import(&vector("models/keras_seq_ra1.keras"), &plain()).unwrap();
+    let blob = grulet_trainer::export::export(&imported.checkpoint).unwrap();
+    let mut npz = Npz::open(&vector("keras_seq_ra1_f32.npz")).unwrap();
+    let (x, y) = (npz.array("x", "").unwrap(), npz.array("out", "").unwrap());
+    let (steps, mut values) = (y.shape().to_vec(), y.map_numbers(0..y.len(), |value| value as f32));
+    let compare = |values: &[f32]| {
+        let array = crate::npz::Array::f32("out", &steps, values.iter().copied());
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("out.npz");
+        std::fs::write(&path, crate::npz::npz(&[array])).unwrap();
+        let y = Npz::open(&path).unwrap().array("out", "").unwrap();
+        check::against_outputs(&blob, Given { x: &x, tokens: None, y: &y, time_major: false }, 1e-5).unwrap()
+    };
+    assert!(compare(&values).first.is_none());
+    values[3] = f32::INFINITY;
+    let difference = compare(&values);
+    assert_eq!(difference.first.map(|first| (first.series, first.expected)), Some((0, f64::INFINITY)));
+    assert!(difference.largest.is_finite());
 }
 
 /// A `__keras_tensor__`.

@@ -5,4 +5,6 @@ mod boards;
 mod common;
 mod hostile;
 mod keras;
+#[path = "../cli/npz.rs"]
+mod npz;
 mod support;

@@ -49,7 +49,7 @@ pub fn chain(path: &Path<'_>, version: Version, weights: &Weights, source: &mut 
     let shape = path.shape.clone().unwrap_or_default();
     if shape.len() > 2 {
         return Err(ImportError::unsupported(
-            format!("inputs of {} dimensions", shape.len()),
+            format!("an input of {} dimensions", shape.len()),
             "let them be (steps, channels), without the batch",
         ));
     }
