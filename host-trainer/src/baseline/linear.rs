@@ -44,12 +44,21 @@ pub fn ridge(x: &DMatrix<f64>, y: &DMatrix<f64>) -> Option<DMatrix<f64>> {
 /// Weights (F, O) with the least mean cross-entropy to the probabilities `Y`, plus `λ/2·‖w‖²`. The first feature is 1.
 ///
 /// Newton's method with a bound in place of the second derivatives: `XᵀX/2N` for a softmax (Böhning 1992), `XᵀX/4N` for a
-/// sigmoid (Böhning and Lindsay 1988). It is factorised once, and no step makes the loss larger. None if [`steps`] are.
-pub fn logistic(x: &DMatrix<f64>, y: &DMatrix<f64>, link: Link) -> Option<DMatrix<f64>> {
+/// sigmoid (Böhning and Lindsay 1988). It is factorised once, and no step makes the loss larger. None if [`steps`] are,
+/// or if it is `interrupted`.
+pub fn logistic(
+    x: &DMatrix<f64>,
+    y: &DMatrix<f64>,
+    link: Link,
+    interrupted: &dyn Fn() -> bool,
+) -> Option<DMatrix<f64>> {
     let steps = steps(x.nrows(), x.ncols(), y.ncols())?;
     let bound = penalised(x, if link == Link::Softmax { 0.5 } else { 0.25 })?;
     let mut weights = DMatrix::zeros(x.ncols(), y.ncols());
     for _ in 0..steps {
+        if interrupted() {
+            return None;
+        }
         let step = bound.solve(&descent(x, y, link, &weights));
         weights += &step;
         if step.amax() < TOLERANCE {
@@ -127,7 +136,7 @@ mod tests {
         let mut y = (&x * rule).transpose();
         y.column_iter_mut().for_each(|mut sums| link.apply(sums.as_mut_slice()));
         let y = y.transpose();
-        let found = logistic(&x, &y, link).unwrap();
+        let found = logistic(&x, &y, link, &|| false).unwrap();
         assert!((&found - rule).amax() < 0.06, "{link:?}: {found}");
         // It ended because it was there, where the slope is zero.
         let descent = descent(&x, &y, link, &found);
@@ -149,9 +158,9 @@ mod tests {
             let sums = &x * weights;
             sums.iter().zip(&sure).filter(|&(s, y)| (*s > 0.0) == (*y > 0.5)).count()
         };
-        let weights = logistic(&x, &sure, Link::Sigmoid).unwrap();
+        let weights = logistic(&x, &sure, Link::Sigmoid, &|| false).unwrap();
         assert!(right(&weights) >= 195 && weights.amax() < 100.0, "{weights}");
-        let always = logistic(&x, &DMatrix::repeat(200, 1, 1.0), Link::Sigmoid).unwrap();
+        let always = logistic(&x, &DMatrix::repeat(200, 1, 1.0), Link::Sigmoid, &|| false).unwrap();
         assert!(always[0] > 5.0 && always[0] < 20.0 && always[1].abs() < 0.1, "{always}");
     }
 

@@ -27,8 +27,16 @@ pub struct Baseline {
     pub scores: Scores,
 }
 
-/// The baselines for a task, from `train` to `test`. Both in the same units; per-step targets lie `horizon` ahead.
-pub fn baselines(task: Task, loss: Loss, horizon: usize, train: &Dataset, test: &Dataset) -> Vec<Baseline> {
+/// The baselines for a task, from `train` to `test`. Both in the same units; per-step targets lie `horizon` ahead. A regression
+/// is left out if it is `interrupted`.
+pub fn baselines(
+    task: Task,
+    loss: Loss,
+    horizon: usize,
+    train: &Dataset,
+    test: &Dataset,
+    interrupted: &dyn Fn() -> bool,
+) -> Vec<Baseline> {
     let make = |name: String, width: usize, values: Vec<f32>| {
         let scores = score(loss, &Predictions { width, values, sequences: Vec::new() }, test);
         Baseline { name, scores }
@@ -57,7 +65,7 @@ pub fn baselines(task: Task, loss: Loss, horizon: usize, train: &Dataset, test: 
         }
     };
     // A line cannot write.
-    let line = if matches!(test.output, Output::Sequence(_)) { None } else { linear(task, train, test) };
+    let line = if matches!(test.output, Output::Sequence(_)) { None } else { linear(task, train, test, interrupted) };
     if let Some((name, values)) = line {
         let width = if task == Task::Classes { train.classes.len() } else { train.target_width };
         all.push(make(name, width, values));
@@ -92,18 +100,18 @@ fn persistence(test: &Dataset, horizon: usize, mean: &[f32]) -> Vec<f32> {
 }
 
 /// A linear model fitted on the training part; its features, and what it answers to the test part. `link` for probabilities.
-fn linear(task: Task, train: &Dataset, test: &Dataset) -> Option<(String, Vec<f32>)> {
+fn linear(task: Task, train: &Dataset, test: &Dataset, interrupted: &dyn Fn() -> bool) -> Option<(String, Vec<f32>)> {
     let (features, Examples { x, y }) = Features::new(train)?;
     let (name, weights, link) = match task {
         Task::Regression => ("ridge", ridge(&x, &y)?, None),
-        Task::Binary => ("logistic", logistic(&x, &y, Link::Sigmoid)?, Some(Link::Sigmoid)),
+        Task::Binary => ("logistic", logistic(&x, &y, Link::Sigmoid, interrupted)?, Some(Link::Sigmoid)),
         Task::Classes => {
             // Before their one-hot rows take memory.
             linear::steps(x.nrows(), x.ncols(), train.classes.len())?;
             // Class numbers as one-hot rows, which they may be already.
             let one_hot = |row, class| f64::from(u8::from(y[row] as usize == class));
             let y = if y.ncols() == 1 { DMatrix::from_fn(y.nrows(), train.classes.len(), one_hot) } else { y };
-            ("logistic", logistic(&x, &y, Link::Softmax)?, Some(Link::Softmax))
+            ("logistic", logistic(&x, &y, Link::Softmax, interrupted)?, Some(Link::Softmax))
         }
     };
     let values = features.apply(&weights, test, |sums| link.iter().for_each(|link| link.apply(sums)));
@@ -158,12 +166,12 @@ mod tests {
         let x: Vec<f32> = (0..400).map(|t| libm::sinf(t as f32 * t as f32 * 0.01)).collect();
         let y: Vec<f32> = (0..400).map(|t| 0.5 * x[t] - 2.0 * x[t.saturating_sub(3)] + 1.0).collect();
         let data = dataset(Output::EveryStep, 1, vec![(x, y)]);
-        let all = baselines(Task::Regression, Loss::MeanSquaredError, 2, &data, &data);
+        let all = baselines(Task::Regression, Loss::MeanSquaredError, 2, &data, &data, &|| false);
         let mse = |name: &str| all.iter().find(|b| b.name.contains(name)).and_then(|b| b.scores.mse).unwrap();
         assert!(mse("ridge") < 1e-3 && mse("mean") > 1.0 && mse("persistence") > 1.0, "{all:?}");
 
         let flat = dataset(Output::EveryStep, 1, vec![(vec![1.0; 50], vec![7.0; 50])]);
-        let all = baselines(Task::Regression, Loss::MeanSquaredError, 2, &flat, &flat);
+        let all = baselines(Task::Regression, Loss::MeanSquaredError, 2, &flat, &flat, &|| false);
         assert!(all.iter().all(|b| b.scores.mse.unwrap() < 1e-6), "{all:?}");
     }
 
@@ -172,7 +180,7 @@ mod tests {
         // Twice the maximum of one channel, minus the last sample of the other.
         let rule = |x: &[f32]| vec![2.0 * channel(x, 0).fold(f32::MIN, f32::max) - x[39] + 3.0];
         let part = |seed| drawn(seed, Output::LastStep, 100, rule);
-        let all = baselines(Task::Regression, Loss::MeanSquaredError, 0, &part(1), &part(2));
+        let all = baselines(Task::Regression, Loss::MeanSquaredError, 0, &part(1), &part(2), &|| false);
         assert_eq!(all[1].name, "ridge regression on mean, std, min, max, last");
         assert!(all[1].scores.mse.unwrap() < 1e-3 && all[0].scores.mse.unwrap() > 1.0, "{all:?}");
     }
@@ -184,7 +192,7 @@ mod tests {
             (0..20).map(|t| f32::from(u8::from(past(t) > 0.5))).collect::<Vec<_>>()
         };
         let part = |seed| drawn(seed, Output::EveryStep, 100, rule);
-        let all = baselines(Task::Binary, Loss::BinaryCrossEntropy, 0, &part(1), &part(2));
+        let all = baselines(Task::Binary, Loss::BinaryCrossEntropy, 0, &part(1), &part(2), &|| false);
         assert_eq!(all[1].name, "logistic regression on 25 samples");
         let accuracy = |index: usize| all[index].scores.accuracy.unwrap();
         assert!(accuracy(1) > 0.95 && accuracy(0) < 0.7, "{all:?}");
@@ -204,8 +212,9 @@ mod tests {
             data
         };
         let sparse = Loss::SparseCategoricalCrossEntropy;
-        let accuracy =
-            |test: &Dataset| baselines(Task::Classes, sparse, 0, &part(1, 0), test)[1].scores.accuracy.unwrap();
+        let accuracy = |test: &Dataset| {
+            baselines(Task::Classes, sparse, 0, &part(1, 0), test, &|| false)[1].scores.accuracy.unwrap()
+        };
         assert!(accuracy(&part(2, 0)) > 0.95, "{}", accuracy(&part(2, 0)));
         assert!(accuracy(&part(2, 1)) < 0.05, "what the test part says is not learned");
 
@@ -218,8 +227,8 @@ mod tests {
             data
         };
         let dense = Loss::CategoricalCrossEntropy;
-        let of_rows = &baselines(Task::Classes, dense, 0, &one_hot(part(1, 0)), &one_hot(part(2, 0)))[1];
-        assert_eq!(of_rows, &baselines(Task::Classes, sparse, 0, &part(1, 0), &part(2, 0))[1]);
+        let of_rows = &baselines(Task::Classes, dense, 0, &one_hot(part(1, 0)), &one_hot(part(2, 0)), &|| false)[1];
+        assert_eq!(of_rows, &baselines(Task::Classes, sparse, 0, &part(1, 0), &part(2, 0), &|| false)[1]);
     }
 
     #[test]
@@ -227,7 +236,7 @@ mod tests {
         let series = (0..10).map(|i| (vec![0.0], vec![if i < 7 { 1.0 } else { 0.0 }])).collect();
         let mut data = dataset(Output::EveryStep, 1, series);
         data.classes = vec!["no".into(), "yes".into()];
-        let all = baselines(Task::Classes, Loss::SparseCategoricalCrossEntropy, 0, &data, &data);
+        let all = baselines(Task::Classes, Loss::SparseCategoricalCrossEntropy, 0, &data, &data, &|| false);
         assert_eq!(all[0].scores.accuracy, Some(0.7));
         assert!(all[0].name.contains("70 %"), "{}", all[0].name);
     }

@@ -68,14 +68,14 @@ pub enum RunError {
         problem: String,
     },
     /// It was to end before its time.
-    #[error("interrupted in {}: {}", if *aware { "quantisation-aware training".to_owned() } else { format!("epoch {}", epochs + 1) },
+    #[error("interrupted in {}: {}", if *aware { "what comes after the last epoch".to_owned() } else { format!("epoch {}", epochs + 1) },
         how_to_resume(path, *epochs))]
     Interrupted {
         /// The folder of the run.
         path: PathBuf,
         /// Epochs that are trained, and kept.
         epochs: usize,
-        /// Whether it was in quantisation-aware training, after all of them, which is not kept.
+        /// Whether it was after all of them, in quantisation-aware training or in scores, which are not kept.
         aware: bool,
     },
     /// The learning rate would rise to the end.

@@ -242,6 +242,12 @@ fn conclude(
     };
     let mut weights = BitHash::new();
     weights.update(&best.params);
+    go_on(config, last.epoch.max(config.train.epochs), progress)?;
+    let baselines = data.test.as_ref().map_or_else(Vec::new, |test| {
+        let train = in_own_units(data, &data.train);
+        baselines(config.task(), loss, config.data.horizon, &train, test, &|| progress.interrupted())
+    });
+    go_on(config, last.epoch.max(config.train.epochs), progress)?;
     let mut report = Report {
         name: config.name.clone(),
         seed: config.seed,
@@ -256,9 +262,7 @@ fn conclude(
         test,
         test_details,
         int8: None,
-        baselines: data.test.as_ref().map_or_else(Vec::new, |test| {
-            baselines(config.task(), loss, config.data.horizon, &in_own_units(data, &data.train), test)
-        }),
+        baselines,
         weights_hash: format!("{:016x}", weights.finish()),
         model: ExportedModel::of(folder.file("model.gru"), blob.as_ref().len(), model.header()),
         seconds: start.elapsed().as_secs_f64(),
@@ -405,7 +409,7 @@ fn train_epoch(
     Ok(Scores::from(&metrics))
 }
 
-/// An error if the run is to end now, in the epoch after `epochs`; those of quantisation-aware training come after all others.
+/// An error if the run is to end now, in the epoch after `epochs`, or after all of them.
 fn go_on(config: &Config, epochs: usize, progress: &dyn Progress) -> Result<(), RunError> {
     if progress.interrupted() {
         let (path, all) = (config.train.run_dir.clone(), config.train.epochs);

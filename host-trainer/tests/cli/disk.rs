@@ -60,6 +60,40 @@ fn a_full_device_is_noticed_and_stays_a_device() {
     }
 }
 
+/// A link stays a link, whether what it names is there or not.
+#[cfg(unix)]
+#[test]
+fn a_link_to_what_is_not_there_yet_is_followed() {
+    let bench = Bench::trained();
+    std::os::unix::fs::symlink("answers.csv", bench.path("link.csv")).unwrap();
+    bench.grulet(&["predict", "runs/config", "-o", "link.csv"]).ok();
+    assert!(std::fs::symlink_metadata(bench.path("link.csv")).unwrap().is_symlink());
+    assert!(bench.text("answers.csv").starts_with("series,step,"));
+    std::fs::remove_file(bench.path("link.csv")).unwrap();
+    std::os::unix::fs::symlink("none/answers.csv", bench.path("link.csv")).unwrap();
+    let ran = bench.grulet(&["predict", "runs/config", "-o", "link.csv"]);
+    ran.failed(&["none/answers.csv", "cannot write", "No such file or directory (os error 2); check the path"]);
+}
+
+/// Other systems have no such names.
+#[cfg(target_os = "linux")]
+#[test]
+fn a_folder_whose_name_is_no_text_is_refused() {
+    use std::os::unix::ffi::OsStrExt;
+    let bench = Bench::new();
+    let folder = bench.path("").join(std::ffi::OsStr::from_bytes(b"n\xff"));
+    std::fs::create_dir(&folder).unwrap();
+    for name in ["train.csv", "test.csv", "config.toml"] {
+        std::fs::copy(bench.path(name), folder.join(name)).unwrap();
+    }
+    let ran = Ran::of(bench.command(GRULET, &["train"]).arg(folder.join("config.toml")).output().unwrap());
+    ran.failed(&["`data.train`", "is not UTF-8", "another name"]);
+    // What a flag names is only noted.
+    let init = folder.join("none.gru");
+    let ran = Ran::of(bench.command(GRULET, &["train", "config.toml", "--init"]).arg(init).output().unwrap());
+    ran.failed(&["none.gru"]);
+}
+
 /// A limit on the size of files is what a full disk looks like to whoever writes one.
 #[cfg(unix)]
 #[test]

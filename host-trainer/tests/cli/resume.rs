@@ -208,7 +208,7 @@ fn a_signal_in_quantisation_aware_training_leaves_the_training_before_it() {
     signal(&child, "-INT");
     let ran = Ran::of(child.wait_with_output().unwrap());
     let expected =
-        "interrupted in quantisation-aware training: all before it is kept; go on with `grulet train --resume ";
+        "interrupted in what comes after the last epoch: all before it is kept; go on with `grulet train --resume ";
     assert!(reached && ran.code == 130 && ran.stderr.starts_with(expected), "exit code {}\n{}", ran.code, ran.stderr);
     bench.grulet(&RESUME).ok();
     same(&bench, &outcome(&bench, "runs/whole"), "runs/config", "interrupted");
@@ -240,6 +240,10 @@ fn a_finished_run_has_nothing_to_do_or_trains_longer() {
     let ran = bench.grulet(&[&RESUME[..], &["--json"]].concat()).ok();
     assert_eq!(ran.json(), bench.json("runs/config/report.json"));
     assert!(before == bench.contents());
+    let report = bench.read("runs/config/report.json");
+    bench.put("runs/config/report.json", &report[..report.len() / 2]);
+    bench.grulet(&[&RESUME[..], &["--json"]].concat()).failed(&["report.json", "damaged"]);
+    bench.put("runs/config/report.json", &report);
 
     bench.grulet(&train(&["train.epochs=6", "train.run_dir=runs/whole"])).ok();
     let longer = [&RESUME[..], &["--set", "train.epochs=6"]].concat();

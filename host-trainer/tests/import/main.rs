@@ -5,6 +5,7 @@ mod boards;
 mod common;
 mod hostile;
 mod keras;
+#[allow(dead_code, reason = "the arrays here are all of one type")]
 #[path = "../cli/npz.rs"]
 mod npz;
 mod support;
