@@ -52,8 +52,12 @@ pub fn write(path: &Path, contents: impl AsRef<[u8]>) -> Result<(), FileError> {
     #[cfg(unix)]
     // As of any new file, less what the process's mask takes away.
     builder.permissions(std::os::unix::fs::PermissionsExt::from_mode(0o666));
-    // Of the temporary file's own name nobody knows.
-    let named = |error: io::Error| failed(error.raw_os_error().map_or(error, io::Error::from_raw_os_error));
+    // Of the temporary file's own name, which stands behind the reason, nobody knows.
+    let named = |error: io::Error| {
+        let text = error.to_string();
+        let reason = text.split(" at path ").next().unwrap_or(&text);
+        failed(io::Error::new(error.kind(), reason.to_owned()))
+    };
     let mut file = builder.prefix(TEMPORARY).tempfile_in(folder).map_err(named)?;
     file.write_all(contents.as_ref()).map_err(failed)?;
     file.as_file().sync_all().map_err(failed)?;

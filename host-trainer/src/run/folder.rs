@@ -7,12 +7,13 @@ use super::lock::Lock;
 use crate::config::{Config, Names};
 use crate::files;
 
-/// Everything that a run writes.
+/// Everything that a run writes. What tells that there is a run is set aside first, and brought back last: a process that is
+/// killed on the way leaves no half of one that passes for a whole.
 pub(crate) const FILES: [&str; 8] = [
+    "last.ckpt",
     "config.toml",
     "log.csv",
     "best.ckpt",
-    "last.ckpt",
     "best_int8.ckpt",
     "model.gru",
     "model_int8.gru",
@@ -102,13 +103,12 @@ impl RunFolder {
         if Self::is_occupied(&self.path) {
             self.forget_earlier();
         }
-        let aside = FILES.iter().any(|name| self.aside(name).exists());
         for name in FILES {
-            let path = self.path.join(name);
-            if aside {
+            let (path, aside) = (self.path.join(name), self.aside(name));
+            if aside.exists() {
                 files::remove(&path)?;
             } else if path.exists() {
-                files::rename(&path, &self.aside(name))?;
+                files::rename(&path, &aside)?;
             }
         }
         Ok(())
@@ -165,7 +165,7 @@ impl Drop for RunFolder {
     fn drop(&mut self) {
         // The run has failed already, for a reason that it will tell; this is only tidying up.
         if self.cleared && !self.keep {
-            for name in FILES {
+            for name in FILES.iter().rev() {
                 let _ = std::fs::remove_file(self.path.join(name));
                 let _ = std::fs::rename(self.aside(name), self.path.join(name));
             }

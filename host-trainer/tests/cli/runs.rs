@@ -246,6 +246,14 @@ fn an_earlier_run_stays_until_the_new_one_has_something_to_keep() {
     bench.put("runs/config/.lock", "");
     diverges(&args[..2]);
     assert!(before == bench.contents());
+    // And when it is killed while it sets the files aside: what tells of a run goes first.
+    for name in ["last.ckpt", "config.toml"] {
+        let [from, to] = ["", ".earlier_"].map(|before| bench.path(&format!("runs/config/{before}{name}")));
+        std::fs::rename(from, to).unwrap();
+    }
+    bench.put("runs/config/.lock", "");
+    diverges(&args[..2]);
+    assert!(before == bench.contents());
     bench.grulet(&[&args[..], &["--set", "seed=5"]].concat()).ok();
     let names: Vec<_> = bench.contents().into_iter().map(|(path, _)| path.file_name().unwrap().to_owned()).collect();
     assert!(!names.iter().any(|name| name.to_string_lossy().starts_with(".earlier")), "{names:?}");
