@@ -12,7 +12,7 @@ use super::{Hot, portable};
 #[inline(always)]
 pub fn product(weights: &[f32], inputs: &[f32], sums: &mut [f32]) {
     let blocks = sums.len() / 16;
-    let Some((wide, narrow)) = split(weights, blocks, 0, inputs.len()) else {
+    let Some((wide, narrow)) = split(weights, blocks, 1 + inputs.len()) else {
         return portable::product(weights, inputs, sums);
     };
     let Some((of_wide, of_narrow)) = sums.split_at_mut_checked(16 * blocks) else {
@@ -37,8 +37,11 @@ pub fn product(weights: &[f32], inputs: &[f32], sums: &mut [f32]) {
 #[inline(always)]
 pub fn one_hot_product(weights: &[f32], hot: Hot, operands: &[f32], sums: &mut [f32]) {
     let blocks = sums.len() / 16;
-    let whole = split(weights, blocks, hot.inputs, operands.len());
-    let (Some((wide, narrow)), true) = (whole, hot.token < hot.inputs) else {
+    let whole = match hot.token < hot.inputs && hot.fits(weights.len()) {
+        true => split(weights, blocks, 1 + hot.inputs + operands.len()),
+        false => None,
+    };
+    let Some((wide, narrow)) = whole else {
         return portable::one_hot_product(weights, hot, operands, sums);
     };
     let Some((of_wide, of_narrow)) = sums.split_at_mut_checked(16 * blocks) else {
@@ -62,12 +65,10 @@ pub fn one_hot_product(weights: &[f32], hot: Hot, operands: &[f32], sums: &mut [
     portable::narrow(narrow, Some(hot), operands, of_narrow, portable::add_product);
 }
 
-/// The weights of so many `blocks`, with 16 biases and 16 weights for each one-hot input and each operand, and those after them.
+/// The weights of so many `blocks`, each with so many `columns` of 16, and those after them.
 #[inline(always)]
-fn split(weights: &[f32], blocks: usize, hot: usize, operands: usize) -> Option<(&[f32], &[f32])> {
-    // In 64 bits, which no product of lengths of this core overflows.
-    let stream = 16 * (1 + hot as u64 + operands as u64) * blocks as u64;
-    weights.split_at_checked(usize::try_from(stream).ok()?)
+fn split(weights: &[f32], blocks: usize, columns: usize) -> Option<(&[f32], &[f32])> {
+    weights.split_at_checked(columns.checked_mul(16 * blocks)?)
 }
 
 /// Eight weights times the input in `$x`, added to eight sums.

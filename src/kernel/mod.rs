@@ -37,6 +37,14 @@ pub struct Hot {
     pub token: usize,
 }
 
+impl Hot {
+    /// Whether so many weights can be those of its elements and of more.
+    #[inline(always)]
+    fn fits(self, weights: usize) -> bool {
+        self.inputs < weights
+    }
+}
+
 /// The widths of blocks, widest first.
 pub const WIDTHS: [usize; 5] = [16, 8, 4, 2, 1];
 

@@ -17,7 +17,9 @@ pub fn product(weights: &[f32], inputs: &[f32], sums: &mut [f32]) {
 /// left out are zeros, and that with 1 is the weight itself.
 #[inline]
 pub fn one_hot_product(weights: &[f32], hot: Hot, operands: &[f32], sums: &mut [f32]) {
-    product_by(weights, Some(hot), operands, sums, add_product);
+    if hot.fits(weights.len()) {
+        product_by(weights, Some(hot), operands, sums, add_product);
+    }
 }
 
 /// What is added, and how: the product first, rounded.
@@ -64,7 +66,7 @@ fn blocks<'s, const W: usize>(
     add_product: impl Fn(f32, f32, f32) -> f32,
 ) -> &'s mut [f32] {
     let before = hot.map_or(0, |hot| hot.inputs);
-    let stream = before.saturating_add(1 + inputs.len()).saturating_mul(W);
+    let stream = (1 + before + inputs.len()) * W;
     let (blocks, rest) = sums.as_chunks_mut::<W>();
     for block in blocks {
         let Some((stream, after)) = weights.split_at_checked(stream) else {

@@ -14,7 +14,9 @@ pub fn product(weights: &[f32], inputs: &[f32], sums: &mut [f32]) {
 /// [`portable::one_hot_product`].
 #[inline]
 pub fn one_hot_product(weights: &[f32], hot: Hot, operands: &[f32], sums: &mut [f32]) {
-    portable::product_by(weights, Some(hot), operands, sums, add_product);
+    if hot.fits(weights.len()) {
+        portable::product_by(weights, Some(hot), operands, sums, add_product);
+    }
 }
 
 /// Bits of the fraction, below the exponent.

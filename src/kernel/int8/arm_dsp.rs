@@ -14,7 +14,7 @@ use crate::kernel::Hot;
 #[inline]
 pub fn product(matrix: &[i32], operands: &[i16], sums: &mut [i32]) {
     let pairs = operands.len() / 2;
-    let words = block_words(pairs as u64);
+    let words = block_words(pairs as u64) as usize;
     let (blocks, rest) = sums.as_chunks_mut::<ROWS>();
     let aligned = operands.as_ptr().addr().is_multiple_of(align_of::<u32>());
     let (whole, last) = match split(matrix, words, blocks.len(), rest.is_empty()) {
@@ -35,11 +35,11 @@ pub fn product(matrix: &[i32], operands: &[i16], sums: &mut [i32]) {
 #[inline]
 pub fn one_hot_product(matrix: &[i32], hot: Hot, operands: &[i16], sums: &mut [i32]) {
     let (before, pairs) = (hot.inputs.div_ceil(2), operands.len() / 2);
-    let words = block_words(before as u64 + pairs as u64);
+    let words = block_words((before + pairs) as u64) as usize;
     let (blocks, rest) = sums.as_chunks_mut::<ROWS>();
-    let aligned = operands.as_ptr().addr().is_multiple_of(align_of::<u32>()) && hot.token < hot.inputs;
+    let aligned = operands.as_ptr().addr().is_multiple_of(align_of::<u32>());
     let (whole, last) = match split(matrix, words, blocks.len(), rest.is_empty()) {
-        Some(parts) if aligned && pairs > 0 => parts,
+        Some(parts) if aligned && pairs > 0 && hot.token < hot.inputs && hot.fits(matrix.len()) => parts,
         _ => return portable::one_hot_product(matrix, hot, operands, sums),
     };
     run_one_hot(whole, hot, operands, pairs, blocks);
@@ -54,11 +54,9 @@ pub fn one_hot_product(matrix: &[i32], hot: Hot, operands: &[i16], sums: &mut [i
 
 /// The words of so many `blocks`, and those after them, among which are those of another block unless it was the `last`.
 #[inline(always)]
-fn split(matrix: &[i32], words: u64, blocks: usize, last: bool) -> Option<(&[i32], &[i32])> {
-    // In 64 bits, which no product of lengths of this core overflows.
-    let whole = usize::try_from(words * blocks as u64).ok()?;
-    let parts = matrix.split_at_checked(whole)?;
-    (last || parts.1.len() as u64 >= words).then_some(parts)
+fn split(matrix: &[i32], words: usize, blocks: usize, last: bool) -> Option<(&[i32], &[i32])> {
+    let parts = matrix.split_at_checked(words.checked_mul(blocks)?)?;
+    (last || parts.1.len() >= words).then_some(parts)
 }
 
 /// `weights` holds [`block_words`] for each of `blocks`; `operands` are aligned to 4 bytes and so many `pairs`, at least one.

@@ -17,7 +17,9 @@ pub fn product(matrix: &[i32], operands: &[i16], sums: &mut [i32]) {
 /// then the `operands`.
 #[inline]
 pub fn one_hot_product(matrix: &[i32], hot: Hot, operands: &[i16], sums: &mut [i32]) {
-    blocks(matrix, Some(hot), operands, sums, rows);
+    if hot.fits(matrix.len()) {
+        blocks(matrix, Some(hot), operands, sums, rows);
+    }
 }
 
 /// The same with another way to `rows`: the sums of a block's four rows before their constants.
@@ -30,7 +32,7 @@ pub(super) fn blocks(
     rows: impl Fn(&[i32], &[[i16; 2]]) -> [i32; ROWS],
 ) {
     let (pairs, _) = operands.as_chunks::<2>();
-    let words_before = hot.map_or(0, |hot| hot.inputs.div_ceil(2).saturating_mul(2));
+    let words_before = hot.map_or(0, |hot| hot.inputs.div_ceil(2) * 2);
     for block in sums.chunks_mut(ROWS) {
         let Some((before, rest)) = matrix.split_at_checked(words_before) else {
             return;

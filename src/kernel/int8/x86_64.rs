@@ -20,8 +20,10 @@ pub fn product(matrix: &[i32], operands: &[i16], sums: &mut [i32]) {
 /// [`portable::one_hot_product`].
 #[inline]
 pub fn one_hot_product(matrix: &[i32], hot: Hot, operands: &[i16], sums: &mut [i32]) {
-    // SAFETY: this file is compiled only where the target has SSE2.
-    portable::blocks(matrix, Some(hot), operands, sums, |weights, pairs| unsafe { rows(weights, pairs) });
+    if hot.fits(matrix.len()) {
+        // SAFETY: this file is compiled only where the target has SSE2.
+        portable::blocks(matrix, Some(hot), operands, sums, |weights, pairs| unsafe { rows(weights, pairs) });
+    }
 }
 
 /// The sums of a block's rows before their constants.
