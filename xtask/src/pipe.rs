@@ -61,7 +61,7 @@ pub fn check_faults() -> Result<()> {
         "error: line 2: \"hip\" is no number; a sample has 2 of them",
         "error: line 3: 1 numbers, but a sample has 2",
         "error: line 4: 3 numbers, but a sample has 2",
-        "error: line 5: over ",
+        "error: line 5: 300 numbers, but a sample has 2",
         "error: line 6: \"1111111111",
     ] {
         ensure!(error.contains(line), "no {line:?} in {error}");
