@@ -24,20 +24,22 @@ mod sequence;
 mod spacing;
 mod split;
 mod time;
+mod warning;
 mod weights;
 mod window;
 
 pub use archive::Npz;
 pub use batches::{Batches, balanced_weights};
 pub use csv::feature_columns;
+pub use error::DataError;
 pub(crate) use error::nearest;
-pub use error::{DataError, Warning};
 pub use normalize::Normalizer;
 pub use npy::NpyArray;
 pub use prepare::{Prepared, held_out, prepare, step_labels, training_part};
 pub use read::{FileKind, Part, ReadOptions, TargetOptions, read};
 pub use sequence::{START, STOP, text};
 pub use split::{deal_groups, split_fold, split_fraction, split_groups};
+pub use warning::Warning;
 
 use grulet::spec::Output;
 
