@@ -15,7 +15,7 @@ pub struct ClassTable {
     pub classes: Vec<ClassScores>,
     /// Means over all classes, each with the same weight; those that never occur included.
     pub macro_average: Average,
-    /// Counts `[actual][predicted]`; of more than [`MOST`] classes, of which most cells would be 0, there are none.
+    /// Counts `[actual][predicted]`; of more than 256 classes, of which most cells would be 0, there are none.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub confusion: Vec<Vec<u64>>,
 }
