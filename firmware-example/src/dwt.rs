@@ -18,9 +18,9 @@ impl Counter {
         Some(Self)
     }
 
-    /// The reading now, from which [`since`](Self::since) measures.
+    /// Begins a measurement: the reading from which [`since`](Self::since) measures.
     #[inline(always)]
-    pub fn now(&self) -> u32 {
+    pub fn begin(&mut self) -> u32 {
         DWT::cycle_count()
     }
 

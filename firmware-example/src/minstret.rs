@@ -11,16 +11,21 @@ impl Counter {
         Some(Self)
     }
 
-    /// The reading now, from which [`since`](Self::since) measures.
+    /// Begins a measurement: the reading from which [`since`](Self::since) measures.
     #[inline(always)]
-    pub fn now(&self) -> u32 {
-        // The lower half of 64 bits.
-        minstret::read() as u32
+    pub fn begin(&mut self) -> u32 {
+        reading()
     }
 
     /// Instructions since `then`, if it is fewer than 2³² of them ago.
     #[inline(always)]
     pub fn since(&self, then: u32) -> u32 {
-        self.now().wrapping_sub(then)
+        reading().wrapping_sub(then)
     }
+}
+
+#[inline(always)]
+fn reading() -> u32 {
+    // The lower half of 64 bits.
+    minstret::read() as u32
 }

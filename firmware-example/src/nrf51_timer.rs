@@ -26,19 +26,24 @@ impl Counter {
         Some(Self)
     }
 
-    /// The reading now, from which [`since`](Self::since) measures.
+    /// Begins a measurement: the reading from which [`since`](Self::since) measures.
     #[inline(always)]
-    pub fn now(&self) -> u32 {
-        write(TASKS_CAPTURE0, 1);
-        // SAFETY: a register of a timer that nothing else uses; to read it has no side effect.
-        unsafe { read_volatile(CC0 as *const u32) }
+    pub fn begin(&mut self) -> u32 {
+        reading()
     }
 
     /// Ticks since `then`, if it is fewer than 2³² of them ago.
     #[inline(always)]
     pub fn since(&self, then: u32) -> u32 {
-        self.now().wrapping_sub(then)
+        reading().wrapping_sub(then)
     }
+}
+
+#[inline(always)]
+fn reading() -> u32 {
+    write(TASKS_CAPTURE0, 1);
+    // SAFETY: a register of a timer that nothing else uses; to read it has no side effect.
+    unsafe { read_volatile(CC0 as *const u32) }
 }
 
 #[inline(always)]

@@ -21,11 +21,11 @@ where
     model.self_test()?;
     println!("self-test: passed");
 
-    let counter = Counter::start().expect("nobody else uses the counter");
+    let mut counter = Counter::start().expect("nobody else uses the counter");
     let mut stream = model.stream();
     let (mut hash, mut squares, mut steps, mut ticks) = (BitHash::new(), 0.0, 0u32, 0u64);
     for (sample, target) in samples.iter() {
-        let start = counter.now();
+        let start = counter.begin();
         let outputs = stream.step(&sample);
         ticks += u64::from(counter.since(start));
         hash.update(&outputs);

@@ -10,8 +10,8 @@ use cortex_m_rt::exception;
 /// How often SysTick has come to 0.
 static PERIODS: AtomicU32 = AtomicU32::new(0);
 
-/// Counts ticks of the core clock between two readings. Its interrupt comes every 2²⁴ ticks.
-pub struct Counter;
+/// Counts ticks of the core clock between two readings. Its interrupt comes every 2²⁴ ticks of a measurement.
+pub struct Counter(SYST);
 
 impl Counter {
     const BITS: u32 = 24;
@@ -25,12 +25,25 @@ impl Counter {
         systick.clear_current();
         systick.enable_interrupt();
         systick.enable_counter();
-        Some(Self)
+        Some(Self(systick))
     }
 
-    /// The reading now, from which [`since`](Self::since) measures.
+    /// Begins a measurement: the reading from which [`since`](Self::since) measures. The ticks start again, so that one of
+    /// fewer than 2²⁴ has no interrupt in it, whose instructions would count too.
     #[inline(always)]
-    pub fn now(&self) -> u32 {
+    pub fn begin(&mut self) -> u32 {
+        self.0.clear_current();
+        Self::reading()
+    }
+
+    /// Ticks since `then`, the beginning of the latest measurement, if it is fewer than 2³² of them ago.
+    #[inline(always)]
+    pub fn since(&self, then: u32) -> u32 {
+        Self::reading().wrapping_sub(then)
+    }
+
+    #[inline(always)]
+    fn reading() -> u32 {
         loop {
             let periods = PERIODS.load(Ordering::Relaxed);
             // SysTick counts down, and its interrupt comes with the 0.
@@ -39,12 +52,6 @@ impl Counter {
                 return periods << Self::BITS | ticks;
             }
         }
-    }
-
-    /// Ticks since `then`, if it is fewer than 2³² of them ago.
-    #[inline(always)]
-    pub fn since(&self, then: u32) -> u32 {
-        self.now().wrapping_sub(then)
     }
 }
 

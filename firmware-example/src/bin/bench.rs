@@ -20,16 +20,17 @@ const STEPS: u32 = 1000;
 
 #[entry]
 fn main() -> ! {
-    let counter = Counter::start().expect("this core has the counter that its board.rs names");
+    let mut counter = Counter::start().expect("this core has the counter that its board.rs names");
     println!("board: {}", board::NAME);
-    let result = time::<Net, 2>("f32", MODEL, &counter).and_then(|()| time::<Int8Net, 2>("Int8", MODEL_INT8, &counter));
+    let result =
+        time::<Net, 2>("f32", MODEL, &mut counter).and_then(|()| time::<Int8Net, 2>("Int8", MODEL_INT8, &mut counter));
     if let Err(error) = result {
         println!("error: {error}");
     }
     board::exit(result.map_err(|_| ()))
 }
 
-fn time<N, const I: usize>(format: &str, blob: &Aligned<[u8]>, counter: &Counter) -> Result<(), Error>
+fn time<N, const I: usize>(format: &str, blob: &Aligned<[u8]>, counter: &mut Counter) -> Result<(), Error>
 where
     N: Network<Input: Frame<N::Format, Real = [f32; I]>>,
 {
@@ -40,7 +41,7 @@ where
     let (mut least, mut most) = (u64::MAX, 0);
     for t in 0..STEPS {
         let x: [f32; I] = core::array::from_fn(|i| ((7 * t + 3 * i as u32) % 17) as f32 / 8.0 - 1.0);
-        let start = counter.now();
+        let start = counter.begin();
         black_box(stream.step(black_box(&x)));
         let count = counted(counter.since(start).into());
         (least, most) = (least.min(count), most.max(count));

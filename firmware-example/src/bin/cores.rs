@@ -40,20 +40,20 @@ fn main() -> ! {
 }
 
 fn rows() -> Result<(), Error> {
-    let counter = Counter::start().expect("nobody else uses the counter");
-    row::<Gait, 2>(GAIT, &counter)?;
-    row::<Gait<Int8>, 2>(GAIT_INT8, &counter)?;
-    row::<Tokens, 1>(TOKENS, &counter)?;
-    row::<Tokens<Int8>, 1>(TOKENS_INT8, &counter)?;
-    row::<Pools, 3>(POOL, &counter)?;
-    row::<Pools<Int8>, 3>(POOL_INT8, &counter)?;
-    row::<Keras, 3>(KERAS, &counter)?;
-    row::<Keras<Int8>, 3>(KERAS_INT8, &counter)?;
-    row::<Torch, 5>(TORCH, &counter)?;
-    row::<Torch<Int8>, 5>(TORCH_INT8, &counter)
+    let mut counter = Counter::start().expect("nobody else uses the counter");
+    row::<Gait, 2>(GAIT, &mut counter)?;
+    row::<Gait<Int8>, 2>(GAIT_INT8, &mut counter)?;
+    row::<Tokens, 1>(TOKENS, &mut counter)?;
+    row::<Tokens<Int8>, 1>(TOKENS_INT8, &mut counter)?;
+    row::<Pools, 3>(POOL, &mut counter)?;
+    row::<Pools<Int8>, 3>(POOL_INT8, &mut counter)?;
+    row::<Keras, 3>(KERAS, &mut counter)?;
+    row::<Keras<Int8>, 3>(KERAS_INT8, &mut counter)?;
+    row::<Torch, 5>(TORCH, &mut counter)?;
+    row::<Torch<Int8>, 5>(TORCH_INT8, &mut counter)
 }
 
-fn row<N, const I: usize>(blob: &Aligned<[u8]>, counter: &Counter) -> Result<(), Error>
+fn row<N, const I: usize>(blob: &Aligned<[u8]>, counter: &mut Counter) -> Result<(), Error>
 where
     N: Network<Input: Frame<N::Format, Real = [f32; I]>>,
 {
@@ -65,7 +65,7 @@ where
         // Between -1 and 9, as `cargo xtask cores` makes them too: of tokens, all there are, and some that are none.
         let x: [f32; I] = core::array::from_fn(|i| ((7 * t + 3 * i as u32) % 41) as f32 / 4.0 - 1.0);
         let paint = (t == STEPS - 1).then(stack::paint::<{ board::PAINT }>);
-        let start = counter.now();
+        let start = counter.begin();
         let outputs = step(&mut stream, &x);
         ticks += u64::from(counter.since(start));
         hash.update(outputs.as_ref());

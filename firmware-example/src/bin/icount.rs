@@ -26,7 +26,7 @@ fn main() -> ! {
 }
 
 fn count(model: Model<'static, Net>) -> ! {
-    let counter = Counter::start().expect("nobody else uses the counter");
+    let mut counter = Counter::start().expect("nobody else uses the counter");
     let mut random = Rand32::new(1);
     let mut stream = model.stream();
     let paint = stack::paint::<{ board::PAINT }>();
@@ -41,13 +41,13 @@ fn count(model: Model<'static, Net>) -> ! {
         let x: <Net as WindowNetwork>::Input = units(extreme, &mut random);
         let mut state = *stream.state();
         state.0 = units(extreme, &mut random);
-        let start = counter.now();
+        let start = counter.begin();
         for _ in 0..REPEATS {
             stream.set_state(state);
             step(&mut stream, &x);
         }
         let with_restore = counter.since(start);
-        let start = counter.now();
+        let start = counter.begin();
         for _ in 0..REPEATS {
             stream.set_state(black_box(state));
         }

@@ -12,8 +12,8 @@ impl Ticks {
 
     /// Calls `work`, and counts what it takes.
     #[inline(always)]
-    fn count<T>(&mut self, counter: &Counter, work: impl FnOnce() -> T) {
-        let start = counter.now();
+    fn count<T>(&mut self, counter: &mut Counter, work: impl FnOnce() -> T) {
+        let start = counter.begin();
         black_box(work());
         let ticks = u64::from(counter.since(start));
         *self = Self(self.0.min(ticks), self.1.max(ticks), self.2 + ticks);
@@ -30,10 +30,10 @@ fn sample(step: usize) -> [f32; @INPUTS@] {
 }
 
 fn run() -> Result<(), Error> {
-    let counter = Counter::start().expect("this core has the counter that its board.rs names");
+    let mut counter = Counter::start().expect("this core has the counter that its board.rs names");
     println!("per1000: {}", board::TICKS_PER_1000);
     println!("unit: {}", board::UNIT);
-    bench(&counter)
+    bench(&mut counter)
 }
 
 @BENCH@

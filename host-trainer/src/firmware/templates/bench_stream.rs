@@ -1,7 +1,7 @@
 /// Steps that show how deep the stack goes. They are not counted, so that the counter's interrupt does not come in them.
 const DEEP: usize = 16;
 
-fn bench(counter: &Counter) -> Result<(), Error> {
+fn bench(counter: &mut Counter) -> Result<(), Error> {
     let model = Model::<Net>::from_blob(MODEL)?;
     let (mut stream, mut ticks) = (model.stream(), Ticks::NONE);
     let paint = stack::paint::<{ board::PAINT }>();

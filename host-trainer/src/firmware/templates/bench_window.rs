@@ -1,4 +1,4 @@
-fn bench(counter: &Counter) -> Result<(), Error> {
+fn bench(counter: &mut Counter) -> Result<(), Error> {
     let model = Model::<Net>::from_blob(MODEL)?;
     let mut window: Window<'_, Net, @STEPS@> = model.window()?;
     let mut ticks = Ticks::NONE;
