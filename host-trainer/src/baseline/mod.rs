@@ -27,14 +27,16 @@ pub struct Baseline {
     pub scores: Scores,
 }
 
-/// The baselines for a task, from `train` to `test`. Both in the same units; per-step targets lie `horizon` ahead. A regression
-/// is left out if it is `interrupted`.
+/// The baselines for a task, from `train` to `test`. Both in the same units; targets of steps lie `horizon` ahead, and of those
+/// of windows' last steps `known` has what they were `horizon` steps before, NaN where there is none. A regression is left out if
+/// it is `interrupted`.
 pub fn baselines(
     task: Task,
     loss: Loss,
     horizon: usize,
     train: &Dataset,
     test: &Dataset,
+    known: Option<&[f32]>,
     interrupted: &dyn Fn() -> bool,
 ) -> Vec<Baseline> {
     let make = |name: String, width: usize, values: Vec<f32>| {
@@ -58,8 +60,15 @@ pub fn baselines(
             let mean = mean_target(task, train);
             let constant = mean.iter().copied().cycle().take(width * answers(test)).collect();
             let mut all = vec![make("mean of the training part".to_owned(), width, constant)];
-            if test.output == Output::EveryStep && horizon > 0 {
-                all.push(make(format!("persistence ({horizon} steps)"), width, persistence(test, horizon, &mean)));
+            let last = match known {
+                _ if horizon == 0 => None,
+                Some(known) => Some(known.to_vec()),
+                None => (test.output == Output::EveryStep).then(|| persistence(test, horizon)),
+            };
+            if let Some(mut last) = last {
+                let mean = mean.iter().copied().cycle();
+                last.iter_mut().zip(mean).filter(|(last, _)| last.is_nan()).for_each(|(last, mean)| *last = mean);
+                all.push(make(format!("persistence ({horizon} steps)"), width, last));
             }
             all
         }
@@ -88,13 +97,13 @@ fn mean_target(task: Task, train: &Dataset) -> Vec<f32> {
     sums.into_iter().map(|sum| (sum / count) as f32).collect()
 }
 
-/// Each target as it was `horizon` steps before; `mean` where there is none.
-fn persistence(test: &Dataset, horizon: usize, mean: &[f32]) -> Vec<f32> {
+/// Each target as it was `horizon` steps before; NaN where there is none.
+fn persistence(test: &Dataset, horizon: usize) -> Vec<f32> {
     let width = test.target_width;
     let of_series = |targets: &[f32]| {
         let known = targets.len().saturating_sub(horizon * width);
         let unknown = targets.len() - known;
-        mean.iter().copied().cycle().take(unknown).chain(targets[..known].iter().copied()).collect::<Vec<_>>()
+        std::iter::repeat_n(f32::NAN, unknown).chain(targets[..known].iter().copied()).collect::<Vec<_>>()
     };
     test.series.iter().flat_map(|series| of_series(&series.targets)).collect()
 }
@@ -166,12 +175,12 @@ mod tests {
         let x: Vec<f32> = (0..400).map(|t| libm::sinf(t as f32 * t as f32 * 0.01)).collect();
         let y: Vec<f32> = (0..400).map(|t| 0.5 * x[t] - 2.0 * x[t.saturating_sub(3)] + 1.0).collect();
         let data = dataset(Output::EveryStep, 1, vec![(x, y)]);
-        let all = baselines(Task::Regression, Loss::MeanSquaredError, 2, &data, &data, &|| false);
+        let all = baselines(Task::Regression, Loss::MeanSquaredError, 2, &data, &data, None, &|| false);
         let mse = |name: &str| all.iter().find(|b| b.name.contains(name)).and_then(|b| b.scores.mse).unwrap();
         assert!(mse("ridge") < 1e-3 && mse("mean") > 1.0 && mse("persistence") > 1.0, "{all:?}");
 
         let flat = dataset(Output::EveryStep, 1, vec![(vec![1.0; 50], vec![7.0; 50])]);
-        let all = baselines(Task::Regression, Loss::MeanSquaredError, 2, &flat, &flat, &|| false);
+        let all = baselines(Task::Regression, Loss::MeanSquaredError, 2, &flat, &flat, None, &|| false);
         assert!(all.iter().all(|b| b.scores.mse.unwrap() < 1e-6), "{all:?}");
     }
 
@@ -180,7 +189,7 @@ mod tests {
         // Twice the maximum of one channel, minus the last sample of the other.
         let rule = |x: &[f32]| vec![2.0 * channel(x, 0).fold(f32::MIN, f32::max) - x[39] + 3.0];
         let part = |seed| drawn(seed, Output::LastStep, 100, rule);
-        let all = baselines(Task::Regression, Loss::MeanSquaredError, 0, &part(1), &part(2), &|| false);
+        let all = baselines(Task::Regression, Loss::MeanSquaredError, 0, &part(1), &part(2), None, &|| false);
         assert_eq!(all[1].name, "ridge regression on mean, std, min, max, last");
         assert!(all[1].scores.mse.unwrap() < 1e-3 && all[0].scores.mse.unwrap() > 1.0, "{all:?}");
     }
@@ -192,7 +201,7 @@ mod tests {
             (0..20).map(|t| f32::from(u8::from(past(t) > 0.5))).collect::<Vec<_>>()
         };
         let part = |seed| drawn(seed, Output::EveryStep, 100, rule);
-        let all = baselines(Task::Binary, Loss::BinaryCrossEntropy, 0, &part(1), &part(2), &|| false);
+        let all = baselines(Task::Binary, Loss::BinaryCrossEntropy, 0, &part(1), &part(2), None, &|| false);
         assert_eq!(all[1].name, "logistic regression on 25 samples");
         let accuracy = |index: usize| all[index].scores.accuracy.unwrap();
         assert!(accuracy(1) > 0.95 && accuracy(0) < 0.7, "{all:?}");
@@ -213,7 +222,7 @@ mod tests {
         };
         let sparse = Loss::SparseCategoricalCrossEntropy;
         let accuracy = |test: &Dataset| {
-            baselines(Task::Classes, sparse, 0, &part(1, 0), test, &|| false)[1].scores.accuracy.unwrap()
+            baselines(Task::Classes, sparse, 0, &part(1, 0), test, None, &|| false)[1].scores.accuracy.unwrap()
         };
         assert!(accuracy(&part(2, 0)) > 0.95, "{}", accuracy(&part(2, 0)));
         assert!(accuracy(&part(2, 1)) < 0.05, "what the test part says is not learned");
@@ -227,8 +236,9 @@ mod tests {
             data
         };
         let dense = Loss::CategoricalCrossEntropy;
-        let of_rows = &baselines(Task::Classes, dense, 0, &one_hot(part(1, 0)), &one_hot(part(2, 0)), &|| false)[1];
-        assert_eq!(of_rows, &baselines(Task::Classes, sparse, 0, &part(1, 0), &part(2, 0), &|| false)[1]);
+        let of_rows =
+            &baselines(Task::Classes, dense, 0, &one_hot(part(1, 0)), &one_hot(part(2, 0)), None, &|| false)[1];
+        assert_eq!(of_rows, &baselines(Task::Classes, sparse, 0, &part(1, 0), &part(2, 0), None, &|| false)[1]);
     }
 
     #[test]
@@ -236,7 +246,7 @@ mod tests {
         let series = (0..10).map(|i| (vec![0.0], vec![if i < 7 { 1.0 } else { 0.0 }])).collect();
         let mut data = dataset(Output::EveryStep, 1, series);
         data.classes = vec!["no".into(), "yes".into()];
-        let all = baselines(Task::Classes, Loss::SparseCategoricalCrossEntropy, 0, &data, &data, &|| false);
+        let all = baselines(Task::Classes, Loss::SparseCategoricalCrossEntropy, 0, &data, &data, None, &|| false);
         assert_eq!(all[0].scores.accuracy, Some(0.7));
         assert!(all[0].name.contains("70 %"), "{}", all[0].name);
     }

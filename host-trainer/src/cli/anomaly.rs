@@ -100,7 +100,7 @@ impl Anomaly {
             }
             None => None,
         };
-        let horizon = config.data.horizon;
+        let horizon = config.data.horizon();
         let found = Found {
             model: header.name.to_owned(),
             horizon,

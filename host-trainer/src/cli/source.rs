@@ -102,11 +102,11 @@ impl Source {
                 net_type_of(header)
             );
         }
-        if config.data.horizon != header.horizon as usize {
+        if config.data.horizon() != header.horizon as usize {
             bail!(
                 "{}: `data.horizon` is {}, but the model looks {} steps ahead; give the model's own configuration with --config",
                 path.display(),
-                config.data.horizon,
+                config.data.horizon(),
                 header.horizon
             );
         }
@@ -140,7 +140,7 @@ impl Source {
             data: DataConfig {
                 // Another folder is the current one.
                 train: std::path::absolute(self.data.as_deref().unwrap_or(Path::new("data.npz"))).unwrap_or_default(),
-                horizon: header.horizon as usize,
+                horizon: (header.horizon > 0).then_some(header.horizon as usize),
                 window: (windowed && window > 0).then_some(window),
                 stride: (windowed && window > 0).then_some(window),
                 csv: CsvColumns {

@@ -371,14 +371,21 @@ impl Config {
             "data.target_transform",
             format!("makes real values, but {loss}"),
         )?;
+        let last_step = self.model.output == Output::LastStep;
         ensure(
-            data.horizon == 0 || self.model.output == Output::EveryStep,
+            data.horizon() == 0 || !last_step || data.window.is_some(),
             "data.horizon",
-            "needs a target per step; set `model.output = \"every_step\"`, or leave the horizon out",
+            "needs a target per step: set `model.output = \"every_step\"`, or `data.window` for windows that each have the target of \
+             their last step, or leave the horizon out",
+        )?;
+        ensure(
+            data.horizon() == 0 || !self.model.is_sequence(),
+            "data.horizon",
+            "is for targets of steps, but a sequence is written as a whole; leave it out",
         )?;
         let problem = "asks for what a bidirectional gru has seen already, the steps ahead; \
-                       leave it out, or use gru layers without `bidirectional`";
-        ensure(data.horizon == 0 || !self.model.is_bidirectional(), "data.horizon", problem)?;
+                       set `model.output = \"last_step\"`, leave it out, or use gru layers without `bidirectional`";
+        ensure(data.horizon() == 0 || last_step || !self.model.is_bidirectional(), "data.horizon", problem)?;
         let classes_use = "names classes, but the loss is for real values; \
                            use `train.loss = \"sparse_categorical_crossentropy\"`, or leave the names out";
         ensure(data.classes.is_none() || !regression, "data.classes", classes_use)?;
@@ -402,7 +409,7 @@ impl Config {
         let labels = named.unwrap_or(&label);
         distinct(features.unwrap_or_default(), "data.csv.features")?;
         distinct(labels, "data.csv.label")?;
-        if let (Some(features), 0) = (features, data.horizon) {
+        if let (Some(features), 0) = (features, data.horizon()) {
             let shared = labels.iter().find(|label| features.contains(label));
             ensure(
                 shared.is_none(),

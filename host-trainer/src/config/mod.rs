@@ -70,9 +70,9 @@ pub struct DataConfig {
     /// Whether real-valued targets are z-scored for training (undone at the output).
     #[serde(default)]
     pub normalize_targets: bool,
-    /// How many steps ahead the target lies.
-    #[serde(default)]
-    pub horizon: usize,
+    /// How many steps ahead the target lies, 0 unless given. Where the network answers at the last step alone, it says that the
+    /// targets are of steps, and that a window has the one that belongs to its last step.
+    pub horizon: Option<usize>,
     /// What is done to the target's values before training.
     #[serde(default)]
     pub target_transform: TargetTransform,
@@ -89,6 +89,13 @@ pub struct DataConfig {
     pub csv: CsvColumns,
     /// What validation is done on; none without it.
     pub validation: Option<Validation>,
+}
+
+impl DataConfig {
+    /// How many steps ahead the target lies.
+    pub fn horizon(&self) -> usize {
+        self.horizon.unwrap_or(0)
+    }
 }
 
 /// A list of names, or the key of an array of strings inside the `.npz`.
@@ -374,6 +381,16 @@ impl Config {
     /// Whether the inputs are tokens.
     pub fn takes_tokens(&self) -> bool {
         self.model.all_layers().next().is_some_and(LayerConfig::takes_tokens)
+    }
+
+    /// Whether the targets are of steps, and a window has the one that belongs to its last step.
+    pub fn targets_last_steps(&self) -> bool {
+        self.model.output == Output::LastStep && self.data.window.is_some() && self.data.horizon.is_some()
+    }
+
+    /// What the targets in the files are of, for a network that answers as `output`.
+    pub fn targets_of(&self, output: Output) -> Output {
+        if self.targets_last_steps() { Output::EveryStep } else { output }
     }
 
     /// What kind of answer the loss asks for.

@@ -367,7 +367,8 @@ pub enum DataError {
     },
     /// A label that changes inside a series although the network gives one answer per series.
     #[error("{}:{line}: series {series:?} changes its label from {before:?} to {after:?}; \
-        set `model.output = \"every_step\"` for labels per step, or cut the series where the label changes",
+        set `model.output = \"every_step\"` for labels per step, or `data.window` with `data.horizon = 0` for windows that each have \
+        the label of their last step, or cut the series where the label changes",
         path.display())]
     LabelChanges {
         /// The file.

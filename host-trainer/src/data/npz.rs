@@ -454,7 +454,8 @@ fn target_width(y: &NpyArray, key: &str, layout: &Layout, output: Output, path: 
         }
         Output::LastStep if width(output).is_none() && width(Output::EveryStep).is_some() => {
             "`model.output = \"last_step\"` needs one target per series; \
-             set `model.output = \"every_step\"` for a target per step"
+             set `model.output = \"every_step\"` for a target per step, or `data.window` with `data.horizon = 0` for windows that \
+             each have the target of their last step"
                 .to_owned()
         }
         _ => match width(output) {

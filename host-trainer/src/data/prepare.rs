@@ -23,6 +23,9 @@ pub struct Prepared {
     /// In the file's own units, as the firmware sees them; targets moved ahead and transformed, but not normalised.
     /// Whole series where the network answers at every step, windows where it answers once.
     pub test: Option<Dataset>,
+    /// Where a window of the test part has the target that belongs to its last step: the targets that are known there, those of
+    /// `data.horizon` steps before, NaN where the window is no longer than that.
+    pub known: Option<Vec<f32>>,
     /// What was done to the inputs; `None` if nothing.
     pub inputs: Option<Normalizer>,
     /// What was done to the targets, to be undone at the output; `None` if nothing.
@@ -124,13 +127,22 @@ pub fn prepare(config: &Config) -> Result<Prepared, DataError> {
             test = test.map(|data| data.windows(window, stride).0);
         }
     }
+    let mut known = None;
+    if config.targets_last_steps() {
+        for data in [Some(&mut train), validation.as_mut()].into_iter().flatten() {
+            data.last_targets(0);
+        }
+        every_class(&train, config, path)?;
+        weights::some_count(&train, path)?;
+        known = test.as_mut().map(|data| data.last_targets(config.data.horizon()));
+    }
     if let Some(examples) = config.train.overfit {
         train.series.truncate(examples);
         train.series.iter_mut().for_each(|series| series.weights.clear());
     }
     let initial = initial.map(|model| model.params);
     let columns = alike.csv.features;
-    Ok(Prepared { train, validation, test, inputs, targets, layers, initial, columns, warnings })
+    Ok(Prepared { train, validation, test, known, inputs, targets, layers, initial, columns, warnings })
 }
 
 /// What is done to inputs and targets: by the scales of the model that the training begins with, or by those of `train`.
@@ -209,7 +221,11 @@ pub fn held_out(
     part: Part,
     targets: bool,
 ) -> Result<Dataset, DataError> {
-    let wanted = targets.then_some(TargetOptions { output: header.output, loss: config.train.loss, weights: false });
+    let wanted = targets.then_some(TargetOptions {
+        output: config.targets_of(header.output),
+        loss: config.train.loss,
+        weights: false,
+    });
     let keys = keys_for(config, header);
     let options = ReadOptions { groups: false, ..options(&keys, config, header, part, wanted) };
     let data = read(path, &options)?;
@@ -222,7 +238,8 @@ pub fn held_out(
 /// As [`held_out`].
 pub fn training_part(config: &Config, header: &Header<'_>) -> Result<Dataset, DataError> {
     let path = &config.data.train;
-    let targets = Some(TargetOptions { output: header.output, loss: config.train.loss, weights: false });
+    let targets =
+        Some(TargetOptions { output: config.targets_of(header.output), loss: config.train.loss, weights: false });
     let keys = keys_for(config, header);
     let mut data = read(path, &options(&keys, config, header, Part::Train, targets))?;
     if let Some(validation) = config.data.validation.as_ref().filter(|validation| validation.file.is_none()) {
@@ -261,8 +278,8 @@ pub fn step_labels(
         }
         error => error,
     })?;
-    if config.data.horizon > 0 {
-        data.look_ahead(config.data.horizon, path)?;
+    if config.data.horizon() > 0 {
+        data.look_ahead(config.data.horizon(), path)?;
     }
     Ok(data)
 }
@@ -287,7 +304,7 @@ fn for_model(
     let names = |names: blob::Names<'_>| names.iter().map(str::to_owned).collect::<Vec<_>>();
     same_channels(&mut data, config, &names(header.channels), &names(header.units), path)?;
     tokens(&header.layers, &data, path)?;
-    data.output = header.output;
+    data.output = config.targets_of(header.output);
     if targets {
         data = ahead(data, config, path)?;
         let (found, what) = match config.task() {
@@ -304,6 +321,9 @@ fn for_model(
     }
     if let Some(window) = config.data.window.filter(|_| config.model.is_windowed()) {
         data = data.windows(window, config.data.stride.unwrap_or(window)).0;
+    }
+    if config.targets_last_steps() {
+        data.last_targets(0);
     }
     Ok(data)
 }
@@ -343,8 +363,8 @@ fn same_kind(expected: usize, other: &Dataset, path: &Path) -> Result<(), DataEr
 
 /// Moves the targets ahead and transforms them.
 fn ahead(mut data: Dataset, config: &Config, path: &Path) -> Result<Dataset, DataError> {
-    if config.data.horizon > 0 {
-        data.look_ahead(config.data.horizon, path)?;
+    if config.data.horizon() > 0 {
+        data.look_ahead(config.data.horizon(), path)?;
     }
     if config.data.target_transform == TargetTransform::SinCos {
         data.sin_cos();

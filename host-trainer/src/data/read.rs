@@ -69,7 +69,8 @@ impl<'a> ReadOptions<'a> {
     /// What the configuration of a run reads.
     pub fn new(config: &'a Config, part: Part) -> Self {
         let weights = part == Part::Train;
-        let targets = TargetOptions { output: config.model.output, loss: config.train.loss, weights };
+        let targets =
+            TargetOptions { output: config.targets_of(config.model.output), loss: config.train.loss, weights };
         ReadOptions {
             data: &config.data,
             part,

@@ -2,6 +2,8 @@
 
 use std::path::Path;
 
+use grulet::spec::Output;
+
 use super::split::slice;
 use super::{DataError, Dataset, Warning};
 
@@ -33,6 +35,24 @@ impl Dataset {
             series.targets = series.targets.iter().flat_map(|angle| [libm::sinf(*angle), libm::cosf(*angle)]).collect();
         }
         self.target_width *= 2;
+    }
+
+    /// Leaves each series, whose targets are of steps, that of its last step, and that step's weight. Returns those of `horizon`
+    /// steps before, NaN where a series has none.
+    pub fn last_targets(&mut self, horizon: usize) -> Vec<f32> {
+        let d = self.target_width;
+        let mut before = Vec::with_capacity(self.series.len() * d);
+        for series in &mut self.series {
+            let steps = series.targets.len() / d.max(1);
+            match steps.checked_sub(horizon + 1) {
+                Some(step) => before.extend(&series.targets[step * d..(step + 1) * d]),
+                None => before.extend(std::iter::repeat_n(f32::NAN, d)),
+            }
+            series.targets.drain(..steps.saturating_sub(1) * d);
+            series.weights.drain(..series.weights.len().saturating_sub(1));
+        }
+        self.output = Output::LastStep;
+        before
     }
 
     /// Cuts every series into windows of `window` steps, one every `stride` steps. A last part shorter than a window is

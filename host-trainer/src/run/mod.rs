@@ -245,7 +245,8 @@ fn conclude(
     go_on(config, last.epoch.max(config.train.epochs), progress)?;
     let baselines = data.test.as_ref().map_or_else(Vec::new, |test| {
         let train = in_own_units(data, &data.train);
-        baselines(config.task(), loss, config.data.horizon, &train, test, &|| progress.interrupted())
+        let (horizon, known) = (config.data.horizon(), data.known.as_deref());
+        baselines(config.task(), loss, horizon, &train, test, known, &|| progress.interrupted())
     });
     go_on(config, last.epoch.max(config.train.epochs), progress)?;
     let mut report = Report {
@@ -464,7 +465,7 @@ fn card(config: &Config, data: &Prepared) -> Card {
         units: data.train.units.clone(),
         sample_rate: data.train.sample_rate.unwrap_or(0.0) as f32,
         window: if config.model.is_windowed() { config.data.window.unwrap_or(0) as u32 } else { 0 },
-        horizon: config.data.horizon as u32,
+        horizon: config.data.horizon() as u32,
         mean,
         std,
         target_mean,

@@ -135,6 +135,52 @@ fn regressions_have_errors_per_output() {
     assert!(svg.contains("<circle") && svg.contains("config, b, R² ") && svg.contains("predicted"), "{svg}");
 }
 
+/// As Keras's `timeseries_dataset_from_array` has it: a window of samples, and what comes after it.
+#[test]
+fn windows_forecast_what_comes_after_them() {
+    let bench = Bench::new();
+    let ahead = "csv = { label = \"b\", features = [\"a\", \"b\"] }\nwindow = 5\nstride = 1\nhorizon = 2";
+    let config = config("last_step", "linear", "mse").replace("units = [\"m\", \"\"]", ahead);
+    let config = config.replace("{ type = \"gru\"", "{ type = \"gru\", bidirectional = true");
+    bench.put("config.toml", config);
+    bench.grulet(&["train", "config.toml"]).ok();
+    let report = bench.json("runs/config/report.json");
+    let names: Vec<&str> =
+        report["baselines"].as_array().unwrap().iter().map(|one| one["name"].as_str().unwrap()).collect();
+    assert_eq!(names[1..], ["persistence (2 steps)", "ridge regression on mean, std, min, max, last"]);
+
+    // By hand: the answers to all windows beside the column, two rows after each window's last.
+    let answers = bench.grulet(&["predict", "runs/config", "--json"]).ok().json();
+    let text = bench.text("test.csv");
+    let mut series: Vec<(&str, Vec<f64>)> = Vec::new();
+    for row in text.lines().skip(1).map(|line| line.split(',').collect::<Vec<_>>()) {
+        if series.last().is_none_or(|last| last.0 != row[0]) {
+            series.push((row[0], Vec::new()));
+        }
+        series.last_mut().unwrap().1.push(row[4].parse().unwrap());
+    }
+    let (mut squares, mut persistence, mut count) = (0.0, 0.0, 0.0);
+    let mut answers = answers.as_array().unwrap().iter();
+    for (_, b) in &series {
+        for last in 4..b.len() {
+            let answer = number(&answers.next().unwrap()["outputs"]["b"]);
+            if let Some(target) = b.get(last + 2) {
+                squares += (answer - target).powi(2);
+                persistence += (b[last] - target).powi(2);
+                count += 1.0;
+            }
+        }
+    }
+    assert!(answers.next().is_none());
+    let scores = &report["test"];
+    assert!((number(&scores["mse"]) - squares / count).abs() < 1e-6, "{scores}");
+    assert!((number(&report["baselines"][1]["scores"]["mse"]) - persistence / count).abs() < 1e-6, "{report}");
+    // The file alone knows its window and its horizon.
+    let alone = ["evaluate", "runs/config/model.gru", "test.csv", "--json", "--set", "data.csv.label=b"];
+    let alone = [&alone[..], &["--set", "data.csv.features=[\"a\",\"b\"]", "--set", "data.stride=1"]].concat();
+    assert_eq!(bench.grulet(&alone).ok().json()["scores"]["mse"], scores["mse"]);
+}
+
 /// A run remembers which columns its channels are, whatever they are called.
 #[test]
 fn columns_in_another_order_are_found_by_their_names() {
