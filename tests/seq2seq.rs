@@ -113,6 +113,7 @@ fn all_ways_to_run_it_have_the_same_bits() {
         let mut decoder = encoder.decoder();
         let tokens: Vec<u16> = decoder.by_ref().collect();
         assert_eq!(decoder.next(), None, "nothing comes after the end");
+        let decoder_stopped = decoder.has_stopped();
         (stopped, cut) = (stopped + usize::from(decoder.has_stopped()), cut + usize::from(!decoder.has_stopped()));
 
         let (scores, expected) = by_hand::<Exact>(&float, f32::from, |y| y);
@@ -126,6 +127,10 @@ fn all_ways_to_run_it_have_the_same_bits() {
         assert_eq!(found, scores, "{seed}");
         let room: heapless::Vec<u16, 2> = encoder.decoder().decode();
         assert_eq!(room, expected[..expected.len().min(2)]);
+        // With room for the longest, even one that fills it is known to be whole or not.
+        let mut whole = encoder.decoder();
+        assert_eq!(whole.decode::<{ DECODING.longest as usize }>()[..], expected);
+        assert_eq!(whole.has_stopped(), decoder_stopped, "{seed}");
 
         let pair = Pair::<Int8>::from_blob(&int8).unwrap();
         pair.self_test().unwrap();

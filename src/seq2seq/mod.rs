@@ -230,7 +230,9 @@ impl<E: Network, D: Network<Format = E::Format>> Decoder<'_, E, D> {
         D::step(layers, &mut self.state, &x).to_real(affine.output_scale, affine.output_offset)
     }
 
-    /// The most probable tokens up to the end, or as many as there is room for.
+    /// The most probable tokens up to the end, or as many as there is room for. With room for the longest sequence that the model
+    /// was trained on, [`has_stopped`](Self::has_stopped) says afterwards whether it is whole; with less, a sequence that just
+    /// fills the room is not known to be.
     pub fn decode<const N: usize>(&mut self) -> heapless::Vec<u16, N> {
         let mut tokens = heapless::Vec::new();
         while !tokens.is_full() {
@@ -239,6 +241,10 @@ impl<E: Network, D: Network<Format = E::Format>> Decoder<'_, E, D> {
                 Some(token) => _ = tokens.push(token),
                 None => break,
             }
+        }
+        if self.left == 1 {
+            // Nothing but the stop token can come.
+            self.next();
         }
         tokens
     }

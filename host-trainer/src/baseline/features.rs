@@ -37,15 +37,20 @@ impl Features {
     pub fn new(train: &Dataset) -> Option<(Self, Examples)> {
         let mut features = Self { output: train.output, inputs: train.inputs(), scales: Vec::new() };
         let per_channel = if train.output == Output::EveryStep { LAGS } else { SUMMARY };
-        let (count, rows) = (1 + per_channel * train.inputs(), answers(train).count());
+        let counted = || answers(train).filter(|answer| answer.counts);
+        let (count, rows) = (1 + per_channel * train.inputs(), counted().count());
         if count > MOST || rows == 0 {
             return None;
         }
         let every = (rows * count).div_ceil(VALUES);
-        let taken = || answers(train).step_by(every);
+        let taken = || counted().step_by(every);
         let rows = taken().count();
-        let mut x = DMatrix::from_row_iterator(rows, count, taken().flat_map(|(series, t, _)| features.row(series, t)));
-        let targets = taken().flat_map(|(_, _, target)| target.iter().map(|&y| f64::from(y)));
+        let mut x = DMatrix::from_row_iterator(
+            rows,
+            count,
+            taken().flat_map(|answer| features.row(answer.series, answer.step)),
+        );
+        let targets = taken().flat_map(|answer| answer.target.iter().map(|&y| f64::from(y)));
         let y = DMatrix::from_row_iterator(rows, train.target_width, targets);
         for mut column in x.column_iter_mut().skip(1) {
             let mean = column.mean();
@@ -68,8 +73,8 @@ impl Features {
     /// `weights` (F, O) times the features of every answer to `data`, by `link`; `(answers, O)`.
     pub fn apply(&self, weights: &DMatrix<f64>, data: &Dataset, link: impl Fn(&mut [f64])) -> Vec<f32> {
         let mut values = Vec::new();
-        for (series, t, _) in answers(data) {
-            let mut out = weights.tr_mul(&DVector::from_vec(self.row(series, t)));
+        for answer in answers(data) {
+            let mut out = weights.tr_mul(&DVector::from_vec(self.row(answer.series, answer.step)));
             link(out.as_mut_slice());
             values.extend(out.iter().map(|&y| y as f32));
         }
@@ -100,11 +105,23 @@ fn summary(samples: impl Iterator<Item = f64> + Clone) -> [f64; SUMMARY] {
     [mean, variance.sqrt(), min, max, samples.last().unwrap_or(0.0)]
 }
 
-/// Series, step and target of every answer.
-fn answers(data: &Dataset) -> impl Iterator<Item = (&Series, usize, &[f32])> {
+/// An answer that is asked for.
+struct Answer<'a> {
+    series: &'a Series,
+    /// The step that it is asked for at.
+    step: usize,
+    /// What is right, `(D)`.
+    target: &'a [f32],
+    /// Whether it has a weight above 0.
+    counts: bool,
+}
+
+/// All answers, in their order.
+fn answers(data: &Dataset) -> impl Iterator<Item = Answer<'_>> {
     data.series.iter().enumerate().flat_map(|(index, series)| {
         let first = if data.output == Output::EveryStep { 0 } else { data.steps(index).saturating_sub(1) };
-        series.targets.chunks_exact(data.target_width).enumerate().map(move |(i, target)| (series, first + i, target))
+        let targets = series.targets.chunks_exact(data.target_width).enumerate();
+        targets.map(move |(i, target)| Answer { series, step: first + i, target, counts: series.has_weight(i) })
     })
 }
 

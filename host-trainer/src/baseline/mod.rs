@@ -27,16 +27,14 @@ pub struct Baseline {
     pub scores: Scores,
 }
 
-/// The baselines for a task, from `train` to `test`. Both in the same units; targets of steps lie `horizon` ahead, and of those
-/// of windows' last steps `known` has what they were `horizon` steps before, NaN where there is none. A regression is left out if
-/// it is `interrupted`.
+/// The baselines for a task, from `train` to `test`. Both in the same units; `known` is the test part with the targets that are
+/// known when those of `test` are asked for, of a forecast of real values. A regression is left out if it is `interrupted`.
 pub fn baselines(
     task: Task,
     loss: Loss,
-    horizon: usize,
     train: &Dataset,
     test: &Dataset,
-    known: Option<&[f32]>,
+    known: Option<&Dataset>,
     interrupted: &dyn Fn() -> bool,
 ) -> Vec<Baseline> {
     let make = |name: String, width: usize, values: Vec<f32>| {
@@ -60,15 +58,9 @@ pub fn baselines(
             let mean = mean_target(task, train);
             let constant = mean.iter().copied().cycle().take(width * answers(test)).collect();
             let mut all = vec![make("mean of the training part".to_owned(), width, constant)];
-            let last = match known {
-                _ if horizon == 0 => None,
-                Some(known) => Some(known.to_vec()),
-                None => (test.output == Output::EveryStep).then(|| persistence(test, horizon)),
-            };
-            if let Some(mut last) = last {
-                let mean = mean.iter().copied().cycle();
-                last.iter_mut().zip(mean).filter(|(last, _)| last.is_nan()).for_each(|(last, mean)| *last = mean);
-                all.push(make(format!("persistence ({horizon} steps)"), width, last));
+            if let Some(known) = known {
+                let values = known.series.iter().flat_map(|series| series.targets.iter().copied()).collect();
+                all.push(make("persistence".to_owned(), width, values));
             }
             all
         }
@@ -84,7 +76,7 @@ pub fn baselines(
 
 /// The share of each class, or the mean of each output, which is the share of ones where they are ones and zeros.
 fn mean_target(task: Task, train: &Dataset) -> Vec<f32> {
-    let rows = || train.series.iter().flat_map(|series| series.targets.chunks_exact(train.target_width));
+    let rows = || train.counted_targets(0);
     let width = if task == Task::Classes { train.classes.len() } else { train.target_width };
     let mut sums = vec![0.0f64; width];
     for row in rows() {
@@ -95,17 +87,6 @@ fn mean_target(task: Task, train: &Dataset) -> Vec<f32> {
     }
     let count = rows().count() as f64;
     sums.into_iter().map(|sum| (sum / count) as f32).collect()
-}
-
-/// Each target as it was `horizon` steps before; NaN where there is none.
-fn persistence(test: &Dataset, horizon: usize) -> Vec<f32> {
-    let width = test.target_width;
-    let of_series = |targets: &[f32]| {
-        let known = targets.len().saturating_sub(horizon * width);
-        let unknown = targets.len() - known;
-        std::iter::repeat_n(f32::NAN, unknown).chain(targets[..known].iter().copied()).collect::<Vec<_>>()
-    };
-    test.series.iter().flat_map(|series| of_series(&series.targets)).collect()
 }
 
 /// A linear model fitted on the training part; its features, and what it answers to the test part. `link` for probabilities.
@@ -129,6 +110,8 @@ fn linear(task: Task, train: &Dataset, test: &Dataset, interrupted: &dyn Fn() ->
 
 #[cfg(test)]
 mod tests {
+    use std::path::Path;
+
     use super::*;
     use crate::data::Series;
     use crate::nn::Rng;
@@ -171,16 +154,24 @@ mod tests {
     }
 
     #[test]
-    fn a_linear_filter_is_found_by_ridge_and_a_constant_by_persistence() {
+    fn a_linear_filter_is_found_by_ridge_and_what_was_known_repeated() {
         let x: Vec<f32> = (0..400).map(|t| libm::sinf(t as f32 * t as f32 * 0.01)).collect();
         let y: Vec<f32> = (0..400).map(|t| 0.5 * x[t] - 2.0 * x[t.saturating_sub(3)] + 1.0).collect();
         let data = dataset(Output::EveryStep, 1, vec![(x, y)]);
-        let all = baselines(Task::Regression, Loss::MeanSquaredError, 2, &data, &data, None, &|| false);
+        let all = baselines(Task::Regression, Loss::MeanSquaredError, &data, &data, None, &|| false);
         let mse = |name: &str| all.iter().find(|b| b.name.contains(name)).and_then(|b| b.scores.mse).unwrap();
-        assert!(mse("ridge") < 1e-3 && mse("mean") > 1.0 && mse("persistence") > 1.0, "{all:?}");
+        assert!(all.len() == 2 && mse("ridge") < 1e-3 && mse("mean") > 1.0, "{all:?}");
+
+        // A ramp is as far from itself everywhere as it climbs in three steps.
+        let mut ramp = dataset(Output::EveryStep, 1, vec![(vec![0.0; 50], (0..50).map(|t| 2.0 * t as f32).collect())]);
+        let mut known = ramp.clone();
+        ramp.look_ahead(3, Path::new("ramp.csv")).unwrap();
+        known.look_around(3);
+        let all = baselines(Task::Regression, Loss::MeanSquaredError, &ramp, &ramp, Some(&known), &|| false);
+        assert_eq!((all[1].name.as_str(), all[1].scores.mse), ("persistence", Some(36.0)));
 
         let flat = dataset(Output::EveryStep, 1, vec![(vec![1.0; 50], vec![7.0; 50])]);
-        let all = baselines(Task::Regression, Loss::MeanSquaredError, 2, &flat, &flat, None, &|| false);
+        let all = baselines(Task::Regression, Loss::MeanSquaredError, &flat, &flat, None, &|| false);
         assert!(all.iter().all(|b| b.scores.mse.unwrap() < 1e-6), "{all:?}");
     }
 
@@ -189,7 +180,7 @@ mod tests {
         // Twice the maximum of one channel, minus the last sample of the other.
         let rule = |x: &[f32]| vec![2.0 * channel(x, 0).fold(f32::MIN, f32::max) - x[39] + 3.0];
         let part = |seed| drawn(seed, Output::LastStep, 100, rule);
-        let all = baselines(Task::Regression, Loss::MeanSquaredError, 0, &part(1), &part(2), None, &|| false);
+        let all = baselines(Task::Regression, Loss::MeanSquaredError, &part(1), &part(2), None, &|| false);
         assert_eq!(all[1].name, "ridge regression on mean, std, min, max, last");
         assert!(all[1].scores.mse.unwrap() < 1e-3 && all[0].scores.mse.unwrap() > 1.0, "{all:?}");
     }
@@ -201,7 +192,7 @@ mod tests {
             (0..20).map(|t| f32::from(u8::from(past(t) > 0.5))).collect::<Vec<_>>()
         };
         let part = |seed| drawn(seed, Output::EveryStep, 100, rule);
-        let all = baselines(Task::Binary, Loss::BinaryCrossEntropy, 0, &part(1), &part(2), None, &|| false);
+        let all = baselines(Task::Binary, Loss::BinaryCrossEntropy, &part(1), &part(2), None, &|| false);
         assert_eq!(all[1].name, "logistic regression on 25 samples");
         let accuracy = |index: usize| all[index].scores.accuracy.unwrap();
         assert!(accuracy(1) > 0.95 && accuracy(0) < 0.7, "{all:?}");
@@ -222,7 +213,7 @@ mod tests {
         };
         let sparse = Loss::SparseCategoricalCrossEntropy;
         let accuracy = |test: &Dataset| {
-            baselines(Task::Classes, sparse, 0, &part(1, 0), test, None, &|| false)[1].scores.accuracy.unwrap()
+            baselines(Task::Classes, sparse, &part(1, 0), test, None, &|| false)[1].scores.accuracy.unwrap()
         };
         assert!(accuracy(&part(2, 0)) > 0.95, "{}", accuracy(&part(2, 0)));
         assert!(accuracy(&part(2, 1)) < 0.05, "what the test part says is not learned");
@@ -236,9 +227,8 @@ mod tests {
             data
         };
         let dense = Loss::CategoricalCrossEntropy;
-        let of_rows =
-            &baselines(Task::Classes, dense, 0, &one_hot(part(1, 0)), &one_hot(part(2, 0)), None, &|| false)[1];
-        assert_eq!(of_rows, &baselines(Task::Classes, sparse, 0, &part(1, 0), &part(2, 0), None, &|| false)[1]);
+        let of_rows = &baselines(Task::Classes, dense, &one_hot(part(1, 0)), &one_hot(part(2, 0)), None, &|| false)[1];
+        assert_eq!(of_rows, &baselines(Task::Classes, sparse, &part(1, 0), &part(2, 0), None, &|| false)[1]);
     }
 
     #[test]
@@ -246,7 +236,7 @@ mod tests {
         let series = (0..10).map(|i| (vec![0.0], vec![if i < 7 { 1.0 } else { 0.0 }])).collect();
         let mut data = dataset(Output::EveryStep, 1, series);
         data.classes = vec!["no".into(), "yes".into()];
-        let all = baselines(Task::Classes, Loss::SparseCategoricalCrossEntropy, 0, &data, &data, None, &|| false);
+        let all = baselines(Task::Classes, Loss::SparseCategoricalCrossEntropy, &data, &data, None, &|| false);
         assert_eq!(all[0].scores.accuracy, Some(0.7));
         assert!(all[0].name.contains("70 %"), "{}", all[0].name);
     }

@@ -234,6 +234,11 @@ impl Export {
 
     /// The start of the first test series, as a samples file; and its steps.
     fn samples(&self, checkpoint: &Path, model: &Loaded<'_, Exact>) -> anyhow::Result<(Vec<u8>, usize)> {
+        if matches!(model.header().output, Output::Sequence(_)) {
+            bail!(
+                "--samples: a samples file is of answers to steps, which an encoder-decoder does not give; compare with `grulet validate`"
+            );
+        }
         if model.header().output != Output::EveryStep {
             bail!("--samples: the model answers once per window; a samples file needs an answer for every step");
         }

@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 use anyhow::bail;
 
 use crate::config::Config;
+use crate::files::same;
 
 /// Refuses to write over what may be data, a model or a configuration: `--json` before them takes the next word as its file.
 pub fn spare_likely_inputs(outputs: &[(&str, Option<&Path>)]) -> anyhow::Result<()> {
@@ -53,13 +54,4 @@ pub fn files_beside(model: &Path) -> Vec<PathBuf> {
 fn given<'a>(outputs: &[(&'a str, Option<&'a Path>)]) -> impl Iterator<Item = (&'a str, &'a Path)> {
     let path = |(option, path): &(&'a str, Option<&'a Path>)| path.map(|path| (*option, path));
     outputs.iter().filter_map(path).filter(|(_, path)| path.as_os_str() != "-")
-}
-
-/// Whether both are one file, by whatever path. What is no file, such as `/dev/stdout`, takes any number of outputs.
-fn same(a: &Path, b: &Path) -> bool {
-    match (a.canonicalize(), b.canonicalize()) {
-        (Ok(a), Ok(b)) => a == b && a.is_file(),
-        (Err(_), Err(_)) => std::path::absolute(a).ok() == std::path::absolute(b).ok(),
-        _ => false,
-    }
 }

@@ -11,6 +11,7 @@ use serde::{Serialize, Serializer};
 
 use super::outputs;
 use super::source::{Source, output_names};
+use crate::config::Tokens;
 use crate::data::{Dataset, text};
 use crate::evaluate::{MAX_BEAM, Written, predict_stored, write_sequences};
 use crate::files;
@@ -26,7 +27,7 @@ pub struct Predict {
     /// Print JSON: one object per answer.
     #[arg(long)]
     json: bool,
-    /// Of an encoder-decoder: follow so many sequences side by side, at most 8, and print the most probable one. 1, which is
+    /// Of an encoder-decoder: follow so many sequences side by side, at most 8, and print the most probable of them. 1, which is
     /// greedy decoding as on the chip, unless given.
     #[arg(long, value_name = "WIDTH")]
     beam: Option<usize>,
@@ -41,7 +42,7 @@ impl Predict {
         let (config, data) = self.source.data(header, false)?;
         outputs::spare(&self.source.files(&config), &[("--output", self.output.as_deref())])?;
         if header.output.encoder() > 0 {
-            return self.write(&self.sequences(&blob, &data)?);
+            return self.write(&self.sequences(&blob, &data, config.data.tokens)?);
         }
         if self.beam.is_some() {
             bail!("--beam: the model is no encoder-decoder, and writes no sequences; leave it out");
@@ -74,7 +75,7 @@ impl Predict {
     }
 
     /// What an encoder-decoder writes to each series.
-    fn sequences(&self, blob: &AlignedBytes, data: &Dataset) -> anyhow::Result<String> {
+    fn sequences(&self, blob: &AlignedBytes, data: &Dataset, kind: Option<Tokens>) -> anyhow::Result<String> {
         let beam = self.beam.unwrap_or(1);
         if !(1..=MAX_BEAM).contains(&beam) {
             bail!("--beam is {beam}, but must be from 1 to {MAX_BEAM}");
@@ -91,7 +92,7 @@ impl Predict {
                     serde_json::json!({
                         "series": series.name,
                         "tokens": written.tokens,
-                        "text": text(&written.tokens, &names),
+                        "text": text(&written.tokens, &names, kind),
                         "log_probability": written.log_probability,
                         "stopped": written.stopped,
                     })
@@ -102,7 +103,7 @@ impl Predict {
         let mut writer = csv::Writer::from_writer(Vec::new());
         writer.write_record(["series", "text", "log_probability", "stopped"])?;
         for (series, written) in rows {
-            let text = text(&written.tokens, &names);
+            let text = text(&written.tokens, &names, kind);
             let (probability, stopped) = (written.log_probability.to_string(), written.stopped.to_string());
             writer.write_record([&series.name, &text, &probability, &stopped])?;
         }

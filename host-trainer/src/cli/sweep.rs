@@ -69,13 +69,14 @@ impl Sweep {
         let _ = signals::note();
         let ranking = sweep.run(&mut watch, &signals::received)?;
         printed.context("cannot write to standard output")?;
-        if self.json {
-            return super::print_json(&ranking);
-        }
         let steps = SCORED_STEPS.iter().find(|key| sweep.vary.iter().any(|axis| axis.key == **key));
         let note = steps.map_or_else(String::new, |key| {
             format!("note: other values of `{key}` score other steps of the validation parts; their losses compare roughly\n")
         });
+        if self.json {
+            eprint!("{note}");
+            return super::print_json(&ranking);
+        }
         super::print(&(table(&ranking)? + &note))
     }
 }

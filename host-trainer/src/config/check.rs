@@ -8,6 +8,7 @@ use super::{
     ClassWeights, Config, Epsilon, LayerConfig, Loss, Monitor, Names, NpzKeys, Optimizer, Rates, Schedule,
     TargetTransform, Task,
 };
+use crate::files::same;
 
 /// The key at fault, and what is wrong with it and what to write instead.
 type Problem = (&'static str, String);
@@ -428,12 +429,25 @@ impl Config {
             let target = labels.contains(weight);
             ensure(!target, "data.csv.weight", problem("a target by `data.csv.label`"))?;
         }
-        let same_file = data.test.as_ref() == Some(&data.train);
+        Ok(())
+    }
+
+    /// Whether the parts are apart, once all paths lead from the current folder.
+    pub(super) fn check_files(&self) -> Result<(), Problem> {
+        let data = &self.data;
+        let is = |a: Option<&Path>, b: &Path| a.is_some_and(|a| same(a, b));
+        let test = data.test.as_deref();
         let same_keys = data.npz_test == NpzKeys::default() || data.npz_test == data.npz;
         ensure(
-            !(same_file && same_keys),
+            !(is(test, &data.train) && same_keys),
             "data.test",
             "is the training data; name another file, or other keys of the same .npz in [data.npz_test]",
+        )?;
+        let validation = data.validation.as_ref().and_then(|validation| validation.file.as_deref());
+        ensure(
+            !validation.is_some_and(|file| same(file, &data.train) || is(test, file)),
+            "data.validation.file",
+            "is the training or the test file; name another, or use `fraction`",
         )
     }
 
@@ -464,12 +478,6 @@ impl Config {
             );
             ensure(ok, "data.validation.fold", problem)?;
         }
-        let same = |path: &Path| validation.file.as_deref() == Some(path);
-        ensure(
-            !same(&self.data.train) && !self.data.test.as_deref().is_some_and(same),
-            "data.validation.file",
-            "is the training or the test file; name another, or use `fraction`",
-        )?;
         if let Some(groups) = &validation.groups {
             ensure(!groups.is_empty(), "data.validation.groups", "is an empty list; name at least one group")?;
             let column = self.data.npz.group.is_some() || self.data.csv.group.is_some();

@@ -79,12 +79,14 @@ impl Config {
         })?;
         config.train.resolve();
         let kinds = || if own_data { config.check_kinds() } else { Ok(()) };
-        config.check().and_then(|()| kinds()).map_err(|(key, problem)| {
+        let invalid = |(key, problem)| {
             let span = spans.iter().find(|(path, _)| path == key).map(|(_, span)| span.clone());
             let place = source.place(span);
             ConfigError::Invalid { place, key, problem }
-        })?;
+        };
+        config.check().and_then(|()| kinds()).map_err(invalid)?;
         config.resolve(path);
+        config.check_files().map_err(invalid)?;
         // It is written down in the run's folder.
         if let Some((key, path)) = config.paths().into_iter().find(|(_, path)| absolute(path).to_str().is_none()) {
             let problem =

@@ -262,12 +262,11 @@ impl<'a> Batches<'a> {
 }
 
 /// For each class `N / (K·n)`, with n of N targets of it and K classes that occur: all classes together count alike. A class
-/// that does not occur has 1. Of targets at every step, the first `ignored` of each series do not count.
+/// that does not occur has 1. Of targets at every step, the first `ignored` of each series do not count, and none without weight.
 pub fn balanced_weights(data: &Dataset, ignored: usize) -> Vec<f32> {
-    let mut counts: Vec<usize> = vec![0; data.classes.len()];
-    let first = if data.output == Output::EveryStep { ignored } else { 0 };
-    let width = data.target_width.max(1);
-    for target in data.series.iter().flat_map(|series| series.targets.chunks_exact(width).skip(first)) {
+    // Where classes have no names, there are no and yes.
+    let mut counts: Vec<usize> = vec![0; data.classes.len().max(2)];
+    for target in data.counted_targets(ignored) {
         let class = class_of(target);
         counts.resize(counts.len().max(class + 1), 0);
         counts[class] += 1;
@@ -459,6 +458,10 @@ mod tests {
         data.series[1].targets = vec![1.0, 1.0, 0.0, 1.0];
         assert_eq!(balanced_weights(&data, 0), [7.0 / 4.0, 7.0 / 10.0]);
         assert_eq!(balanced_weights(&data, 2), [3.0 / 4.0, 3.0 / 2.0]);
+        // A class that counts nowhere has a weight too, for the targets that do not count; classes of numbers have no names.
+        data.classes.clear();
+        data.series.iter_mut().for_each(|series| series.targets[2..].fill(0.0));
+        assert_eq!(balanced_weights(&data, 2), [1.0, 1.0]);
     }
 
     #[test]

@@ -2,6 +2,7 @@
 
 use std::collections::{HashMap, HashSet};
 use std::fs::File;
+use std::io::{Chain, Cursor, Read as _};
 use std::path::Path;
 
 use csv::{ReaderBuilder, StringRecord, Trim};
@@ -88,10 +89,16 @@ pub fn feature_columns(path: &Path, data: &DataConfig) -> Result<Vec<String>, Da
     Ok(features.iter().map(|&column| table.header[column].to_owned()).collect())
 }
 
+/// What is read behind the end of the file: a record of its own, unless a quote is still open.
+const END: &str = "\0end of the file\0";
+
+/// A file, its lines noted, and then [`END`].
+type Text = Chain<Lines<File>, Cursor<String>>;
+
 /// An open table behind its header.
 pub(super) struct Table<'a> {
     path: &'a Path,
-    reader: csv::Reader<Lines<File>>,
+    reader: csv::Reader<Text>,
     pub header: StringRecord,
     /// Where each column is.
     places: HashMap<String, usize>,
@@ -111,12 +118,14 @@ impl<'a> Table<'a> {
     fn trimmed(path: &'a Path, trim: Trim) -> Result<Self, DataError> {
         let file = File::open(path).map_err(|source| DataError::Read { path: path.to_owned(), source })?;
         // Flexible, so that a row of another length is our error with our words.
-        let mut reader = ReaderBuilder::new().trim(trim).flexible(true).from_reader(Lines::new(file));
+        let text = Lines::new(file).chain(Cursor::new(format!("\n{END}\n")));
+        let mut reader = ReaderBuilder::new().trim(trim).flexible(true).from_reader(text);
         let header = match reader.headers() {
             Ok(header) => header.clone(),
             Err(error) => return Err(refuse(path, &mut reader, error)),
         };
-        if header.is_empty() {
+        closed(path, &mut reader, &header)?;
+        if is_end(&header) {
             let fix = "the first line names the columns, every further line is one step";
             return Err(DataError::Empty { path: path.to_owned(), fix });
         }
@@ -125,7 +134,7 @@ impl<'a> Table<'a> {
             return Err(DataError::Corrupt { path: path.to_owned(), array: String::new(), problem });
         }
         if header.iter().all(|name| name.parse::<f64>().is_ok()) {
-            let line = header.position().map_or(1, |start| reader.get_mut().line(start.byte()));
+            let line = line_of(&mut reader, &header);
             return Err(DataError::NoHeader { path: path.to_owned(), line });
         }
         let mut places = HashMap::new();
@@ -158,11 +167,12 @@ impl<'a> Table<'a> {
     /// Reads the next row into `row` and says on which line it begins.
     pub fn next(&mut self, row: &mut StringRecord) -> Result<Option<u64>, DataError> {
         match self.reader.read_record(row) {
-            Ok(true) => {}
+            Ok(true) if is_end(row) => return Ok(None),
+            Ok(true) => closed(self.path, &mut self.reader, row)?,
             Ok(false) => return Ok(None),
             Err(error) => return Err(refuse(self.path, &mut self.reader, error)),
         }
-        let line = row.position().map_or(0, |start| self.reader.get_mut().line(start.byte()));
+        let line = line_of(&mut self.reader, row);
         if row.len() == self.header.len() {
             return Ok(Some(line));
         }
@@ -186,8 +196,25 @@ impl<'a> Table<'a> {
     }
 }
 
-fn refuse(path: &Path, reader: &mut csv::Reader<Lines<File>>, error: csv::Error) -> DataError {
-    let line = |start: &csv::Position| format!("line {}: ", reader.get_mut().line(start.byte()));
+fn is_end(row: &StringRecord) -> bool {
+    row.len() == 1 && &row[0] == END
+}
+
+/// The line, from 1, on which a record begins that has just been read.
+fn line_of(reader: &mut csv::Reader<Text>, row: &StringRecord) -> u64 {
+    row.position().map_or(0, |start| reader.get_mut().get_mut().0.line(start.byte()))
+}
+
+/// Refuses a record that has the end of the file inside of quotes.
+fn closed(path: &Path, reader: &mut csv::Reader<Text>, row: &StringRecord) -> Result<(), DataError> {
+    if is_end(row) || !row.iter().next_back().is_some_and(|cell| cell.trim_end().ends_with(END)) {
+        return Ok(());
+    }
+    Err(DataError::OpenQuote { path: path.to_owned(), line: line_of(reader, row) })
+}
+
+fn refuse(path: &Path, reader: &mut csv::Reader<Text>, error: csv::Error) -> DataError {
+    let line = |start: &csv::Position| format!("line {}: ", reader.get_mut().get_mut().0.line(start.byte()));
     let line = error.position().map_or_else(String::new, line);
     let problem = match error.into_kind() {
         csv::ErrorKind::Io(source) => return DataError::Read { path: path.to_owned(), source },

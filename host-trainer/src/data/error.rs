@@ -124,6 +124,15 @@ pub enum DataError {
         /// Cells of the row.
         found: usize,
     },
+    /// A quote that swallows what is left of the file.
+    #[error("{}:{line}: a quote that opens in this row is never closed; close or remove it, or double it inside of quotes",
+        path.display())]
+    OpenQuote {
+        /// The file.
+        path: PathBuf,
+        /// The line, from 1.
+        line: u64,
+    },
     /// A cell that should be a number.
     #[error("{}:{line}: column {column:?} {}, which is not a number; correct the cell{}{hint}",
         path.display(), holds(.found), decimal_comma(.found))]
@@ -408,10 +417,13 @@ pub enum DataError {
         after: f64,
     },
     /// Weights that leave nothing to learn from.
-    #[error("{}: all weights of the training part are 0; give some target a weight above 0", path.display())]
+    #[error("{}: all weights of the {part} part are 0 where they count (in whole windows, after `train.ignore_steps`); \
+        give some target there a weight above 0", path.display())]
     AllWeightless {
-        /// The training file.
+        /// The file.
         path: PathBuf,
+        /// `training` or `validation`.
+        part: &'static str,
     },
     /// The decoder's tokens are others than the data's.
     #[error(

@@ -79,6 +79,13 @@ pub struct Series {
     pub weights: Vec<f32>,
 }
 
+impl Series {
+    /// Whether its target `index` counts in the loss.
+    pub fn has_weight(&self, index: usize) -> bool {
+        self.weights.get(index).is_none_or(|&weight| weight > 0.0)
+    }
+}
+
 impl Dataset {
     /// Input channels, `C`.
     pub fn inputs(&self) -> usize {
@@ -88,6 +95,17 @@ impl Dataset {
     /// Steps of series `index`, `T`.
     pub fn steps(&self, index: usize) -> usize {
         self.series[index].x.len() / self.inputs()
+    }
+
+    /// The targets `(D)` that count in the loss: those with a weight above 0. Of targets at every step, the first `ignored` of each
+    /// series do not count.
+    pub fn counted_targets(&self, ignored: usize) -> impl Iterator<Item = &[f32]> {
+        let first = if self.output == Output::EveryStep { ignored } else { 0 };
+        let width = self.target_width.max(1);
+        self.series.iter().flat_map(move |series| {
+            let targets = series.targets.chunks_exact(width).enumerate().skip(first);
+            targets.filter(|&(index, _)| series.has_weight(index)).map(|(_, target)| target)
+        })
     }
 
     /// Steps of all series together.

@@ -1,6 +1,6 @@
 //! Normalising by mean and standard deviation.
 
-use super::{Dataset, Series, Warning};
+use super::{Dataset, Warning};
 
 /// Mean and standard deviation per column.
 #[derive(Clone, Debug, PartialEq)]
@@ -15,7 +15,8 @@ impl Normalizer {
     /// Takes mean and (population) standard deviation of every input channel over all steps; warns of channels that
     /// are constant.
     pub fn of_inputs(data: &Dataset) -> (Self, Vec<Warning>) {
-        let (normalizer, constant) = Self::fit(data, data.inputs(), |series| &series.x);
+        let rows = || data.series.iter().flat_map(|series| series.x.chunks_exact(data.inputs()));
+        let (normalizer, constant) = Self::fit(data.inputs(), rows);
         let warning = |column: usize| Warning::ConstantChannel {
             channel: data.channels[column].clone(),
             value: normalizer.mean[column],
@@ -24,14 +25,13 @@ impl Normalizer {
         (normalizer, warnings)
     }
 
-    /// Takes mean and (population) standard deviation of every target column.
+    /// Takes mean and (population) standard deviation of every target column over the targets that count in the loss.
     pub fn of_targets(data: &Dataset) -> Self {
-        Self::fit(data, data.target_width, |series| &series.targets).0
+        Self::fit(data.target_width, || data.counted_targets(0)).0
     }
 
     /// Also says which columns are constant.
-    fn fit(data: &Dataset, width: usize, values: fn(&Series) -> &[f32]) -> (Self, Vec<usize>) {
-        let rows = || data.series.iter().flat_map(|series| values(series).chunks_exact(width));
+    fn fit<'a, I: Iterator<Item = &'a [f32]>>(width: usize, rows: impl Fn() -> I) -> (Self, Vec<usize>) {
         let count = rows().count() as f64;
         let mean: Vec<f64> = sums(rows(), width, |_, x| x).into_iter().map(|sum| sum / count).collect();
         let squares = sums(rows(), width, |column, x| (x - mean[column]).powi(2));

@@ -247,7 +247,7 @@ fn string(text: &str) -> Option<(&str, &str)> {
 /// Kind, byte order and size in bytes of the elements that a type string such as `<f4` describes.
 fn element(descr: &str) -> Result<(Kind, bool, usize), String> {
     let unknown = || {
-        let objects = "is of Python objects (make strings of them by .astype(str), or numbers by .astype(\"float32\"))";
+        let objects = "is of Python objects (make strings of them by .astype(str), numbers by .astype(\"float32\"), or of series of several lengths one array (N, T), with their lengths in another)";
         match descr {
             "|O" => objects.to_owned(),
             _ => {

@@ -329,7 +329,8 @@ fn read_targets(
             None => None,
         };
         let names = class_names(npz, options)?;
-        same_classes(npz, options, names.as_deref())?;
+        // Those of a model have its start and stop token too.
+        same_classes(npz, options, names.as_deref().map(sequence::without_ends))?;
         return sequence::set_targets(dataset, &path, &key, &y, lengths.as_deref(), names);
     }
     if y.is_text() && targets.loss.task() == Task::Regression {

@@ -23,9 +23,9 @@ pub struct Prepared {
     /// In the file's own units, as the firmware sees them; targets moved ahead and transformed, but not normalised.
     /// Whole series where the network answers at every step, windows where it answers once.
     pub test: Option<Dataset>,
-    /// Where a window of the test part has the target that belongs to its last step: the targets that are known there, those of
-    /// `data.horizon` steps before, NaN where the window is no longer than that.
-    pub known: Option<Vec<f32>>,
+    /// The test part with the targets that are known when the network answers, where `data.horizon` has moved those of `test` ahead
+    /// and they are real values.
+    pub known: Option<Dataset>,
     /// What was done to the inputs; `None` if nothing.
     pub inputs: Option<Normalizer>,
     /// What was done to the targets, to be undone at the output; `None` if nothing.
@@ -88,21 +88,25 @@ pub fn prepare(config: &Config) -> Result<Prepared, DataError> {
     // After the split, so that no target of the training part lies in the validation part.
     let mut train = ahead(train, config, path)?;
     every_class(&train, config, path)?;
-    weights::some_count(&train, path)?;
+    weights::some_count(&train, "training", path, 0)?;
     let layers = layers(config, &train)?;
     tokens(&layers, &train, path)?;
     if let (Some(part), Some(how)) = (&validation, &config.data.validation) {
         tokens(&layers, part, how.file.as_ref().unwrap_or(path))?;
     }
     // Last, so that a mistake in the training file or the network is not blamed on the test file.
-    let mut test = match &config.data.test {
-        Some(path) => {
-            let test = ahead(read_alike(path, Part::Test)?, config, path)?;
-            tokens(&layers, &test, path)?;
-            Some(test)
+    let (mut test, mut known) = (None, None);
+    if let Some(path) = &config.data.test {
+        let data = read_alike(path, Part::Test)?;
+        if config.data.horizon() > 0 && config.task() == Task::Regression {
+            let mut data = data.clone();
+            data.look_around(config.data.horizon());
+            known = Some(transformed(data, config));
         }
-        None => None,
-    };
+        let data = ahead(data, config, path)?;
+        tokens(&layers, &data, path)?;
+        test = Some(data);
+    }
 
     let mut validation = validation;
     let initial = config.train.init.as_deref().map(|path| initial(path, &layers)).transpose()?;
@@ -124,21 +128,30 @@ pub fn prepare(config: &Config) -> Result<Prepared, DataError> {
         warnings.extend(warning);
         validation = validation.map(|data| data.windows(window, stride).0);
         if config.model.is_windowed() {
-            test = test.map(|data| data.windows(window, stride).0);
+            for data in [test.as_mut(), known.as_mut()].into_iter().flatten() {
+                *data = data.windows(window, stride).0;
+            }
         }
     }
-    let mut known = None;
     if config.targets_last_steps() {
         for data in [Some(&mut train), validation.as_mut()].into_iter().flatten() {
-            data.last_targets(0);
+            data.last_targets();
         }
         every_class(&train, config, path)?;
-        weights::some_count(&train, path)?;
-        known = test.as_mut().map(|data| data.last_targets(config.data.horizon()));
+        for data in [test.as_mut(), known.as_mut()].into_iter().flatten() {
+            data.last_targets();
+        }
     }
     if let Some(examples) = config.train.overfit {
         train.series.truncate(examples);
-        train.series.iter_mut().for_each(|series| series.weights.clear());
+        // What has no weight is no target: it would not be learnt by heart.
+        let weights = train.series.iter_mut().flat_map(|series| &mut series.weights);
+        weights.for_each(|weight| *weight = f32::from(u8::from(*weight > 0.0)));
+    }
+    let ignored = config.train.ignore_steps;
+    weights::some_count(&train, "training", path, ignored)?;
+    if let (Some(part), Some(how)) = (&validation, &config.data.validation) {
+        weights::some_count(part, "validation", how.file.as_ref().unwrap_or(path), ignored)?;
     }
     let initial = initial.map(|model| model.params);
     let columns = alike.csv.features;
@@ -323,7 +336,7 @@ fn for_model(
         data = data.windows(window, config.data.stride.unwrap_or(window)).0;
     }
     if config.targets_last_steps() {
-        data.last_targets(0);
+        data.last_targets();
     }
     Ok(data)
 }
@@ -366,10 +379,14 @@ fn ahead(mut data: Dataset, config: &Config, path: &Path) -> Result<Dataset, Dat
     if config.data.horizon() > 0 {
         data.look_ahead(config.data.horizon(), path)?;
     }
+    Ok(transformed(data, config))
+}
+
+fn transformed(mut data: Dataset, config: &Config) -> Dataset {
     if config.data.target_transform == TargetTransform::SinCos {
         data.sin_cos();
     }
-    Ok(data)
+    data
 }
 
 /// Each class needs an example to learn from.
@@ -381,7 +398,7 @@ fn every_class(train: &Dataset, config: &Config, path: &Path) -> Result<(), Data
         return Err(DataError::SingleClass { path: path.to_owned(), class: class.clone() });
     }
     let mut seen = vec![false; train.classes.len()];
-    for row in train.series.iter().flat_map(|series| series.targets.chunks_exact(train.target_width)) {
+    for row in train.counted_targets(0) {
         match row {
             [class] => seen[*class as usize] = true,
             // One-hot, or shares of several classes.

@@ -29,21 +29,26 @@ impl Tokens {
     }
 }
 
-/// The text of a sequence of tokens, which are numbers among `names`. Words are put together with spaces: whatever has a
-/// symbol of more than one character is of words.
-pub fn text(tokens: &[u16], names: &[String]) -> String {
-    let symbols = || names.iter().filter(|name| *name != START && *name != STOP);
-    let between = if symbols().all(|name| name.chars().count() == 1) { "" } else { " " };
+/// The text of a sequence of tokens, which are numbers among `names`. Characters are put together as they are; words, and the
+/// tokens of arrays, with spaces.
+pub fn text(tokens: &[u16], names: &[String], kind: Option<Tokens>) -> String {
+    let between = if kind == Some(Tokens::Characters) { "" } else { " " };
     let of = |&token: &u16| names.get(usize::from(token)).map_or_else(|| token.to_string(), Clone::clone);
     tokens.iter().map(of).collect::<Vec<_>>().join(between)
+}
+
+/// The symbols without start and stop behind them.
+pub(super) fn without_ends(symbols: &[String]) -> &[String] {
+    match symbols {
+        [symbols @ .., start, stop] if start == START && stop == STOP => symbols,
+        _ => symbols,
+    }
 }
 
 /// All symbols, then start and stop, which may be there already.
 fn with_ends(path: &Path, mut symbols: Vec<String>) -> Result<Vec<String>, DataError> {
     let ends = [START.to_owned(), STOP.to_owned()];
-    if symbols.ends_with(&ends) {
-        symbols.truncate(symbols.len() - ends.len());
-    }
+    symbols.truncate(without_ends(&symbols).len());
     if let Some(symbol) = ends.iter().find(|end| symbols.contains(end)) {
         return Err(DataError::ReservedSymbol { path: path.to_owned(), symbol: symbol.clone() });
     }

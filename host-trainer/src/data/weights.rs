@@ -28,11 +28,13 @@ pub(super) fn deal(
     Ok(())
 }
 
-/// Refuses a training part in which no target counts.
-pub(super) fn some_count(train: &Dataset, path: &Path) -> Result<(), DataError> {
-    let zero = |weights: &[f32]| !weights.is_empty() && weights.iter().all(|&weight| weight == 0.0);
-    if train.series.iter().all(|series| zero(&series.weights)) {
-        return Err(DataError::AllWeightless { path: path.to_owned() });
+/// Refuses a part of the file at `path` in which no target counts. Of targets at every step, the first `ignored` of each series
+/// do not.
+pub(super) fn some_count(data: &Dataset, part: &'static str, path: &Path, ignored: usize) -> Result<(), DataError> {
+    // Without weights, it is the steps that are too few, and not for the file to mend.
+    let weighted = data.series.iter().any(|series| !series.weights.is_empty());
+    if weighted && data.counted_targets(ignored).next().is_none() {
+        return Err(DataError::AllWeightless { path: path.to_owned(), part });
     }
     Ok(())
 }

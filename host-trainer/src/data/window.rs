@@ -37,22 +37,24 @@ impl Dataset {
         self.target_width *= 2;
     }
 
-    /// Leaves each series, whose targets are of steps, that of its last step, and that step's weight. Returns those of `horizon`
-    /// steps before, NaN where a series has none.
-    pub fn last_targets(&mut self, horizon: usize) -> Vec<f32> {
-        let d = self.target_width;
-        let mut before = Vec::with_capacity(self.series.len() * d);
+    /// Drops the last `horizon` steps of each series, as [`look_ahead`](Self::look_ahead) does, but leaves the others their own
+    /// targets: what is known at each step of the target that lies ahead.
+    pub fn look_around(&mut self, horizon: usize) {
+        let (c, d) = (self.inputs(), self.target_width);
         for series in &mut self.series {
-            let steps = series.targets.len() / d.max(1);
-            match steps.checked_sub(horizon + 1) {
-                Some(step) => before.extend(&series.targets[step * d..(step + 1) * d]),
-                None => before.extend(std::iter::repeat_n(f32::NAN, d)),
-            }
-            series.targets.drain(..steps.saturating_sub(1) * d);
+            series.x.truncate(series.x.len().saturating_sub(horizon * c));
+            series.targets.truncate(series.targets.len().saturating_sub(horizon * d));
+            series.weights.truncate(series.weights.len().saturating_sub(horizon));
+        }
+    }
+
+    /// Leaves each series, whose targets are of steps, that of its last step, and that step's weight.
+    pub fn last_targets(&mut self) {
+        for series in &mut self.series {
+            series.targets.drain(..series.targets.len().saturating_sub(self.target_width));
             series.weights.drain(..series.weights.len().saturating_sub(1));
         }
         self.output = Output::LastStep;
-        before
     }
 
     /// Cuts every series into windows of `window` steps, one every `stride` steps. A last part shorter than a window is

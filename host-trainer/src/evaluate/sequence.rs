@@ -13,7 +13,7 @@ pub const MAX_BEAM: usize = 8;
 pub struct Written {
     /// The tokens.
     pub tokens: Vec<u16>,
-    /// The logarithm of its probability, the stop token's included.
+    /// The logarithm of its probability: of all its tokens, and of the stop token if the model ended it.
     pub log_probability: f64,
     /// Whether the model ended it; else it is cut at the longest that the model was trained on.
     pub stopped: bool,
@@ -39,7 +39,7 @@ pub fn write_sequences<F: Format>(
         let decoding = model.decoding();
         // Sequences that go on, each with the decoder after all but its last token; and those that have ended.
         let mut open = vec![(Written::default(), decoder, decoding.start)];
-        let mut ended: Vec<Written> = Vec::new();
+        let mut ended: Vec<(f64, Written)> = Vec::new();
         for step in 0..=usize::from(decoding.longest) {
             let mut next = Vec::new();
             for (index, (written, decoder, token)) in open.iter_mut().enumerate() {
@@ -58,29 +58,30 @@ pub fn write_sequences<F: Format>(
                 let mut written = Written { log_probability, ..written.clone() };
                 if token == decoding.stop {
                     written.stopped = true;
-                    ended.push(written);
+                    ended.push((log_probability, written));
                 } else if step < decoding.longest.into() {
                     written.tokens.push(token);
                     follow.push((written, decoder.clone(), token));
                 } else {
-                    // No room is left but for the stop token.
-                    ended.push(written);
+                    // No room is left but for the stop token: it competes with what comes, but that is not written.
+                    written.log_probability = open[index].0.log_probability;
+                    ended.push((log_probability, written));
                 }
             }
             open = follow;
-            let best = ended.iter().map(|written| written.log_probability).fold(f64::NEG_INFINITY, f64::max);
+            let best = ended.iter().map(|(log_probability, _)| *log_probability).fold(f64::NEG_INFINITY, f64::max);
             // What goes on only becomes less probable.
             if open.iter().all(|(written, ..)| written.log_probability <= best) {
                 break;
             }
         }
-        let mut best = Written { log_probability: f64::NEG_INFINITY, ..Written::default() };
-        for written in ended {
-            if written.log_probability > best.log_probability {
-                best = written;
+        let mut best = (f64::NEG_INFINITY, Written::default());
+        for (log_probability, written) in ended {
+            if log_probability > best.0 {
+                best = (log_probability, written);
             }
         }
-        Ok(best)
+        Ok(best.1)
     };
     data.series.iter().map(of_series).collect()
 }

@@ -245,8 +245,7 @@ fn conclude(
     go_on(config, last.epoch.max(config.train.epochs), progress)?;
     let baselines = data.test.as_ref().map_or_else(Vec::new, |test| {
         let train = in_own_units(data, &data.train);
-        let (horizon, known) = (config.data.horizon(), data.known.as_deref());
-        baselines(config.task(), loss, horizon, &train, test, known, &|| progress.interrupted())
+        baselines(config.task(), loss, &train, test, data.known.as_ref(), &|| progress.interrupted())
     });
     go_on(config, last.epoch.max(config.train.epochs), progress)?;
     let mut report = Report {

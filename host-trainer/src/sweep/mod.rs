@@ -120,13 +120,14 @@ pub enum SweepError {
 }
 
 /// Settings, or whole tables of them, that are the sweep's own, or that make validation losses of different kinds.
-const NOT_VARIED: [(&str, &str); 24] = [
+const NOT_VARIED: [(&str, &str); 25] = [
     ("seed", "give the seeds as --seeds 1,2,3: each combination is run with all of them"),
     ("train.run_dir", "every run has a folder of its own already; --set train.run_dir=… says where"),
     ("train.threads", "every run has one thread; --jobs says how many run at a time"),
     ("data.test", "the test part is not used by a sweep"),
     ("train.loss", "other losses cannot be compared; run a sweep for each, with --set train.loss=…"),
     ("data.normalize_targets", "losses of other units cannot be compared; set it for all with --set"),
+    ("train.init", "losses in the units of other models cannot be compared; set it for all with --set"),
     ("data.target_transform", "losses of other units cannot be compared; set it for all with --set"),
     ("data.npz.y_scale", "losses of other units cannot be compared; set it for all with --set"),
     ("data.npz.y", "losses on other targets cannot be compared; set it for all with --set"),
@@ -148,7 +149,7 @@ const NOT_VARIED: [(&str, &str); 24] = [
 ];
 
 /// Settings that may be varied, though they change which steps of the validation part are scored, and how often.
-pub const SCORED_STEPS: [&str; 3] = ["data.window", "data.stride", "train.ignore_steps"];
+pub const SCORED_STEPS: [&str; 4] = ["data.window", "data.stride", "train.ignore_steps", "train.stateful"];
 
 impl Sweep {
     /// Runs all that has not been run yet, tells `watch` of each, and writes `sweep.csv`. Ends early once `interrupted` says so.

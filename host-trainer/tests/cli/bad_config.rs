@@ -54,6 +54,7 @@ fn values_that_cannot_work() {
         ("data.validation.fraction=1.5", &["`data.validation.fraction`", "between 0 and 1"]),
         ("data.validation.file=test.csv", &["`data.validation`", "exactly one"]),
         ("data.test=train.csv", &["`data.test`", "is the training data"]),
+        ("data.test=./train.csv", &["`data.test`", "is the training data"]),
         ("data.channels=[\"a\"]", &["`data.channels` has 1 entries", "2 input columns"]),
         ("data.classes=[\"up\"]", &["is \"down\"", "none of the classes \"up\""]),
         ("data.classes=[\"up\",\"up\"]", &["`data.classes`", "\"up\" twice"]),

@@ -131,6 +131,26 @@ fn the_line_of_a_fault_is_the_true_one() {
     }
 }
 
+/// What a quote that is never closed swallows is not read as one cell, in whatever column.
+#[test]
+fn a_quote_that_is_never_closed() {
+    let bench = Bench::new();
+    let good = bench.text("train.csv");
+    for (from, to) in [("\n3,down,0", "\n\"3,down,0"), (",up,3,", ",\"up,3,"), ("series,", "\"series,")] {
+        bench.put("train.csv", good.replacen(from, to, 1));
+        let line = good.split(from).next().unwrap().lines().count().max(1) + usize::from(from.starts_with('\n'));
+        let place = format!("train.csv:{line}: a quote that opens in this row is never closed");
+        bench.refuses(&["train", "config.toml", "--dry-run"], &[&place]);
+    }
+    // Closed quotes are none of these, nor is one at the very end.
+    bench.put("train.csv", good.replace(",up,", ",\"up\",").trim_end());
+    bench.grulet(&["train", "config.toml", "--dry-run"]).ok();
+    for text in ["", "\n", "series,label,t,a,b"] {
+        bench.put("train.csv", text);
+        bench.refuses(&["train", "config.toml", "--dry-run"], &["train.csv: ", "no data"]);
+    }
+}
+
 #[test]
 fn targets_that_are_too_large_for_a_loss() {
     let bench = Bench::new();

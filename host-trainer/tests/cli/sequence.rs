@@ -1,5 +1,6 @@
 //! Encoder-decoders: texts and arrays of tokens to sequences.
 
+use crate::npz::{Array, npz};
 use crate::support::Bench;
 
 const CONFIG: &str = r#"
@@ -149,6 +150,47 @@ fn words_are_tokens_too() {
     assert!(exact(&report["test"]) > 0.8, "{report}");
     let out = bench.grulet(&["predict", "runs/config"]).ok().stdout;
     assert!(out.contains(",up right left,") || out.contains(",left right up,"), "{out}");
+
+    // Words of one letter are words.
+    let letters = |text: &str| text.chars().map(String::from).collect::<Vec<_>>().join(" ");
+    let pairs: Vec<_> = texts().iter().map(|(source, target)| (letters(source), letters(target))).collect();
+    bench.put("train.csv", table(&pairs));
+    bench.put("test.csv", table(&pairs[30..]));
+    let sets = ["--set", "data.tokens=words", "--set", "train.epochs=1", "--overwrite"];
+    bench.grulet(&[&["train", "config.toml"], &sets[..]].concat()).ok();
+    let answers = bench.grulet(&["predict", "runs/config", "--json"]).ok().json();
+    for answer in answers.as_array().unwrap() {
+        let (text, tokens) = (answer["text"].as_str().unwrap(), answer["tokens"].as_array().unwrap().len());
+        assert_eq!(text.split_whitespace().count(), tokens, "{answer}");
+    }
+}
+
+/// The array of names in a file has no start and no stop token, wherever it is read.
+#[test]
+fn arrays_of_tokens_may_name_them() {
+    let bench = bench();
+    let file = |names: [&str; 3]| {
+        let tokens = |name, tokens: &[i32]| Array { shape: vec![4, 2], ..Array::i32(name, tokens) };
+        let names = names.iter().flat_map(|name| format!("{name:\0<5}").into_bytes()).collect();
+        npz(&[
+            tokens("x", &[0, 1, 1, 2, 2, 0, 1, 0]),
+            tokens("y", &[1, 0, 2, 1, 0, 2, 0, 1]),
+            Array { name: "names", descr: "|S5", fortran: false, shape: vec![3], bytes: names },
+        ])
+    };
+    bench.put("train.npz", file(["left", "right", "up"]));
+    bench.put("test.npz", file(["left", "right", "up"]));
+    let config = CONFIG.replace("csv", "npz").replace("tokens = \"characters\"", "classes = \"names\"");
+    let config = config.replace(
+        "\"embedding\", units = 6 }, { type = \"gru\", units = 20 }]",
+        "\"embedding\", vocabulary = 3, units = 6 }, { type = \"gru\", units = 20 }]",
+    );
+    bench.put("arrays.toml", config);
+    bench.grulet(&["train", "arrays.toml", "--set", "train.epochs=2"]).ok();
+    bench.grulet(&["evaluate", "runs/arrays", "test.npz"]).ok();
+    bench.grulet(&["quantize", "runs/arrays"]).ok();
+    bench.put("test.npz", file(["left", "up", "right"]));
+    bench.refuses(&["evaluate", "runs/arrays", "test.npz"], &["left, up, right", "left, right, up"]);
 }
 
 #[test]

@@ -109,14 +109,12 @@ fn a_window_may_have_the_target_of_its_last_step() {
     // The last of the steps 0 to 3 sees label 3 + 3, which is 7.
     assert_eq!(targets(&prepared.train), [[7.0], [9.0], [107.0], [109.0], [111.0]]);
     assert_eq!(targets(prepared.test.as_ref().unwrap()), [[7.0], [9.0]]);
-    assert_eq!(prepared.known, Some(vec![4.0, 6.0]), "labels of the last steps, and of two steps later");
+    assert_eq!(targets(prepared.known.as_ref().unwrap()), [[4.0], [6.0]], "labels of the last steps");
+    let streamed = prepare_in(&folder, &table(&[9]), &["data.horizon=3", "data.test=test.csv"]).unwrap();
+    assert_eq!(targets(streamed.test.as_ref().unwrap()), [[4.0, 5.0, 6.0, 7.0, 8.0, 9.0]]);
+    assert_eq!(targets(streamed.known.as_ref().unwrap()), [[1.0, 2.0, 3.0, 4.0, 5.0, 6.0]]);
 
-    // Where the window is shorter than the way, what was known is not in it.
-    let sets = [&sets[..], &["data.window=3"]].concat();
-    let known = prepare_in(&folder, &table(&[9, 12]), &sets).unwrap().known.unwrap();
-    assert!(known.len() == 2 && known.iter().all(|known| known.is_nan()), "{known:?}");
-
-    // Of an array too; without a horizon, one target belongs to a series.
+    // Without a horizon, one target belongs to a series.
     let error = prepare_in(&folder, &table(&[9]), &["model.output=last_step", "data.window=4"]).unwrap_err();
     assert!(error.contains("changes its label") && error.contains("`data.horizon = 0`"), "{error}");
     let now = prepare(&table(&[9]), &["model.output=last_step", "data.window=4", "data.horizon=0"]);

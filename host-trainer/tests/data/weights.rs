@@ -86,7 +86,41 @@ fn a_column_of_weights_is_no_input_and_not_asked_for_in_the_test_part() {
     assert!(prepared.test.unwrap().series[0].weights.is_empty());
     // By heart, everything counts alike.
     let alone = prepare("train.csv", TABLE.as_bytes(), &["train.overfit=1"]).unwrap();
-    assert_eq!((alone.train.channels.len(), weights(&alone)), (1, vec![vec![]]));
+    assert_eq!((alone.train.channels.len(), weights(&alone)), (1, vec![vec![1.0, 1.0]]));
+    let both = prepare("train.csv", TABLE.as_bytes(), &["train.overfit=2"]).unwrap();
+    assert_eq!(weights(&both), [[1.0, 1.0], [0.0, 1.0]], "but for what is no target");
+}
+
+/// Fillers without weight change nothing but themselves.
+#[test]
+fn targets_without_weight_are_none() {
+    let filled = |filler: &str| {
+        let table = TABLE.replace(",0,1\n", &format!(",0,{filler}\n"));
+        prepare("train.csv", table.as_bytes(), &["data.normalize_targets=true"]).unwrap()
+    };
+    assert_eq!(filled("-9999").targets, filled("3").targets);
+    assert_eq!(filled("-9999").targets.unwrap().mean, [3.0], "of 2, 3 and 4");
+    // A class that has no other target has none.
+    let classes =
+        ["train.loss=sparse_categorical_crossentropy", "model.layers.1.units=3", "model.layers.1.activation=softmax"];
+    let table = TABLE.replace(",3\n", ",0\n").replace(",4\n", ",0\n");
+    let error = prepare("train.csv", table.as_bytes(), &classes).unwrap_err();
+    assert!(error.contains("\"1\"") || error.contains("class 1"), "{error}");
+}
+
+#[test]
+fn each_part_has_targets_that_count() {
+    let refuses = |table: &str, sets: &[&str], part: &str| {
+        let error = prepare("train.csv", table.as_bytes(), sets).unwrap_err();
+        assert!(error.contains(&format!("all weights of the {part} part are 0")), "{error}");
+    };
+    // The first series has its only weight in its last step, and the second none.
+    let table = "series,a,trust,label\n1,0.5,0,2\n1,0.25,0,3\n1,0.1,1,3\n2,0.75,0,1\n2,0.5,0,4\n2,0.5,0,4\n";
+    prepare("train.csv", table.as_bytes(), &[]).unwrap();
+    refuses(table, &["data.window=2"], "training");
+    refuses(&table.replace("1,0.5,0", "1,0.5,2"), &["data.window=2", "train.ignore_steps=1"], "training");
+    let held_out = ["data.csv.group=series", "data.csv.features=[\"a\"]", "data.validation.groups=[2]"];
+    refuses(table, &held_out, "validation");
 }
 
 #[test]
