@@ -146,7 +146,7 @@ impl fmt::Display for WriteError {
             ),
             WriteError::Gain { layer, output } => write!(
                 f,
-                "layer {layer}, output {output}: its weights are too large for int8 at the calibrated ranges: let the inputs be normalised, train with weight decay, or export as f32"
+                "layer {layer}, output {output}: its weights are too large for int8 at the calibrated ranges: calibrate without outliers (`--method percentile`), let the inputs be normalised, train with weight decay, or export as f32"
             ),
             WriteError::Vocabulary { layer, found } => write!(
                 f,

@@ -182,6 +182,17 @@ fn load(model: &Path) -> anyhow::Result<(PathBuf, AlignedBytes)> {
     Ok((path, bytes))
 }
 
+/// What helps where an output says little in integers.
+fn advice(report: &Comparison) -> &'static str {
+    let saturated = report.layers.first().is_some_and(|layer| layer.input_saturations > 0);
+    let shared = report.outputs.len() > 1 && report.layers.last().is_some_and(|layer| !layer.bounded);
+    match (saturated, shared) {
+        (true, _) => "; inputs are beyond what calibration saw: calibrate with such data",
+        (false, true) => "; train with `data.normalize_targets`",
+        (false, false) => "",
+    }
+}
+
 /// The report for a person.
 fn text(report: &Comparison) -> Result<String, std::fmt::Error> {
     let mut out = String::new();
@@ -231,7 +242,7 @@ fn text(report: &Comparison) -> Result<String, std::fmt::Error> {
     writeln!(out, "\noutput                           max difference  rms difference")?;
     for output in &report.outputs {
         let lost = match output.is_lost() && !report.tolerances.is_empty() {
-            true => format!("  lost: it varies by {:.3e}; train with `data.normalize_targets`", output.std),
+            true => format!("  lost: it varies by {:.3e}{}", output.std, advice(report)),
             false => String::new(),
         };
         writeln!(out, "  {:<30} {:>15.3e} {:>15.3e}{lost}", output.name, output.max, output.rms)?;

@@ -36,7 +36,7 @@ pub enum QuantizeError {
         /// What nearly all of them stay within.
         typical: f32,
         /// What to do.
-        advice: &'static str,
+        advice: String,
     },
     /// A percentile that is none.
     #[error("the percentile is {found}, but must lie above 50 and be at most 100, such as 99.99")]

@@ -59,5 +59,11 @@ mod tests {
             assert!(found >= percent && found <= 1.008 * percent, "{percent}: {found}");
         }
         assert_eq!(magnitudes.percentile(100.0), 100.0);
+
+        // 60 % of three are more than one of them.
+        let mut three = Magnitudes::new();
+        [1.0, 2.0, 4.0].into_iter().for_each(|x| three.add(x));
+        let found = three.percentile(60.0);
+        assert!((2.0..2.02).contains(&found), "{found}");
     }
 }

@@ -18,6 +18,7 @@ pub use compare::{Comparison, Difference, Drift, LayerReport, Parting, Side, com
 pub use error::QuantizeError;
 
 use grulet::blob::{AlignedBytes, Blob, Contents, OwnedWeights, Range, WriteError, unpack, write_int8};
+use grulet::spec::LayerSpec;
 use grulet::{Error, Exact};
 
 use crate::evaluate::Loaded;
@@ -50,6 +51,21 @@ impl<'a> Float<'a> {
     /// Size of the model's bytes.
     pub fn flash_bytes(&self) -> usize {
         self.bytes
+    }
+
+    /// Whether the model normalises its inputs.
+    pub fn is_normalized(&self) -> bool {
+        !self.blob.affine().mean.is_empty()
+    }
+
+    /// The largest magnitude in each layer's table, of layers that are an embedding.
+    fn tables(&self) -> Vec<Option<f32>> {
+        let layers = self.model.header().layers.iter().zip(&self.weights);
+        let table = |(layer, weights): (&LayerSpec, &OwnedWeights)| {
+            let largest = |weights: &[f32]| weights.iter().fold(0.0, |max: f32, w| max.max(w.abs()));
+            matches!(layer, LayerSpec::Embedding { .. }).then(|| largest(weights.borrow().kernel))
+        };
+        layers.map(table).collect()
     }
 
     /// The same model in integers, with one range for each layer.
