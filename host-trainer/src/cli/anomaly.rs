@@ -88,6 +88,7 @@ impl Anomaly {
             .with_context(|| config.data.train.display().to_string())?;
         let part = self.source.part();
         let data = data::held_out(&config, header, &path, part, true)?;
+        super::tell_saturated_inputs(&blob, &data)?;
         let sums = detector.sums(&predict_stored(&blob, &data)?, &data);
         let labels = match &self.label {
             Some(label) => Some(data::step_labels(&config, header, &path, part, label)?),

@@ -25,7 +25,10 @@ use std::process::ExitCode;
 
 use anyhow::Context;
 use clap::{Parser, Subcommand};
+use grulet::blob::AlignedBytes;
 
+use crate::data::Dataset;
+use crate::evaluate::saturated_inputs;
 use crate::files;
 use crate::run::RunError;
 use crate::run::folds::FoldsError;
@@ -113,6 +116,18 @@ fn print(text: &str) -> anyhow::Result<()> {
 /// Prints a value as JSON.
 fn print_json(value: &impl serde::Serialize) -> anyhow::Result<()> {
     print(&(serde_json::to_string_pretty(value)? + "\n"))
+}
+
+/// Says on standard error if more than one in a thousand inputs of a model in integers is beyond what its calibration saw.
+fn tell_saturated_inputs(blob: &AlignedBytes, data: &Dataset) -> anyhow::Result<()> {
+    let (saturated, all) = (saturated_inputs(blob, data)?, data.total_steps() * data.inputs());
+    if saturated > all / 1000 {
+        eprintln!(
+            "note: {saturated} of {all} inputs are beyond what the calibration of this int8 model saw, and cut there; \
+             quantize it again with such data as --calib"
+        );
+    }
+    Ok(())
 }
 
 /// Prints a result as JSON where `json` is `-`; else as `text`, and with a file's name as JSON into that file.

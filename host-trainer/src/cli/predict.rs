@@ -41,6 +41,7 @@ impl Predict {
         let header = model.header();
         let (config, data) = self.source.data(header, false)?;
         outputs::spare(&self.source.files(&config), &[("--output", self.output.as_deref())])?;
+        super::tell_saturated_inputs(&blob, &data)?;
         if header.output.encoder() > 0 {
             return self.write(&self.sequences(&blob, &data, config.data.tokens)?);
         }

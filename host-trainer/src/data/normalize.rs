@@ -1,5 +1,6 @@
 //! Normalising by mean and standard deviation.
 
+use super::warning::is_coarse;
 use super::{Dataset, Warning};
 
 /// Mean and standard deviation per column.
@@ -13,21 +14,34 @@ pub struct Normalizer {
 
 impl Normalizer {
     /// Takes mean and (population) standard deviation of every input channel over all steps; warns of channels that
-    /// are constant.
+    /// are constant, or that `f32` does not resolve.
     pub fn of_inputs(data: &Dataset) -> (Self, Vec<Warning>) {
         let rows = || data.series.iter().flat_map(|series| series.x.chunks_exact(data.inputs()));
         let (normalizer, constant) = Self::fit(data.inputs(), rows);
-        let warning = |column: usize| Warning::ConstantChannel {
-            channel: data.channels[column].clone(),
-            value: normalizer.mean[column],
+        let warning = |column: usize| {
+            let channel = &data.channels[column];
+            match constant.contains(&column) {
+                true => Some(Warning::ConstantChannel { channel: channel.clone(), value: normalizer.mean[column] }),
+                false => normalizer.coarse(column, || format!("channel {channel:?}")),
+            }
         };
-        let warnings = constant.into_iter().map(warning).collect();
+        let warnings = (0..data.inputs()).filter_map(warning).collect();
         (normalizer, warnings)
     }
 
-    /// Takes mean and (population) standard deviation of every target column over the targets that count in the loss.
-    pub fn of_targets(data: &Dataset) -> Self {
-        Self::fit(data.target_width, || data.counted_targets(0)).0
+    /// Takes mean and (population) standard deviation of every target column over the targets that count in the loss; warns of
+    /// those that `f32` does not resolve.
+    pub fn of_targets(data: &Dataset) -> (Self, Vec<Warning>) {
+        let (normalizer, constant) = Self::fit(data.target_width, || data.counted_targets(0));
+        let varies = |column: &usize| !constant.contains(column);
+        let coarse = |column| normalizer.coarse(column, || format!("target {}", column + 1));
+        let warnings = (0..data.target_width).filter(varies).filter_map(coarse).collect();
+        (normalizer, warnings)
+    }
+
+    fn coarse(&self, column: usize, what: impl Fn() -> String) -> Option<Warning> {
+        let (mean, std) = (self.mean[column], self.std[column]);
+        is_coarse(mean, std).then(|| Warning::Coarse { what: what(), mean, std })
     }
 
     /// Also says which columns are constant.

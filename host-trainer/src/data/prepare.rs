@@ -195,7 +195,8 @@ fn scales(
             Some(normalizer)
         }
         None if config.data.normalize_targets => {
-            let normalizer = Normalizer::of_targets(train);
+            let (normalizer, coarse) = Normalizer::of_targets(train);
+            warnings.extend(coarse);
             scalable(&normalizer, |column| format!("target {}", column + 1), path)?;
             Some(normalizer)
         }

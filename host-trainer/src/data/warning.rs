@@ -14,6 +14,15 @@ pub enum Warning {
         /// Its only value.
         value: f32,
     },
+    /// Numbers that vary so little beside their size that `f32` has only a few values for them.
+    Coarse {
+        /// What they are, such as `channel "a"`.
+        what: String,
+        /// Their mean.
+        mean: f32,
+        /// Their standard deviation.
+        std: f32,
+    },
     /// A step in time that is far longer than the others of its series.
     Gap {
         /// The series.
@@ -52,12 +61,43 @@ pub enum Warning {
     },
 }
 
+/// Where steps of `f32` are as large as what sensors resolve.
+const FAR: f32 = 1e5;
+/// Deviations of fewer steps than this are coarse.
+const STEPS: f32 = 16.0;
+
+/// The distance from a number to the next larger one.
+fn step(value: f32) -> f32 {
+    value.abs().next_up() - value.abs()
+}
+
+/// Whether `f32` has only a few values for numbers with this mean and deviation.
+pub(super) fn is_coarse(mean: f32, std: f32) -> bool {
+    std < STEPS * step(mean)
+}
+
 impl fmt::Display for Warning {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Warning::ConstantChannel { channel, value } => write!(
+            Warning::ConstantChannel { channel, value } => {
+                write!(
+                    f,
+                    "channel {channel:?} is {value} throughout the training part: it says nothing and could be left out"
+                )?;
+                if value.abs() < FAR {
+                    return Ok(());
+                }
+                let step = step(*value);
+                write!(
+                    f,
+                    "; or, if the file has changes below {step}, the step of f32 there, subtract an offset from it"
+                )
+            }
+            Warning::Coarse { what, mean, std } => write!(
                 f,
-                "channel {channel:?} is {value} throughout the training part: it says nothing and could be left out"
+                "{what} varies by {std:.3e} around {mean}, where f32 has steps of {:.3e}: \
+                 subtract an offset in the file, and in the firmware",
+                step(*mean)
             ),
             Warning::Gap { series, line, gap, usual, stamps, count } => {
                 let unit = if *stamps { " s" } else { "" };

@@ -63,6 +63,22 @@ pub fn predict_stored(bytes: &AlignedBytes, data: &Dataset) -> Result<Prediction
     }
 }
 
+/// How many of all inputs lie at the ends of the range that calibration saw, or beyond; 0 for a model in `f32`.
+///
+/// # Errors
+/// If the bytes are no model, or the data have other channels than its inputs.
+pub fn saturated_inputs(bytes: &AlignedBytes, data: &Dataset) -> Result<usize, Error> {
+    let mut count = 0;
+    if Blob::parse(bytes.as_ref())?.header().storage == Storage::Int8 {
+        predict_observed(&Loaded::<Int8>::from_blob(bytes)?, data, |layer, inputs, _| {
+            if layer == 0 {
+                count += inputs.iter().filter(|unit| unit.unsigned_abs() >= i16::MAX.unsigned_abs()).count();
+            }
+        })?;
+    }
+    Ok(count)
+}
+
 /// Runs `model` over the series of `data`, which are in the sensor's units. Each series starts from a zero state.
 ///
 /// # Errors

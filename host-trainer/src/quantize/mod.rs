@@ -55,7 +55,8 @@ impl<'a> Float<'a> {
 
     /// Whether the model normalises its inputs.
     pub fn is_normalized(&self) -> bool {
-        !self.blob.affine().mean.is_empty()
+        let affine = self.blob.affine();
+        affine.mean.iter().any(|&mean| mean != 0.0) || affine.scale.iter().any(|&scale| scale != 1.0)
     }
 
     /// The largest magnitude in each layer's table, of layers that are an embedding.

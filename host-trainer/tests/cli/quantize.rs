@@ -82,6 +82,16 @@ fn a_drop_beyond_the_one_allowed_is_an_error() {
     bench.put("small.csv", "series,label,t,a,b\n".to_owned() + &small);
     let args = ["quantize", "runs/config", "--calib", "small.csv", "--data", "test.csv", "--max-drop", "0.03"];
     bench.refuses(&args, &["worse", "in mse", "--max-drop"]);
+    // It is told where such a model is used, too, and not of one that fits.
+    bench.grulet(&[&args[..6], &["-o", "small.gru"]].concat()).ok();
+    for command in ["evaluate", "predict"] {
+        let args = [command, "small.gru", "test.csv", "--config", "config.toml"];
+        let told = bench.grulet(&args).ok().stderr;
+        assert!(told.contains("inputs are beyond what the calibration of this int8 model saw"), "{told}");
+    }
+    bench.grulet(&["quantize", "runs/config", "-o", "fits.gru"]).ok();
+    let fits = bench.grulet(&["evaluate", "fits.gru", "train.csv", "--config", "config.toml"]).ok();
+    assert_eq!(fits.stderr, "");
     bench.refuses(&["quantize", "runs/config", "--max-drop=-0.5"], &["--max-drop is -0.5"]);
 }
 

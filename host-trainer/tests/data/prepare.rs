@@ -234,6 +234,27 @@ fn a_constant_channel_is_centred_and_reported() {
 }
 
 #[test]
+fn numbers_far_from_zero_are_told() {
+    let far = |offset: f64, scale: f64| {
+        let rows = (0..40).map(|t| format!("s0,p0,{t},{},{}\n", offset + scale * f64::from(t % 5), t % 7));
+        "series,person,t,a,label\n".to_owned() + &rows.collect::<String>()
+    };
+    let warnings = |table: &str| prepare(table, &[]).warnings.iter().map(Warning::to_string).collect::<Vec<_>>();
+    let coarse = warnings(&far(1e7, 1.0));
+    assert!(coarse.len() == 1 && coarse[0].contains("channel \"a\" varies by 1.4"), "{coarse:?}");
+    assert!(coarse[0].contains("around 10000002, where f32 has steps of 1.000e0: subtract an offset"), "{coarse:?}");
+    let constant = warnings(&far(1.7e9, 1.0));
+    assert!(constant[0].contains("throughout") && constant[0].contains("below 128, the step of f32"), "{constant:?}");
+    assert_eq!(warnings(&far(20.0, 0.01)), [""; 0]);
+    // Targets alike.
+    let targets = far(0.0, 1.0).replace(",1\n", ",1e8\n").replace(",2\n", ",1.0000001e8\n");
+    let targets: String =
+        targets.lines().filter(|line| line.contains('e')).map(|line| line.to_owned() + "\n").collect();
+    let warned = prepare(&targets, &["data.normalize_targets=true"]).warnings;
+    assert!(matches!(&warned[..], [Warning::Coarse { what, .. }] if what == "target 1"), "{warned:?}");
+}
+
+#[test]
 fn angles_become_sine_and_cosine_after_the_horizon() {
     let sets = ["data.target_transform=sin_cos", "data.horizon=1", "model.layers.1.units=2"];
     let prepared = prepare(&table(&[4]), &sets);
