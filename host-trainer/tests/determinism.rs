@@ -87,7 +87,7 @@ fn train<R: Real>(rule: Rule, output: Output, threads: usize) -> Vec<Vec<u64>> {
         clip_by_norm(gradients, 1.0);
         optimizer.step(params, gradients, 0.02);
     }
-    let weights = trainer.into_network();
+    let weights = trainer.network();
     assert_ne!(weights.params(), network::<R>(output).params());
     seen.push(bits(weights.params()));
     seen

@@ -8,6 +8,7 @@ use super::{
     ClassWeights, Config, Epsilon, LayerConfig, Loss, Monitor, Names, NpzKeys, Optimizer, Rates, Schedule,
     TargetTransform, Task,
 };
+use crate::data::FileKind;
 use crate::files::same;
 
 /// The key at fault, and what is wrong with it and what to write instead.
@@ -100,6 +101,9 @@ impl Config {
             "train.loss",
             "is not for tokens; use `train.loss = \"sparse_categorical_crossentropy\"`",
         )?;
+        let table = FileKind::of(&data.train) == Some(FileKind::Csv);
+        let problem = "is what a token of the texts in a .csv is; set it to \"characters\" or \"words\"";
+        ensure(!table || data.tokens.is_some(), "data.tokens", problem)?;
         let alone = "does not go with sequences of tokens; leave it out";
         ensure(data.window.is_none(), "data.window", alone)?;
         ensure(train.class_weights.is_none(), "train.class_weights", alone)?;
@@ -143,7 +147,9 @@ impl Config {
                 format!("is {threads}, but at most {MAX_THREADS} are possible; leave it out for one on each core");
             ensure(threads <= MAX_THREADS, "train.threads", problem)?;
         }
-        not_negative(train.input_noise, "train.input_noise", "0.1")
+        not_negative(train.input_noise, "train.input_noise", "0.1")?;
+        let problem = format!("is {}, which f32 cannot hold; write a smaller one, such as 0.1", train.input_noise);
+        ensure((train.input_noise as f32).is_finite(), "train.input_noise", problem)
     }
 
     fn check_optimizer(&self) -> Result<(), Problem> {

@@ -279,7 +279,13 @@ fn walk(
                 _ => {}
             },
             Kind::Unknown => {
-                let (place, nearest) = (source.place(Some(key.span())), keys::nearest(&path));
+                // What only the other part of a network may have is no slip of the pen.
+                let elsewhere = |nearest: &String| {
+                    path.strip_prefix("model.encoder.") == nearest.strip_prefix("model.layers.")
+                        && path.starts_with("model.encoder.")
+                };
+                let place = source.place(Some(key.span()));
+                let nearest = keys::nearest(&path).filter(|nearest| !elsewhere(nearest));
                 return Err(ConfigError::UnknownKey { place, key: path, nearest });
             }
         }

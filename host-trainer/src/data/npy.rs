@@ -99,11 +99,6 @@ impl NpyArray {
         matches!(self.kind, Kind::Unicode | Kind::Bytes)
     }
 
-    /// Whether the elements are whole numbers.
-    pub fn is_integer(&self) -> bool {
-        matches!(self.kind, Kind::Bool | Kind::Int | Kind::Uint)
-    }
-
     /// The type in words, for messages.
     pub fn type_name(&self) -> String {
         match self.kind {

@@ -116,11 +116,6 @@ impl<R: Real> Trainer<R> {
         &mut self.network
     }
 
-    /// The network, without the rest.
-    pub fn into_network(self) -> Network<R> {
-        self.network
-    }
-
     /// The loss.
     pub fn loss(&self) -> Loss {
         self.loss

@@ -2,8 +2,11 @@
 
 use std::process::Stdio;
 
+use grulet::Blob;
+use grulet::blob::AlignedBytes;
+
 use crate::npz::{Array, npz};
-use crate::support::{Bench, GRULET, table};
+use crate::support::{Bench, CONFIG, GRULET, table};
 
 const FILES: [&str; 6] = ["best.ckpt", "config.toml", "last.ckpt", "log.csv", "model.gru", "report.json"];
 
@@ -301,6 +304,32 @@ fn evaluate_gives_the_reports_scores_and_a_stable_hash() {
     let fast = bench.grulet(&["evaluate", "runs/config", "--format", "fast", "--json"]).ok().json();
     assert_ne!(fast["output_hash"], first["output_hash"]);
     assert_eq!(fast["format"], "fast");
+}
+
+/// The self-test's samples are those of a sensor, and the first steps of a validation part count as little as the training's.
+#[test]
+fn samples_of_the_self_test_are_raw_and_ignored_steps_are_in_both_parts() {
+    let bench = Bench::new();
+    let mut table = "series,a,label\n".to_owned();
+    for series in 0..4 {
+        for t in 0..10 {
+            // What the first two steps ask for is far from all else.
+            let label = if t < 2 { 1e4 } else { 0.5 };
+            table += &format!("{series},{},{label}\n", 1000 + 10 * series + t);
+        }
+    }
+    bench.put("train.csv", table);
+    let config = CONFIG.replace("test = \"test.csv\"\n", "").replace("units = [\"m\", \"\"]\n", "");
+    let config = config.replace("last_step", "every_step").replace("sparse_categorical_crossentropy", "mse");
+    let config = config.replace("units = 2, activation = \"softmax\"", "units = 1");
+    bench.put("config.toml", config.replace("[train]", "[train]\nignore_steps = 2"));
+    bench.grulet(&["train", "config.toml", "--set", "data.validation.fraction=0.25"]).ok();
+    let report = bench.json("runs/config/report.json");
+    let loss = |part: &str| report[part]["loss"].as_f64().unwrap();
+    assert!(loss("training") < 10.0 && loss("validation") < 10.0, "{report}");
+    let bytes = AlignedBytes::new(&bench.read("runs/config/model.gru"));
+    let golden = Blob::parse(bytes.as_ref()).unwrap().golden_inputs().to_vec();
+    assert!(golden.len() >= 10 && golden.iter().all(|&a| (1000.0..1040.0).contains(&a)), "{golden:?}");
 }
 
 #[test]

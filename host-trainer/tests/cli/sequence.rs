@@ -248,6 +248,16 @@ fn what_makes_no_encoder_decoder_is_refused() {
     let gru = r#"{ type = "gru", units = 20 }"#;
     bench.put("without.toml", CONFIG.replace("encoder = [", "# ["));
     bench.refuses(&["train", "without.toml"], &["`model.output`", "after an encoder", "`model.encoder`"]);
+    bench.put("no_tokens.toml", CONFIG.replace("tokens = \"characters\"\n", ""));
+    bench.refuses(&["train", "no_tokens.toml"], &["`data.tokens`", "\"characters\" or \"words\""]);
+    bench.put(
+        "both.toml",
+        CONFIG.replace("{ type = \"gru\", units = 20 }]", "{ type = \"gru\", units = 20, bidirectional = true }]"),
+    );
+    bench.refuses(
+        &["train", "both.toml"],
+        &["both.toml:8", "unknown key `model.encoder.bidirectional`; docs/CONFIG.md lists the keys"],
+    );
     let softmax = r#"{ type = "dense", activation = "softmax" }"#;
     for (setting, phrases) in [
         ("model.output=last_step".to_owned(), &["`model.encoder`", "`model.output = \"sequence\"`"][..]),

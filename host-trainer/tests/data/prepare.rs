@@ -98,6 +98,19 @@ proptest! {
     }
 }
 
+/// Groups of very unlike sizes: neither part takes all.
+#[test]
+fn a_split_by_fraction_leaves_groups_on_both_sides() {
+    let rows = |series: usize| format!("s{series},{},0,{series},1,1,2\n", if series < 9 { "large" } else { "small" });
+    let table = "series,person,t,a,b,c,label\n".to_owned() + &(0..10).map(rows).collect::<String>();
+    for seed in 0..20 {
+        let prepared =
+            prepare(&table, &["data.validation.fraction=0.5", &format!("seed={seed}"), "data.normalize=none"]);
+        let sizes = [prepared.train.series.len(), prepared.validation.unwrap().series.len()];
+        assert!(sizes == [9, 1] || sizes == [1, 9], "seed {seed}: {sizes:?}");
+    }
+}
+
 /// Label t of series 0 is t + 1.
 #[test]
 fn a_window_may_have_the_target_of_its_last_step() {

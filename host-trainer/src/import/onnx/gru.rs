@@ -189,3 +189,31 @@ fn activations(call: Call<'_>, directions: usize) -> Result<Vec<(Activation, Act
     }
     Ok(found)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::super::tensor::Elements;
+    use super::*;
+
+    /// With the reset gate before the matmul both biases are added before anything else; after it, the state's is within.
+    #[test]
+    fn both_biases_count() {
+        let array = |name: &str, shape: &[usize], data: &[f32]| {
+            Rc::new(Array { name: name.to_owned(), shape: shape.to_vec(), data: Elements::Real(data.to_vec()) })
+        };
+        let node = |reset| Node {
+            name: "gru".to_owned(),
+            directions: vec![Direction::Forward],
+            inputs: 1,
+            hidden: 1,
+            batch_first: false,
+            reset,
+            activations: vec![(Activation::Sigmoid, Activation::Tanh)],
+            kernel: array("W", &[1, 3, 1], &[1.0, 2.0, 3.0]),
+            recurrent: array("R", &[1, 3, 1], &[4.0, 5.0, 6.0]),
+            bias: Some(array("B", &[1, 6], &[1.0, 2.0, 3.0, 10.0, 20.0, 30.0])),
+        };
+        assert_eq!(node(Reset::Before).direction(0).0.bias, [11.0, 22.0, 33.0]);
+        assert_eq!(node(Reset::After).direction(0).0.bias, [1.0, 2.0, 3.0, 10.0, 20.0, 30.0]);
+    }
+}
