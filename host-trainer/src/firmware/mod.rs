@@ -2,6 +2,7 @@
 
 mod bench;
 mod new;
+mod statistics;
 mod target;
 mod validate;
 
@@ -10,8 +11,9 @@ use grulet::spec::{LayerSpec, Storage};
 
 pub use bench::{Bench, Count, bench};
 pub use new::{NewError, create};
+pub use statistics::{Statistics, statistics};
 pub use target::Target;
-pub use validate::{Difference, Statistics, Validation, statistics, validate};
+pub use validate::{Difference, Validation, validate};
 
 use crate::export::GOLDEN_STEPS;
 use crate::summary::net_type_of;
