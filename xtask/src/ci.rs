@@ -57,10 +57,12 @@ impl Ci {
         } else {
             sh::say("left out: vectors of other widths, which take an x86-64 with Debian's packages");
         }
-        if !self.without_tests {
+        if self.without_tests {
+            sh::say("everything but the tests passed");
+        } else {
             test::run()?;
+            sh::say("everything passed");
         }
-        sh::say("everything passed");
         Ok(())
     }
 }
