@@ -122,7 +122,9 @@ fn print_json(value: &impl serde::Serialize) -> anyhow::Result<()> {
 fn tell_saturated_inputs(blob: &AlignedBytes, data: &Dataset) -> anyhow::Result<()> {
     let (saturated, all) = (saturated_inputs(blob, data)?, data.total_steps() * data.inputs());
     if saturated > all / 1000 {
-        eprintln!(
+        // Nobody may be listening there.
+        _ = writeln!(
+            io::stderr(),
             "note: {saturated} of {all} inputs are beyond what the calibration of this int8 model saw, and cut there; \
              quantize it again with such data as --calib"
         );

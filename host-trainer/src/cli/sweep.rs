@@ -74,7 +74,8 @@ impl Sweep {
             format!("note: other values of `{key}` score other steps of the validation parts; their losses compare roughly\n")
         });
         if self.json {
-            eprint!("{note}");
+            // Nobody may be listening there.
+            _ = write!(io::stderr(), "{note}");
             return super::print_json(&ranking);
         }
         super::print(&(table(&ranking)? + &note))

@@ -47,6 +47,13 @@ fn the_table_says_what_repeats_a_run_and_where_losses_are_over_other_steps() {
     let bench = bench();
     let ran = bench.grulet(&sweep(&[&["--vary", "data.window=[3,4]", "--set", "train.epochs=1"]])).ok();
     assert!(ran.stdout.contains("note: other values of `data.window` score other steps"), "{}", ran.stdout);
+    // Beside JSON too, which it is no part of.
+    let again = bench.grulet(&sweep(&[&["--vary", "data.window=[3,4]", "--set", "train.epochs=1", "--json"]])).ok();
+    assert!(
+        again.stderr.contains("note: other values of `data.window`") && again.json().is_object(),
+        "{}",
+        again.stderr
+    );
     let ran = bench.grulet(&sweep(&[&["--vary", "train.epochs=[1,2]", "--set", "train.run_dir=here"]])).ok();
     assert!(!ran.stdout.contains("note:"), "{}", ran.stdout);
     // What repeats a run does not do so in the folder of the sweep.
@@ -255,6 +262,7 @@ fn sweeps_that_cannot_be_had() {
         (&["--vary", "train.threads=[1,2]"], &["--vary train.threads", "--jobs"]),
         (&["--vary", "train.loss=[mse,mae]"], &["--vary train.loss", "cannot be compared"]),
         (&["--vary", "data.validation.fraction=[0.1,0.2]"], &["--vary data.validation.fraction", "cannot be compared"]),
+        (&["--vary", "train.init=[a.ckpt,b.ckpt]"], &["--vary train.init", "cannot be compared"]),
         (&["--vary", "data.csv.weight=[a,b]"], &["--vary data.csv.weight", "cannot be compared"]),
         (&["--vary", "data.csv.group=[a,b]", "--folds", "2"], &["--vary data.csv.group", "cannot be compared"]),
         (&["--vary", "data.csv.target=[a,b]"], &["--vary data.csv.target", "cannot be compared"]),
