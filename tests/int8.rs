@@ -48,20 +48,7 @@ impl Weights {
 }
 
 fn header(layers: &[LayerSpec]) -> Header<'static> {
-    Header {
-        storage: Storage::F32,
-        layers: layers.iter().copied().collect(),
-        output: Output::EveryStep,
-        name: "int8",
-        outputs: Default::default(),
-        channels: Default::default(),
-        units: Default::default(),
-        sample_rate: 0.0,
-        window: 0,
-        horizon: 0,
-        provenance: Default::default(),
-        golden: Default::default(),
-    }
+    Header { name: "int8", ..Header::new(Storage::F32, layers.iter().copied().collect(), Output::EveryStep) }
 }
 
 fn contents<'a>(layers: &[LayerSpec], weights: &'a [LayerWeights<'a>], golden: &'a [f32]) -> Contents<'a> {

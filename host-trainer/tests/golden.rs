@@ -21,20 +21,7 @@ fn blob(layers: &[LayerSpec], output: Output, tensors: &[Vec<f32>]) -> AlignedBy
             LayerWeights { kernel, recurrent, bias: next() }
         })
         .collect();
-    let header = Header {
-        storage: Storage::F32,
-        layers: layers.iter().copied().collect(),
-        golden: Default::default(),
-        output,
-        name: "",
-        outputs: Default::default(),
-        channels: Default::default(),
-        units: Default::default(),
-        sample_rate: 0.0,
-        window: 0,
-        horizon: 0,
-        provenance: Default::default(),
-    };
+    let header = Header::new(Storage::F32, layers.iter().copied().collect(), output);
     write(&Contents {
         header,
         layers: &weights,

@@ -219,6 +219,24 @@ fn variant<T: Copy>(of: &[T], number: u16) -> Option<T> {
 }
 
 impl Header<'_> {
+    /// That of a model which says no more of itself than it takes to run it.
+    pub fn new(storage: Storage, layers: heapless::Vec<LayerSpec, MAX_LAYERS>, output: Output) -> Self {
+        Self {
+            storage,
+            layers,
+            golden: Golden::default(),
+            output,
+            name: "",
+            outputs: Names::default(),
+            channels: Names::default(),
+            units: Names::default(),
+            sample_rate: 0.0,
+            window: 0,
+            horizon: 0,
+            provenance: Provenance::default(),
+        }
+    }
+
     /// Inputs of the first layer.
     pub fn inputs(&self) -> usize {
         self.layers.first().map_or(0, LayerSpec::inputs)

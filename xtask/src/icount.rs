@@ -216,20 +216,7 @@ fn model_of(layer: LayerSpec, storage: Storage) -> Result<Vec<u8>> {
     let biases = if matches!(layer, LayerSpec::Gru { reset: Reset::After, .. }) { 6 * h } else { 3 * h };
     let bias: Vec<f32> = (0..biases).map(weight(3)).collect();
     let golden: Vec<f32> = (0..4 * i).map(|k| (k % 7) as f32 * 0.3 - 1.0).collect();
-    let header = Header {
-        storage,
-        layers: [layer].into_iter().collect(),
-        output: Output::EveryStep,
-        name: "icount",
-        outputs: Default::default(),
-        channels: Default::default(),
-        units: Default::default(),
-        sample_rate: 0.0,
-        window: 0,
-        horizon: 0,
-        provenance: Default::default(),
-        golden: Default::default(),
-    };
+    let header = Header { name: "icount", ..Header::new(storage, [layer].into_iter().collect(), Output::EveryStep) };
     let layers = [LayerWeights { kernel: &kernel, recurrent: &recurrent, bias: &bias }];
     let contents = Contents {
         header,

@@ -227,20 +227,7 @@ pub(crate) mod tests {
 
     fn header(width: u16) -> Header<'static> {
         let dense = LayerSpec::Dense { inputs: 1, outputs: width, activation: grulet::spec::Activation::Linear };
-        Header {
-            storage: Storage::F32,
-            layers: [dense].into_iter().collect(),
-            output: Output::EveryStep,
-            name: "test",
-            outputs: Default::default(),
-            channels: Default::default(),
-            units: Default::default(),
-            sample_rate: 0.0,
-            window: 0,
-            horizon: 0,
-            provenance: Default::default(),
-            golden: Default::default(),
-        }
+        Header::new(Storage::F32, [dense].into_iter().collect(), Output::EveryStep)
     }
 
     #[test]

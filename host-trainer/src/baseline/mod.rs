@@ -38,7 +38,7 @@ pub fn baselines(
     interrupted: &dyn Fn() -> bool,
 ) -> Vec<Baseline> {
     let make = |name: String, width: usize, values: Vec<f32>| {
-        let scores = score(loss, &Predictions { width, values, sequences: Vec::new() }, test);
+        let scores = score(loss, &Predictions { width, values, ..Predictions::default() }, test);
         Baseline { name, scores }
     };
     let answers = |data: &Dataset| data.series.iter().map(|s| s.targets.len()).sum::<usize>() / data.target_width;

@@ -88,8 +88,9 @@ impl Anomaly {
             .with_context(|| config.data.train.display().to_string())?;
         let part = self.source.part();
         let data = data::held_out(&config, header, &path, part, true)?;
-        super::tell_saturated_inputs(&blob, &data)?;
-        let sums = detector.sums(&predict_stored(&blob, &data)?, &data);
+        let predictions = predict_stored(&blob, &data)?;
+        super::tell_saturated_inputs(&predictions, &data);
+        let sums = detector.sums(&predictions, &data);
         let labels = match &self.label {
             Some(label) => Some(data::step_labels(&config, header, &path, part, label)?),
             None => None,

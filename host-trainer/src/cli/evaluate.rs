@@ -94,7 +94,7 @@ impl Evaluate {
             FormatName::Fast => predict(&Loaded::<Fast>::from_blob(&blob)?, &data)?,
             FormatName::Exact | FormatName::Int8 => predict_stored(&blob, &data)?,
         };
-        super::tell_saturated_inputs(&blob, &data)?;
+        super::tell_saturated_inputs(&predictions, &data);
         let top = (!self.top_k.is_empty()).then_some(&self.top_k[..]);
         let result = Evaluation {
             model: model.header().name.to_owned(),

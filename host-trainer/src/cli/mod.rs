@@ -25,10 +25,9 @@ use std::process::ExitCode;
 
 use anyhow::Context;
 use clap::{Parser, Subcommand};
-use grulet::blob::AlignedBytes;
 
 use crate::data::Dataset;
-use crate::evaluate::saturated_inputs;
+use crate::evaluate::Predictions;
 use crate::files;
 use crate::run::RunError;
 use crate::run::folds::FoldsError;
@@ -119,8 +118,8 @@ fn print_json(value: &impl serde::Serialize) -> anyhow::Result<()> {
 }
 
 /// Says on standard error if more than one in a thousand inputs of a model in integers is beyond what its calibration saw.
-fn tell_saturated_inputs(blob: &AlignedBytes, data: &Dataset) -> anyhow::Result<()> {
-    let (saturated, all) = (saturated_inputs(blob, data)?, data.total_steps() * data.inputs());
+fn tell_saturated_inputs(predictions: &Predictions, data: &Dataset) {
+    let (saturated, all) = (predictions.saturated_inputs, data.total_steps() * data.inputs());
     if saturated > all / 1000 {
         // Nobody may be listening there.
         _ = writeln!(
@@ -129,7 +128,6 @@ fn tell_saturated_inputs(blob: &AlignedBytes, data: &Dataset) -> anyhow::Result<
              quantize it again with such data as --calib"
         );
     }
-    Ok(())
 }
 
 /// Prints a result as JSON where `json` is `-`; else as `text`, and with a file's name as JSON into that file.

@@ -41,7 +41,6 @@ impl Predict {
         let header = model.header();
         let (config, data) = self.source.data(header, false)?;
         outputs::spare(&self.source.files(&config), &[("--output", self.output.as_deref())])?;
-        super::tell_saturated_inputs(&blob, &data)?;
         if header.output.encoder() > 0 {
             return self.write(&self.sequences(&blob, &data, config.data.tokens)?);
         }
@@ -49,6 +48,7 @@ impl Predict {
             bail!("--beam: the model is no encoder-decoder, and writes no sequences; leave it out");
         }
         let predictions = predict_stored(&blob, &data)?;
+        super::tell_saturated_inputs(&predictions, &data);
         let names = output_names(header);
 
         // Which series, and which step of it, each answer is to.

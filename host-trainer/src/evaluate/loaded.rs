@@ -118,6 +118,6 @@ impl<'a, F: Format> Loaded<'a, F> {
                 }
             }
         }
-        Ok(Predictions { width: header.outputs(), values, sequences: Vec::new() })
+        Ok(Predictions { width: header.outputs(), values, ..Predictions::default() })
     }
 }

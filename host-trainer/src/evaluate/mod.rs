@@ -36,6 +36,8 @@ pub struct Predictions {
     pub values: Vec<f32>,
     /// What an encoder-decoder writes by itself, greedily; empty for others.
     pub sequences: Vec<Written>,
+    /// Inputs at the ends of the range that calibration saw, or beyond: what [`predict_stored`] counts of a model in integers.
+    pub saturated_inputs: usize,
 }
 
 impl Predictions {
@@ -52,31 +54,30 @@ impl Predictions {
     }
 }
 
-/// [`predict`] in the format that `bytes` are stored for: [`Exact`] or [`Int8`].
+/// [`predict`] in the format that `bytes` are stored for: [`Exact`] or [`Int8`], of which the inputs beyond their range are
+/// counted.
 ///
 /// # Errors
 /// If they are no model, or the data have other channels than the model's inputs.
 pub fn predict_stored(bytes: &AlignedBytes, data: &Dataset) -> Result<Predictions, Error> {
     match Blob::parse(bytes.as_ref())?.header().storage {
-        Storage::Int8 => predict(&Loaded::<Int8>::from_blob(bytes)?, data),
+        Storage::Int8 => {
+            let model = Loaded::<Int8>::from_blob(bytes)?;
+            let mut saturated_inputs = 0;
+            let predictions = predict_observed(&model, data, |layer, inputs, _| {
+                if layer == 0 {
+                    saturated_inputs += saturated(inputs);
+                }
+            })?;
+            Ok(Predictions { sequences: model.sequences(data)?, saturated_inputs, ..predictions })
+        }
         _ => predict(&Loaded::<Exact>::from_blob(bytes)?, data),
     }
 }
 
-/// How many of all inputs lie at the ends of the range that calibration saw, or beyond; 0 for a model in `f32`.
-///
-/// # Errors
-/// If the bytes are no model, or the data have other channels than its inputs.
-pub fn saturated_inputs(bytes: &AlignedBytes, data: &Dataset) -> Result<usize, Error> {
-    let mut count = 0;
-    if Blob::parse(bytes.as_ref())?.header().storage == Storage::Int8 {
-        predict_observed(&Loaded::<Int8>::from_blob(bytes)?, data, |layer, inputs, _| {
-            if layer == 0 {
-                count += inputs.iter().filter(|unit| unit.unsigned_abs() >= i16::MAX.unsigned_abs()).count();
-            }
-        })?;
-    }
-    Ok(count)
+/// How many units lie at the ends of their range, or beyond.
+pub fn saturated(units: &[i16]) -> usize {
+    units.iter().filter(|unit| unit.unsigned_abs() >= i16::MAX.unsigned_abs()).count()
 }
 
 /// Runs `model` over the series of `data`, which are in the sensor's units. Each series starts from a zero state.

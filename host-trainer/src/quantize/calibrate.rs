@@ -247,20 +247,7 @@ mod tests {
 
     /// A model in `f32` that answers at every step.
     fn model(layers: &[(LayerSpec, LayerWeights<'_>)]) -> AlignedBytes {
-        let header = Header {
-            storage: Storage::F32,
-            layers: layers.iter().map(|(layer, _)| *layer).collect(),
-            golden: Default::default(),
-            output: Output::EveryStep,
-            name: "",
-            outputs: Default::default(),
-            channels: Default::default(),
-            units: Default::default(),
-            sample_rate: 0.0,
-            window: 0,
-            horizon: 0,
-            provenance: Default::default(),
-        };
+        let header = Header::new(Storage::F32, layers.iter().map(|(layer, _)| *layer).collect(), Output::EveryStep);
         let weights: Vec<_> = layers.iter().map(|(_, weights)| *weights).collect();
         let none = &[];
         let scales = Contents {

@@ -10,7 +10,7 @@ use serde::Serialize;
 use super::{Float, QuantizeError};
 use crate::config::Task;
 use crate::data::Dataset;
-use crate::evaluate::{Loaded, Predictions, Scores, predict, predict_observed, score};
+use crate::evaluate::{Loaded, Predictions, Scores, predict, predict_observed, saturated, score};
 use crate::nn::{Loss, argmax};
 use crate::summary::net_type_of;
 
@@ -168,12 +168,11 @@ pub fn compare(
             outputs: 0,
         })
         .collect();
-    let saturated = |units: &[i16]| units.iter().filter(|unit| unit.unsigned_abs() >= 32_767).count() as u64;
     let mut answers_int8 = predict_observed(&model, data, |index, inputs, outputs| {
         if index == 0 {
-            layers[0].input_saturations += saturated(inputs);
+            layers[0].input_saturations += saturated(inputs) as u64;
         }
-        layers[index].output_saturations += saturated(outputs);
+        layers[index].output_saturations += saturated(outputs) as u64;
         layers[index].outputs += outputs.len() as u64;
     })?;
     answers_int8.sequences = model.sequences(data)?;
@@ -378,7 +377,7 @@ mod tests {
 
     #[test]
     fn an_output_in_small_numbers_is_measured_by_itself() {
-        let answers = |values: &[f32]| Predictions { width: 3, values: values.to_vec(), sequences: Vec::new() };
+        let answers = |values: &[f32]| Predictions { width: 3, values: values.to_vec(), ..Predictions::default() };
         let f32 = answers(&[0.0, 1e-5, 7.0, 50.0, 3e-5, 7.0]);
         let int8 = answers(&[0.1, 0.0, 7.0, 50.0, 0.0, 7.0]);
         let near = |found: Vec<f64>, expected: [f64; 3]| {
