@@ -156,7 +156,7 @@ fn words_are_tokens_too() {
     let pairs: Vec<_> = texts().iter().map(|(source, target)| (letters(source), letters(target))).collect();
     bench.put("train.csv", table(&pairs));
     bench.put("test.csv", table(&pairs[30..]));
-    let sets = ["--set", "data.tokens=words", "--set", "train.epochs=1", "--overwrite"];
+    let sets = ["--set", "data.tokens=words", "--overwrite"];
     bench.grulet(&[&["train", "config.toml"], &sets[..]].concat()).ok();
     let answers = bench.grulet(&["predict", "runs/config", "--json"]).ok().json();
     for answer in answers.as_array().unwrap() {
